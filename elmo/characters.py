@@ -1,0 +1,81 @@
+"""Words as rows of UTF-8 bytes, the only thing the ELMo encoder sees of a text.
+
+Shape legend: V types, U distinct types of a batch, C characters of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+BEGIN_SENTENCE, END_SENTENCE, BEGIN_WORD, END_WORD, PAD = 256, 257, 258, 259, 260
+NUM_CHARACTERS = 261
+MAX_CHARACTERS = 50  # of a row: begin of word, 48 bytes, end of word
+
+BEGIN_TYPE, END_TYPE = 0, 1  # the type ids of `<S>` and `</S>`, in every table and vocabulary
+NUM_MARKERS = 2
+
+
+class TypeTable:
+    """The distinct words of a text, as their UTF-8 bytes; types 0 and 1 are the sentence markers and have no bytes.
+
+    Both arrays may be memory-mapped: only the rows that are asked for are touched.
+
+    Args:
+        blob: (bytes,) uint8, the words' bytes one after the other.
+        offsets: (V + 1,) int64; `blob[offsets[i]:offsets[i + 1]]` is type i.
+    """
+
+    def __init__(self, blob: np.ndarray, offsets: np.ndarray) -> None:
+        self.blob = blob
+        self.offsets = offsets
+
+    @classmethod
+    def from_words(cls, words: Iterable[str]) -> TypeTable:
+        """The table of the two markers followed by `words`, as given (distinct words are the caller's business)."""
+        encoded = [b"", b"", *(word.encode("utf-8", "surrogatepass") for word in words)]
+        offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def word(self, type_id: int) -> str:
+        """The word of a type; an empty string for the two markers."""
+        return bytes(self.blob[self.offsets[type_id] : self.offsets[type_id + 1]]).decode(
+            "utf-8", "surrogatepass"
+        )
+
+    def words(self) -> Iterator[str]:
+        """The words of all types in order, markers (empty strings) included."""
+        return (self.word(type_id) for type_id in range(len(self)))
+
+    def characters(self, type_ids: np.ndarray, *, widest_filter: int = MAX_CHARACTERS) -> np.ndarray:
+        """Character rows of some types, cropped without changing what a CNN computes (numerics: Peters et al. 2018).
+
+        A row is begin-of-word, at most 48 bytes, end-of-word, then padding. Beyond the longest row, only windows
+        of padding alone would follow; one such window of the widest filter is kept, so that every maximum over
+        positions is that of the full 50 characters.
+
+        Args:
+            type_ids: (U,) of type ids.
+            widest_filter: characters that the widest convolution spans.
+
+        Returns:
+            (U, C) int64 with C = min(50, longest row + widest filter).
+        """
+        starts = np.asarray(self.offsets[type_ids])
+        lengths = np.minimum(np.asarray(self.offsets[type_ids + 1]) - starts, MAX_CHARACTERS - 2)
+        markers = type_ids < NUM_MARKERS
+        longest = int(np.max(np.where(markers, 1, lengths), initial=0))
+        width = min(MAX_CHARACTERS, longest + 2 + widest_filter)
+        rows = np.full((len(type_ids), width), PAD, dtype=np.int64)
+        rows[:, 0] = BEGIN_WORD
+        within = np.arange(longest) < lengths[:, None]
+        positions = (starts[:, None] + np.arange(longest))[within]
+        rows[:, 1 : longest + 1][within] = self.blob[positions]
+        rows[np.arange(len(type_ids)), lengths + 1] = END_WORD
+        for marker, character in ((BEGIN_TYPE, BEGIN_SENTENCE), (END_TYPE, END_SENTENCE)):
+            rows[type_ids == marker, 1:3] = character, END_WORD
+        return rows

@@ -1,0 +1,246 @@
+"""The LSTM layer of ELMo: projected, clipped, with explicit state, both directions at once and no work on padding.
+
+Sequences are packed: rows are sorted by length, longest first, and step t holds the first `batch_sizes[t]` rows.
+All steps lie one after the other on one axis of N = sum(batch_sizes) tokens, so that everything that does not
+depend on the step before (input projections, weight gradients) is one matrix product over all of them.
+
+Shape legend: D = 2 directions, N packed tokens, B rows, P projection (input and output) size, H cells, G = 4 H gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+FORGET_BIAS = 1.0  # added to the forget gate when computing; official files do not contain it
+
+State = tuple[Tensor, Tensor]  # (h_DBP, c_DBH), the carried output before any residual, and the cells
+
+
+class LstmLayer(nn.Module):
+    """One projected LSTM layer in both directions, with separate weights (Peters et al. 2018; Sak et al. 2014).
+
+    Per direction, with gates in the order of the official weights::
+
+        i, j, f, o = split([x, h] kernel + bias)
+        c = clip(sigmoid(f + 1) c + sigmoid(i) tanh(j), cell_clip)
+        h = clip((sigmoid(o) tanh(c)) projection, projection_clip)
+
+    Args:
+        input_size: width of x.
+        cell_size: cells of one direction.
+        projection_size: width of h; where it is None there is no projection and h has `cell_size` values.
+        cell_clip, projection_clip: limits of |c| and |h|; None for no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        cell_size: int,
+        projection_size: int | None,
+        cell_clip: float | None,
+        projection_clip: float | None,
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.cell_size = cell_size
+        self.output_size = projection_size or cell_size
+        self.cell_clip = cell_clip
+        self.projection_clip = projection_clip if projection_size else None
+        self.kernel = nn.Parameter(torch.empty(2, input_size + self.output_size, 4 * cell_size))
+        self.bias = nn.Parameter(torch.empty(2, 4 * cell_size))
+        self.projection = (
+            nn.Parameter(torch.empty(2, cell_size, projection_size)) if projection_size else None
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot-uniform weights on the fused shapes of one direction, zero biases, as the original training."""
+        for weight in (self.kernel, self.projection):
+            if weight is not None:
+                for direction in weight.detach():
+                    nn.init.xavier_uniform_(direction)
+        nn.init.zeros_(self.bias)
+
+    def zero_state(self, num_rows: int) -> State:
+        """A state of zeros: (2, rows, output_size) and (2, rows, cells)."""
+        zeros = self.bias.new_zeros
+        return zeros(2, num_rows, self.output_size), zeros(2, num_rows, self.cell_size)
+
+    def forward(self, x_DNP: Tensor, batch_sizes: Sequence[int], state: State) -> tuple[Tensor, State]:
+        """Run both directions over packed sequences; under `torch.autocast` only the matrix products are cast.
+
+        Args:
+            x_DNP: (2, N, input_size) packed inputs; the second direction's are in its own reading order.
+            batch_sizes: rows that are still alive at each step, never growing; their sum is N.
+            state: the state before the first step, for `batch_sizes[0]` rows.
+
+        Returns:
+            (2, N, output_size) packed outputs, and each row's state after its own last step. No gradient flows
+            through the returned state, nor into the given one: training truncates it there.
+        """
+        device = x_DNP.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.bias.dtype
+        clips = (self.cell_clip, self.projection_clip)
+        steps = _Steps(batch_sizes, x_DNP.device)
+        with torch.autocast(device, enabled=False):
+            x_DNP = x_DNP.to(self.bias.dtype)
+            h_DNP, h_last, c_last = _PackedLstm.apply(
+                x_DNP, self.kernel, self.bias, self.projection, *state, steps, clips, dtype
+            )
+        return h_DNP, (h_last, c_last)
+
+
+class _Steps:
+    """Where each step's rows lie on the packed axis."""
+
+    def __init__(self, batch_sizes: Sequence[int], device: torch.device) -> None:
+        starts = [0]
+        for size in batch_sizes:
+            starts.append(starts[-1] + size)
+        self.spans = [slice(start, start + size) for start, size in zip(starts, batch_sizes, strict=False)]
+        self.sizes = list(batch_sizes)
+        # the step that a row ends at is the last one that still has it
+        sizes = [*self.sizes[1:], 0]
+        ended = [
+            range(start + left, start + size)
+            for start, size, left in zip(starts, self.sizes, sizes, strict=False)
+        ]
+        self.last = torch.tensor([n for rows in reversed(ended) for n in rows], device=device)
+
+    def shifted(self, first: Tensor, values: Tensor) -> Tensor:
+        """What each step got from the one before: `first` (rows) for step 0, else `values` (packed) of step t - 1."""
+        parts = [first[:, : self.sizes[0]]]
+        parts += [
+            values[:, before.start : before.start + size]
+            for before, size in zip(self.spans, self.sizes[1:], strict=False)
+        ]
+        return torch.cat(parts, dim=1)
+
+
+class _PackedLstm(torch.autograd.Function):
+    """The recurrence and its gradient: gates computed in place, one weight-gradient product over all steps."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        x: Tensor,
+        kernel: Tensor,
+        bias: Tensor,
+        projection: Tensor | None,
+        h0: Tensor,
+        c0: Tensor,
+        steps: _Steps,
+        clips: tuple[float | None, float | None],
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        weight = kernel.to(dtype)
+        project = None if projection is None else projection.to(dtype)
+        input_size = x.shape[2]
+        shifted_bias = bias.clone()
+        shifted_bias.view(2, 4, -1)[:, 2] += FORGET_BIAS
+        gates = torch.bmm(x.to(dtype), weight[:, :input_size]).to(x.dtype).add_(shifted_bias[:, None])
+        outputs = x.new_empty(2, x.shape[1], h0.shape[2])
+        cells, tanh_cells, hidden = (x.new_empty(2, x.shape[1], c0.shape[2]) for _ in range(3))
+        h, c = h0, c0
+        for span, size in zip(steps.spans, steps.sizes, strict=True):
+            gates[:, span].add_(torch.bmm(h[:, :size].to(dtype), weight[:, input_size:]))
+            c = _step_cells(gates[:, span], c[:, :size], cells[:, span], clips[0])
+            torch.tanh(c, out=tanh_cells[:, span])
+            m = torch.mul(gates[:, span].chunk(4, dim=2)[3], tanh_cells[:, span], out=hidden[:, span])
+            h = outputs[:, span]
+            h.copy_(m if project is None else torch.bmm(m.to(dtype), project))
+            if clips[1] is not None:
+                h.clamp_(-clips[1], clips[1])
+        ctx.save_for_backward(x, kernel, projection, h0, c0, gates, cells, tanh_cells, hidden, outputs)
+        ctx.steps, ctx.clips, ctx.dtype = steps, clips, dtype
+        h_last, c_last = outputs[:, steps.last], cells[:, steps.last]
+        ctx.mark_non_differentiable(h_last, c_last)
+        return outputs, h_last, c_last
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, kernel, projection, h0, c0, gates, cells, tanh_cells, hidden, outputs = ctx.saved_tensors
+        steps, (cell_clip, projection_clip), dtype = ctx.steps, ctx.clips, ctx.dtype
+        # laid out once: low-precision products would copy a transposed operand again at every step
+        weight_T = kernel.to(dtype).transpose(1, 2)
+        recurrent_T = weight_T[:, :, x.shape[2] :].contiguous()
+        project_T = None if projection is None else projection.to(dtype).transpose(1, 2).contiguous()
+        d_outputs = gradients[0].clone()
+        d_gates = torch.empty_like(gates)
+        open_outputs = _inside(outputs, projection_clip)
+        open_cells = _inside(cells, cell_clip)
+        before = steps.shifted(c0, cells)
+        d_h: Tensor = d_outputs[:, :0]
+        d_c: Tensor = cells[:, :0]
+        for span in reversed(steps.spans):
+            d_out = d_outputs[:, span]
+            d_out[:, : d_h.shape[1]] += d_h
+            if open_outputs is not None:
+                d_out *= open_outputs[:, span]
+            d_m = d_out if project_T is None else torch.bmm(d_out.to(dtype), project_T).to(x.dtype)
+            d_c = _step_gradient(
+                d_m,
+                d_c,
+                gates[:, span],
+                before[:, span],
+                tanh_cells[:, span],
+                d_gates[:, span],
+                None if open_cells is None else open_cells[:, span],
+            )
+            d_h = torch.bmm(d_gates[:, span].to(dtype), recurrent_T)
+        inputs = torch.cat([x, steps.shifted(h0, outputs)], dim=2).to(dtype)
+        d_gates_cast = d_gates.to(dtype)
+        d_kernel = torch.bmm(inputs.transpose(1, 2), d_gates_cast).to(kernel.dtype)
+        d_x = (
+            torch.bmm(d_gates_cast, weight_T[:, :, : x.shape[2]]).to(x.dtype)
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        d_projection = None
+        if projection is not None:
+            d_projection = torch.bmm(hidden.to(dtype).transpose(1, 2), d_outputs.to(dtype)).to(kernel.dtype)
+        return d_x, d_kernel, d_gates.sum(1), d_projection, None, None, None, None, None
+
+
+def _step_cells(z: Tensor, c: Tensor, out: Tensor, clip: float | None) -> Tensor:
+    """Activate the four gates `z` in place and write the new, clipped cells to `out`."""
+    i, j, f, _ = z.chunk(4, dim=2)
+    i.sigmoid_()
+    j.tanh_()
+    z[:, :, z.shape[2] // 2 :].sigmoid_()
+    torch.mul(f, c, out=out).addcmul_(i, j)
+    return out if clip is None else out.clamp_(-clip, clip)
+
+
+def _step_gradient(
+    d_m: Tensor, d_c: Tensor, z: Tensor, c_before: Tensor, tanh_c: Tensor, d_z: Tensor, open_c: Tensor | None
+) -> Tensor:
+    """Write the gradient at the gates before activation to `d_z`; return that of the cells of the step before.
+
+    `d_m` is the gradient of sigmoid(o) tanh(c); `d_c` that of the cells through the next step, for the rows it has.
+    """
+    i, j, f, o = z.chunk(4, dim=2)
+    d_i, d_j, d_f, d_o = d_z.chunk(4, dim=2)
+    sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
+    sigmoid_backward.grad_input(d_m * tanh_c, o, grad_input=d_o)
+    d_cells = tanh_backward(d_m * o, tanh_c)
+    d_cells[:, : d_c.shape[1]] += d_c
+    if open_c is not None:
+        d_cells *= open_c
+    sigmoid_backward.grad_input(d_cells * j, i, grad_input=d_i)
+    tanh_backward.grad_input(d_cells * i, j, grad_input=d_j)
+    sigmoid_backward.grad_input(d_cells * c_before, f, grad_input=d_f)
+    return d_cells.mul_(f)
+
+
+def _inside(values: Tensor, clip: float | None) -> Tensor | None:
+    """Where a clipped value still passes its gradient; None where all do, the usual case."""
+    if clip is None:
+        return None
+    inside = values.abs() < clip
+    return None if bool(inside.all()) else inside

@@ -1,0 +1,49 @@
+"""Words and punctuation marks of any language, fast: one pattern, run by Hugging Face `tokenizers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tokenizers
+from tokenizers.pre_tokenizers import Split
+
+from elmo.registry import REGISTRY
+from elmo.tokenizers.tokenizer import Token, Tokenizer
+
+_LETTERS = r"[\p{L}\p{M}\p{N}\p{Pc}&&[^\p{Han}]]"  # with marks: vowel signs and accents belong to their word
+_JOINERS = r"['\x{2019}\x{AD}\x{200C}\x{200D}]"  # of one word: apostrophes, soft hyphen, zero-width joiners
+_SYMBOL = r"\p{So}[\p{M}\x{1F3FB}-\x{1F3FF}]*"  # an emoji with its skin tone or variation selector
+_PATTERN = "|".join(
+    [
+        r"\p{Han}\p{M}*",  # each a word, as long as no dictionary says where Chinese words end
+        r"\p{N}+(?:[.,]\p{N}+)+",  # 1,000.50
+        r"(?:\p{L}\.){2,}",  # U.S.
+        rf"{_LETTERS}+(?:{_JOINERS}{_LETTERS}+)*",
+        r"[\x{1F1E6}-\x{1F1FF}]{2}",  # a flag is a pair of letter symbols
+        rf"{_SYMBOL}(?:\x{{200D}}{_SYMBOL})*",
+        r"\.{2,}|-{2,}",  # an ellipsis, a dash
+        r"[^\s\x{1C}-\x{1F}\x{200B}\x{FEFF}]\p{M}*",  # any other visible character by itself
+    ]
+)
+
+
+@REGISTRY.register("tokenizer", "words")
+class WordsTokenizer(Tokenizer):
+    """Runs of letters and digits, Han characters one by one, and each punctuation mark or symbol.
+
+    A word keeps its apostrophes (don't, l'homme), a number its separators (1,000.50), initials their full
+    stops (U.S.); hyphens split. White space, zero-width spaces and byte-order marks separate; nothing else is
+    dropped.
+    """
+
+    def __init__(self) -> None:
+        self._splitter = Split(tokenizers.Regex(_PATTERN), "removed", invert=True)
+
+    def tokenize_with_offsets(self, text: str) -> list[Token]:
+        return [Token(word, start, end) for word, (start, end) in self._splitter.pre_tokenize_str(text)]
+
+    def tokenize(self, text: str) -> list[str]:
+        return [word for word, _ in self._splitter.pre_tokenize_str(text)]
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"type": "words", "pattern": _PATTERN, "tokenizers": tokenizers.__version__}

@@ -1,0 +1,1 @@
+"""The rim: commands, trainer, checkpoints, logging and the config schema."""

@@ -1,0 +1,331 @@
+"""The typed root of every command's config, and the check that finds all its faults before data is read."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY, suggest
+
+# What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
+GIVEN: dict[str, tuple[str, ...]] = {
+    "task": (),
+    "data": (),
+    "tokenizer": (),
+    "encoder": (),
+    "softmax": ("input_size", "num_types"),
+    "batching": ("batch_size",),
+    "optimizer": (),
+    "schedule": (),
+}
+OWN_PACKAGES = ("elmo", "tasks", "experiments")
+
+
+class Precision(Enum):
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class MetricGoal(Enum):
+    minimize = "minimize"
+    maximize = "maximize"
+
+
+class WandbMode(Enum):
+    auto = "auto"
+    offline = "offline"
+    online = "online"
+    disabled = "disabled"
+
+
+class Progress(Enum):
+    auto = "auto"
+    rich = "rich"
+    plain = "plain"
+    none = "none"
+
+
+@dataclass
+class Section:
+    """A part of the config, or its root."""
+
+    def disagreements(self) -> Iterable[str]:
+        """Faults that types cannot tell, each beginning with the key within this section."""
+        return ()
+
+
+@dataclass
+class VocabularyConfig(Section):
+    """The softmax's targets: a file, or the corpus's own types by count."""
+
+    path: str | None = None
+    min_count: int = 2
+    max_size: int | None = None
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "min_count", "max_size")
+
+
+@dataclass
+class TrainerConfig(Section):
+    """How long, how fast, how often; the run ends at whichever of the three limits comes first."""
+
+    max_steps: int | None = None
+    max_epochs: float | None = None
+    max_minutes: float | None = None
+    batch_size: int = MISSING
+    accumulate_batches: int = 1
+    clip_norm: float | None = None
+    device: str = "auto"
+    precision: Precision = Precision.fp32
+    num_threads: int | None = None
+    evaluate_every: int | None = None
+    save_every: int | None = None
+    log_every: int = 50
+    metric: str = MISSING
+    metric_goal: MetricGoal = MetricGoal.minimize
+    patience: int | None = None
+    keep_checkpoints: int = 2
+
+    def disagreements(self) -> Iterator[str]:
+        limits = ("max_steps", "max_epochs", "max_minutes")
+        if all(getattr(self, limit) is None for limit in limits):
+            yield f"max_steps: nothing ends the run; set one of {', '.join(limits)}"
+        yield from (
+            f"{name}: must be above 0, got {getattr(self, name)}"
+            for name in limits
+            if _not_above_zero(self, name)
+        )
+        counts = (
+            "batch_size",
+            "accumulate_batches",
+            "num_threads",
+            "evaluate_every",
+            "save_every",
+            "log_every",
+        )
+        yield from _below_one(self, *counts, "patience", "keep_checkpoints")
+        if _not_above_zero(self, "clip_norm"):
+            yield f"clip_norm: must be above 0, got {self.clip_norm}; null clips nothing"
+        yield from _bad_device(self.device)
+        if "/" not in self.metric:
+            yield f"metric: expected split/quantity, such as heldout/perplexity, got {self.metric!r}"
+
+
+@dataclass
+class LoggerConfig(Section):
+    """Where figures go beside metrics.jsonl, which is always written."""
+
+    wandb: WandbMode = WandbMode.auto
+    project: str = "elmo"
+    entity: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+    tensorboard: bool = True
+    progress: Progress = Progress.auto
+
+
+@dataclass
+class TrainConfig(Section):
+    """Root of conf/train.yaml. A group that only some tasks have is None for the others."""
+
+    task: dict[str, Any] = MISSING
+    data: dict[str, Any] = MISSING
+    tokenizer: dict[str, Any] = MISSING
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
+    encoder: dict[str, Any] = MISSING
+    softmax: dict[str, Any] | None = None
+    batching: dict[str, Any] | None = None
+    optimizer: dict[str, Any] = MISSING
+    schedule: dict[str, Any] = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    seed: int = 1
+    name: str | None = None
+    output_dir: str | None = None
+    cache_dir: str = MISSING
+    resume: str | None = None
+    init_from: str | None = None
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        if self.resume is not None and self.init_from is not None:
+            yield "init_from: a resumed run has its weights; leave out init_from or resume"
+        if self.seed < 0:
+            yield f"seed: must not be negative, got {self.seed}"
+        if self.name is not None and Path(self.name).name != self.name:
+            yield f"name: must be a plain directory name, got {self.name!r}; output_dir takes a path"
+
+
+@dataclass
+class EvaluateConfig(Section):
+    """Root of conf/evaluate.yaml; null means: as in the run's own config."""
+
+    run: str = MISSING
+    data: dict[str, Any] | None = None
+    cache_dir: str = MISSING
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: Precision = Precision.fp32
+    num_threads: int | None = None
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "batch_size", "num_threads")
+        yield from _bad_device(self.device)
+
+
+SCHEMAS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig}
+
+
+def store_schemas() -> None:
+    """Makes the schemas known to Hydra, as `train_schema` and so on: a yaml of that name would hide one."""
+    for command, schema in SCHEMAS.items():
+        ConfigStore.instance().store(name=f"{command}_schema", node=schema)
+
+
+def check_config(cfg: DictConfig) -> Any:
+    """The composed config as its schema's dataclass, of plain containers only, interpolations resolved.
+
+    Raises InputError with every fault, a line each, sorted by key. Imports the plugins and with them torch.
+    """
+    faults = config_faults(cfg)
+    if faults:
+        raise InputError("\n".join(faults))
+    config = _as_dataclass(cfg)
+    config.cache_dir = str(Path(config.cache_dir).expanduser())
+    return config
+
+
+def config_faults(cfg: DictConfig) -> list[str]:
+    """The faults of a config that composed: missing values, components, values that disagree."""
+    try:
+        values: Any = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        return [f"{error.full_key}: {str(error.msg).splitlines()[0]}"]
+    # Hydra lets `+key=` past a schema.
+    unknown = list(schema_faults(OmegaConf.structured(OmegaConf.get_type(cfg)), values, ""))
+    faults = unknown + _discover(values)
+    missing = sorted(
+        key for key in OmegaConf.missing_keys(cfg) if key.split(".")[0] not in GIVEN or key in GIVEN
+    )
+    faults += [f"{key}: missing; give a value: {key}=..." for key in missing]
+    for kind, given in GIVEN.items():
+        node = values.get(kind)
+        if node is not None and kind not in missing:
+            faults += REGISTRY.check(kind, node, given)
+    if not unknown and not OmegaConf.missing_keys(cfg):
+        faults += _disagreements(_as_dataclass(cfg), "")
+    return sorted(set(faults))
+
+
+def schema_faults(schema: DictConfig, values: Mapping[Any, Any], where: str) -> Iterator[str]:
+    """Unknown keys and wrong types of a tree of values; `where` is its place, with a final dot."""
+    names = [str(key) for key in schema]
+    for key, value in values.items():
+        place = f"{where}{key}"
+        if key not in names:
+            yield f"{place}: unknown key{suggest(str(key), names)}"
+            continue
+        node: Any = schema._get_node(key)
+        if (
+            OmegaConf.is_dict(node)
+            and OmegaConf.is_config(node)
+            and _is_typed(node)
+            and isinstance(value, Mapping)
+        ):
+            yield from schema_faults(node, value, f"{place}.")
+            continue
+        try:
+            copy.deepcopy(schema)[key] = value
+        except ValidationError:
+            yield f"{place}: {_expectation(node, value)}"
+
+
+def _is_typed(node: DictConfig) -> bool:
+    return node._metadata.object_type not in (dict, None)
+
+
+def _expectation(node: Any, value: Any) -> str:
+    wanted = node._metadata.ref_type
+    if isinstance(wanted, type) and issubclass(wanted, Enum) and isinstance(value, str):
+        return f"unknown choice {value!r}{suggest(value, wanted.__members__)}"
+    name = getattr(wanted, "__name__", str(wanted))
+    if OmegaConf.is_dict(node):
+        name = "a mapping"
+    elif OmegaConf.is_list(node):
+        name = "a list"
+    optional = " or null" if node._metadata.optional else ""
+    return f"expected {name}{optional}, got {value!r} ({type(value).__name__})"
+
+
+def _as_dataclass(cfg: DictConfig) -> Any:
+    return OmegaConf.to_object(cfg)
+
+
+def _discover(values: Mapping[str, Any]) -> list[str]:
+    REGISTRY.discover(*OWN_PACKAGES)
+    faults = []
+    for plugin in values["plugins"]:
+        try:
+            REGISTRY.discover(plugin)
+        except InputError as error:
+            faults.append(f"plugins: {error}")
+    return faults
+
+
+def _disagreements(config: Section, where: str) -> list[str]:
+    faults = [f"{where}{fault}" for fault in config.disagreements()]
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        if isinstance(value, Section):
+            faults += _disagreements(value, f"{where}{entry.name}.")
+    return faults
+
+
+def _below_one(config: Any, *names: str) -> Iterator[str]:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            yield f"{name}: must be at least 1, got {value}"
+
+
+def _not_above_zero(config: Any, name: str) -> bool:
+    value = getattr(config, name)
+    return value is not None and not value > 0
+
+
+def _bad_device(device: str) -> Iterator[str]:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        yield f"device: expected auto, cpu, cuda, cuda:<number> or mps, got {device!r}"
+
+
+def plain_config(config: Any) -> dict[str, Any]:
+    """A checked config as nested dicts and lists of what JSON knows."""
+    values: Any = OmegaConf.to_container(OmegaConf.create(dataclasses.asdict(config)), enum_to_str=True)
+    return dict(values)
+
+
+def save_resolved(config: Any, path: Path) -> None:
+    """Writes a checked config (a schema's dataclass) as yaml, with the keys and values of a command line."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config))), encoding="utf-8")
+
+
+def save_overrides(overrides: list[str], path: Path) -> None:
+    """Writes the user's overrides as a yaml list, in the order they were given."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
+
+
+store_schemas()

@@ -1,0 +1,95 @@
+"""Any optimizer of torch by its name, with groups of parameters by pattern."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import torch
+from torch import nn
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY, suggest
+
+
+@REGISTRY.register("optimizer", "torch_optimizer")
+class OptimizerChoice:
+    """An optimizer class of torch with its options, to be made for a model.
+
+    Args:
+        name: of a class in torch.optim, such as AdamW or Adagrad.
+        learning_rate: at the height of the schedule.
+        options: further arguments of that class.
+        groups: each `{pattern: <regular expression>, <option>: <value> ...}`; a parameter belongs to the first
+            group whose pattern is found in its name and takes that group's options, `learning_rate` included.
+    """
+
+    def __init__(
+        self, *, name: str, learning_rate: float, options: dict[str, Any], groups: list[dict[str, Any]]
+    ) -> None:
+        self.cls = _find_class(name)
+        if not learning_rate > 0:
+            raise InputError(f"optimizer.learning_rate: expected more than 0, got {learning_rate}")
+        self.learning_rate = learning_rate
+        self.options = options
+        self.groups = groups
+        valid = [key for key in inspect.signature(self.cls).parameters if key not in ("params", "lr")]
+        _refuse_unknown("optimizer.options", options, valid)
+        for index, group in enumerate(groups):
+            _check_pattern(f"optimizer.groups[{index}]", group)
+            _refuse_unknown(f"optimizer.groups[{index}]", group, ["pattern", "learning_rate", *valid])
+
+    def create(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer of a model's parameters. Raises InputError for a pattern that fits no parameter."""
+        grouped: list[list[nn.Parameter]] = [[] for _ in range(len(self.groups) + 1)]
+        for name, parameter in model.named_parameters():
+            grouped[self._group_of(name)].append(parameter)
+        settings: list[dict[str, Any]] = []
+        for index, group in enumerate(self.groups):
+            if not grouped[index]:
+                raise InputError(
+                    f"optimizer.groups[{index}].pattern: {group['pattern']!r} fits no parameter that is left; there are"
+                    f" {', '.join(name for name, _ in model.named_parameters())}"
+                )
+            options = {key: value for key, value in group.items() if key not in ("pattern", "learning_rate")}
+            rate = group.get("learning_rate", self.learning_rate)
+            settings.append({"params": grouped[index], "lr": rate, **options})
+        if grouped[-1]:
+            settings.append({"params": grouped[-1]})
+        try:
+            return self.cls(settings, lr=self.learning_rate, **self.options)  # type: ignore[call-arg]
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {error}") from error
+
+    def _group_of(self, name: str) -> int:
+        for index, group in enumerate(self.groups):
+            if re.search(group["pattern"], name):
+                return index
+        return len(self.groups)
+
+
+def _find_class(name: str) -> type[torch.optim.Optimizer]:
+    classes = {
+        key: value
+        for key, value in vars(torch.optim).items()
+        if inspect.isclass(value)
+        and issubclass(value, torch.optim.Optimizer)
+        and value is not torch.optim.Optimizer
+    }
+    if name not in classes:
+        raise InputError(f"optimizer.name: no optimizer {name!r} in torch.optim{suggest(name, classes)}")
+    return classes[name]
+
+
+def _refuse_unknown(where: str, given: dict[str, Any], valid: list[str]) -> None:
+    for key in given:
+        if key not in valid:
+            raise InputError(f"{where}.{key}: unknown key{suggest(key, valid)}")
+
+
+def _check_pattern(where: str, group: dict[str, Any]) -> None:
+    try:
+        re.compile(group["pattern"])
+    except (KeyError, TypeError, re.error) as error:
+        raise InputError(f"{where}.pattern: expected a regular expression, got {group} ({error})") from error

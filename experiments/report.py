@@ -1,0 +1,48 @@
+"""What a command prints for its reader: the facts before a run, the figures after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from experiments.progress import summary_table
+from experiments.trainer import Trainer
+from tasks.task import Training
+
+
+def print_facts(name: str, training: Training, trainer: Trainer) -> None:
+    """Sizes, counts and plans, before the first step."""
+    per_step = training.units_per_batch * trainer.accumulate_batches
+    steps = trainer.planned_steps()
+    if trainer.limits.minutes is not None:
+        limit = f"what {trainer.limits.minutes:g} minutes allow"
+        planned = limit if steps is None else f"{steps:,} or {limit}"
+    else:
+        planned = f"{steps:,}"
+    facts: dict[str, float | str] = {
+        "device": str(trainer.device),
+        "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+        **training.facts(),
+        f"{training.unit} per step": per_step,
+        "steps": planned,
+        "estimated memory": f"{trainer.estimated_bytes() / 2**20:,.0f} MiB",
+    }
+    if trainer.position.step:
+        facts["resumed after step"] = trainer.position.step
+    rows = [(name, value if isinstance(value, str) else f"{value:,}") for name, value in facts.items()]
+    summary_table(rows, columns=("run", name))
+    print(flush=True)
+
+
+def print_figures(
+    table: tuple[list[str], list[list[str | float | None]]], figures: Mapping[str, float], path: Path
+) -> None:
+    """The task's own table, speed and memory, and where everything is."""
+    columns, rows = table
+    print()
+    summary_table(rows, columns=columns)
+    for unit in ("tokens", "examples"):
+        if f"train/{unit}_per_second" in figures:
+            print(f"trained on {figures[f'train/{unit}_per_second']:,.0f} {unit}/s", end=", ")
+    print(f"{figures['seconds']:,.0f} s, peak memory {figures['peak_memory_bytes'] / 2**20:,.0f} MiB")
+    print(path)

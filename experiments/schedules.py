@@ -1,0 +1,99 @@
+"""Learning rate schedules: what the learning rate is multiplied by, given the step and how far the run is.
+
+How far the run is, from 0 to 1, is the largest share used up of its steps, epochs and minutes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+
+
+@REGISTRY.register("schedule", "constant")
+class ConstantSchedule:
+    """A linear warm-up, then 1.
+
+    Args:
+        warmup_steps: steps until the full learning rate; 0 for none.
+    """
+
+    def __init__(self, *, warmup_steps: int) -> None:
+        self.warmup_steps = _checked_warmup(warmup_steps)
+
+    def factor(self, step: int, progress: float) -> float:
+        """The multiplier of step `step`, the first being 0."""
+        return _warmup(step, self.warmup_steps)
+
+
+@REGISTRY.register("schedule", "cosine")
+class CosineSchedule:
+    """A linear warm-up, and half a cosine over the whole run from 1 down to `final_factor`.
+
+    Args:
+        warmup_steps: steps until the full learning rate; 0 for none.
+        final_factor: the multiplier at the end of the run.
+    """
+
+    def __init__(self, *, warmup_steps: int, final_factor: float) -> None:
+        self.warmup_steps = _checked_warmup(warmup_steps)
+        self.final_factor = _checked_final(final_factor)
+
+    def factor(self, step: int, progress: float) -> float:
+        """The multiplier of step `step`, the first being 0; `progress` is how far the run is."""
+        share_left = (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+        return _warmup(step, self.warmup_steps) * (self.final_factor + (1 - self.final_factor) * share_left)
+
+
+@REGISTRY.register("schedule", "linear")
+class LinearSchedule:
+    """A linear warm-up, and a straight line over the whole run from 1 down to `final_factor`.
+
+    Args:
+        warmup_steps: steps until the full learning rate; 0 for none.
+        final_factor: the multiplier at the end of the run.
+    """
+
+    def __init__(self, *, warmup_steps: int, final_factor: float) -> None:
+        self.warmup_steps = _checked_warmup(warmup_steps)
+        self.final_factor = _checked_final(final_factor)
+
+    def factor(self, step: int, progress: float) -> float:
+        """The multiplier of step `step`, the first being 0; `progress` is how far the run is."""
+        share_left = 1 - min(progress, 1.0)
+        return _warmup(step, self.warmup_steps) * (self.final_factor + (1 - self.final_factor) * share_left)
+
+
+@REGISTRY.register("schedule", "inverse_square_root")
+class InverseSquareRootSchedule:
+    """A linear warm-up, then sqrt(warmup_steps / step).
+
+    Args:
+        warmup_steps: steps until the full learning rate, at least 1.
+    """
+
+    def __init__(self, *, warmup_steps: int) -> None:
+        if warmup_steps < 1:
+            raise InputError(f"schedule.warmup_steps: expected at least 1, got {warmup_steps}")
+        self.warmup_steps = warmup_steps
+
+    def factor(self, step: int, progress: float) -> float:
+        """The multiplier of step `step`, the first being 0."""
+        return min(_warmup(step, self.warmup_steps), math.sqrt(self.warmup_steps / (step + 1)))
+
+
+def _warmup(step: int, warmup_steps: int) -> float:
+    return min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+
+
+def _checked_warmup(warmup_steps: int) -> int:
+    if warmup_steps < 0:
+        raise InputError(f"schedule.warmup_steps: expected at least 0, got {warmup_steps}")
+    return warmup_steps
+
+
+def _checked_final(final_factor: float) -> float:
+    if not 0 <= final_factor <= 1:
+        raise InputError(f"schedule.final_factor: expected 0 to 1, got {final_factor}")
+    return final_factor

@@ -1,0 +1,36 @@
+"""TensorBoard event files as a place for a run's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from elmo.errors import InputError
+
+
+class TensorBoardSink:
+    """Writes scalars; TensorBoard hides events of steps after `resumed_step`, as they will happen again.
+
+    Raises:
+        InputError: TensorBoard is not installed.
+    """
+
+    def __init__(self, *, path: Path, resumed_step: int | None = None) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise InputError(
+                "logger.tensorboard=true: it is not installed; `pip install tensorboard` or switch it off"
+            ) from error
+        purge_step = None if resumed_step is None else resumed_step + 1
+        self._writer = SummaryWriter(str(path), purge_step=purge_step)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        for key, value in values.items():
+            self._writer.add_scalar(key, value, step)
+
+    def summarize(self, step: int, figures: Mapping[str, float]) -> None:
+        self.log(step, figures)
+
+    def close(self, *, failed: bool) -> None:
+        self._writer.close()

@@ -1,0 +1,202 @@
+"""One training run: `python -m experiments.train [overrides]`; with none, a biLM is pretrained on `data=sotu`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.command import run_command
+from experiments.config import GIVEN, TrainConfig, plain_config, save_overrides, save_resolved
+
+if TYPE_CHECKING:  # torch and what stands on it take a second to import, which `--help` shall not wait for
+    from experiments.checkpoint import Checkpoints
+    from experiments.loggers import RunLogger
+    from experiments.run_directory import RunDirectory
+    from experiments.trainer import Trainer
+    from tasks.task import Report, Setup, Training
+
+
+def main(config: TrainConfig, overrides: list[str]) -> None:
+    """Train as configured and leave the run's directory behind; InputError for what the user has to mend."""
+    from experiments.checkpoint import Checkpoints
+    from experiments.environment import write_environment
+    from experiments.process import set_up_process
+    from experiments.report import print_facts
+    from experiments.resume import resumed_config
+
+    if config.resume is not None:
+        config = resumed_config(config, overrides)
+    set_up_process(num_threads=config.trainer.num_threads)
+    run = _open_run(config, overrides)
+    training = _start_training(config)
+    write_environment(run.environment_path, seed=config.seed, fingerprints=training.fingerprints())
+    checkpoints = Checkpoints(run.checkpoints_path, keep=config.trainer.keep_checkpoints)
+    checkpoints.remove_leftovers()
+    state = None if config.resume is None else checkpoints.load("last")
+    resumed_step = None if state is None else state["position"]["step"]
+    with _open_logger(config, run, resumed_step=resumed_step) as logger:
+        trainer = _make_trainer(config, training, checkpoints, logger)
+        if state is not None:
+            trainer.load_state_dict(state)
+        print_facts(run.path.name, training, trainer)
+        scores = _train(config, trainer, run)
+        _finish(training, trainer, run, logger, scores)
+
+
+def _open_run(config: TrainConfig, overrides: list[str]) -> RunDirectory:
+    from experiments.run_directory import create_run_directory
+
+    assert config.output_dir is not None  # filled in before any command runs
+    run = create_run_directory(Path(config.output_dir), resumed=config.resume is not None)
+    if config.resume is None:
+        save_resolved(config, run.config_path)
+        save_overrides(overrides, run.overrides_path)
+    return run
+
+
+def _start_training(config: TrainConfig) -> Training:
+    """The task under way on its device; faults of the components' values come before any data is read."""
+    import torch
+
+    from elmo.model_directory import load_weights, read_model
+    from elmo.registry import REGISTRY
+    from experiments.progress import make_progress
+
+    with make_progress(config.logger.progress.value, title="preparing") as progress:
+        setup = _make_setup(
+            config,
+            report=lambda tokens, sentences, fraction: progress.update(
+                fraction=fraction or 0.0, tokens=tokens, sentences=sentences
+            ),
+        )
+        task = REGISTRY.build(config.task)
+        task.check(setup)
+        REGISTRY.build(config.optimizer)
+        REGISTRY.build(config.schedule)
+        initial = None if config.init_from is None else read_model(Path(config.init_from))
+        torch.manual_seed(config.seed)
+        training: Training = task.start(setup)
+    if initial is not None:
+        load_weights(training.model, initial.weights, name=f"init_from={config.init_from}")
+    return training
+
+
+def _make_setup(config: TrainConfig, *, report: Report) -> Setup:
+    from experiments.process import choose_device
+    from tasks.task import Setup
+
+    nodes = {group: getattr(config, group) for group in GIVEN}
+    return Setup(
+        nodes={group: node for group, node in nodes.items() if node is not None},
+        vocabulary=dataclasses.asdict(config.vocabulary),
+        batch_size=config.trainer.batch_size,
+        seed=config.seed,
+        device=choose_device(config.trainer.device),
+        cache_path=Path(config.cache_dir),
+        report=report,
+    )
+
+
+def _open_logger(config: TrainConfig, run: RunDirectory, *, resumed_step: int | None) -> RunLogger:
+    from experiments.loggers import open_run_logger
+
+    options = config.logger
+    return open_run_logger(
+        run,
+        wandb=options.wandb.value,
+        tensorboard=options.tensorboard,
+        project=options.project,
+        entity=options.entity,
+        group=options.group,
+        tags=options.tags,
+        config=plain_config(config),
+        resumed_step=resumed_step,
+    )
+
+
+def _make_trainer(
+    config: TrainConfig, training: Training, checkpoints: Checkpoints, logger: RunLogger
+) -> Trainer:
+    import torch
+
+    from elmo.registry import REGISTRY
+    from experiments.trainer import Limits, Periods, Trainer
+
+    options = config.trainer
+    return Trainer(
+        training=training,
+        optimizer=REGISTRY.build(config.optimizer).create(training.model),
+        schedule=REGISTRY.build(config.schedule),
+        limits=Limits(options.max_steps, options.max_epochs, options.max_minutes),
+        periods=Periods(options.evaluate_every, options.save_every, options.log_every),
+        accumulate_batches=options.accumulate_batches,
+        clip_norm=options.clip_norm,
+        dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[options.precision.value],
+        metric=options.metric,
+        is_minimized=options.metric_goal.value == "minimize",
+        patience=options.patience,
+        checkpoints=checkpoints,
+        log=logger.log,
+    )
+
+
+def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory) -> dict[str, float]:
+    """Run the trainer with a progress display; Ctrl-C or SIGTERM ends it behind the step under way."""
+    from experiments.progress import make_progress
+
+    def stop(number: int, frame: object) -> None:
+        trainer.request_stop()
+        signal.signal(number, signal.default_int_handler)  # a second one ends it at once
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in signals]
+    done = trainer.progress() if trainer.position.step else 0.0
+    kind, units = config.logger.progress.value, trainer.position.units
+    try:
+        with make_progress(kind, title="training", start_tokens=units, start_fraction=done) as progress:
+            return trainer.run(
+                lambda step, units, loss, fraction: progress.update(
+                    fraction=fraction, tokens=units, step=step, loss=loss
+                )
+            )
+    except KeyboardInterrupt:
+        print(f"stopped after step {trainer.position.step}; resume={run.path} goes on", file=sys.stderr)
+        raise
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _finish(
+    training: Training, trainer: Trainer, run: RunDirectory, logger: RunLogger, scores: Mapping[str, float]
+) -> None:
+    """Write the model and the final figures, and print them."""
+    from experiments.environment import peak_accelerator_memory_bytes, peak_memory_bytes
+    from experiments.report import print_figures
+
+    if run.model_path.exists():
+        shutil.rmtree(run.model_path)  # of a finished run that was resumed for longer
+    training.save_model(run.model_path)
+    figures: dict[str, Any] = {
+        **scores,
+        **training.baselines(),
+        f"train/{training.unit}_per_second": trainer.units_per_second(),
+        f"train/{training.unit}": trainer.position.units,
+        "train/steps": trainer.position.step,
+        "train/best_step": trainer.position.best_step,
+        "seconds": trainer.position.seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    if trainer.device.type == "cuda":
+        figures["peak_accelerator_memory_bytes"] = peak_accelerator_memory_bytes()
+    logger.summarize(figures)
+    print_figures(training.table(figures), figures, run.path)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, config_name="train"))

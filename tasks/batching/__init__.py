@@ -1,0 +1,1 @@
+"""How the sentences of a corpus become batches of a language model."""

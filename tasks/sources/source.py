@@ -1,0 +1,45 @@
+"""What every source of text can do: say what it is, check that it is there, give its lines in order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+Split: TypeAlias = Literal["train", "heldout"]
+
+
+class LineBatch(NamedTuple):
+    """Some lines of a source that follow each other.
+
+    A line is one sentence, or with `prose` one paragraph; it is empty where there is nothing to read, so that
+    line i is always line `first_line + i` of the source. A paragraph that fills several lines of a file
+    stands whole, line breaks included, in the place of the first, with nothing in the places of the others.
+    """
+
+    name: str  # of the file, or of the data set, for messages
+    first_line: int  # from 1
+    lines: list[str]
+    prose: bool
+
+
+class Source(ABC):
+    """A text in two splits, `train` and `heldout`, that are the same in every run."""
+
+    language: str  # ISO 639-1; decides how prose is split into sentences
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises InputError when the source is not there or cannot be read; reads next to nothing."""
+
+    @abstractmethod
+    def fingerprint(self, split: Split) -> dict[str, Any]:
+        """All that decides a split's text, plain values for JSON; equal fingerprints mean equal text."""
+
+    @abstractmethod
+    def lines(self, split: Split) -> Iterator[LineBatch]:
+        """A split's lines in order, a few thousand at a time; InputError at a fault of the text."""
+
+    def num_bytes(self, split: Split) -> int | None:
+        """About how many bytes of text a split has, for the progress bar; None when that is not known."""
+        return None

@@ -1,0 +1,129 @@
+"""What a task is to the trainer: a model, batches, a loss, a score. And what a task is given to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+Report = Callable[[int, int, float | None], None]  # words, sentences, share done if known
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything outside of a task's own arguments that it starts from, as plain values.
+
+    Attributes:
+        nodes: the config's component groups (`encoder`, `data`, ...), each `{type: ..., argument: value}`.
+        vocabulary: path, min_count and max_size of the softmax's targets.
+        batch_size: rows of a batch.
+        seed: of the order of the data.
+        device: where batches go.
+        cache_path: where prepared data lies.
+        shard, num_shards: this process's number and the number of processes.
+        report: called while data is prepared.
+    """
+
+    nodes: Mapping[str, Any]
+    vocabulary: Mapping[str, Any]
+    batch_size: int
+    seed: int
+    device: torch.device
+    cache_path: Path
+    report: Report
+    shard: int = 0
+    num_shards: int = 1
+
+
+class Batches(Protocol):
+    """An endless stream of training batches that can be saved and gone on with."""
+
+    def __next__(self) -> Any: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Training(Protocol):
+    """A task under way, as the trainer sees it.
+
+    Attributes:
+        model: what is trained.
+        unit: what a batch is counted in, `tokens` or `examples`.
+        units_per_epoch: of the training data; the trainer's epochs are shares of it.
+        units_per_batch: in a full batch.
+        gradient_scale: what the loss is multiplied by before it is differentiated.
+        loss_name: the metric that `loss` is, such as `train/sampled_loss`.
+    """
+
+    model: nn.Module
+    unit: str
+    units_per_epoch: int
+    units_per_batch: int
+    gradient_scale: float
+    loss_name: str
+
+    def batches(self) -> Batches:
+        """The training data, from the beginning."""
+        ...
+
+    def loss(self, batch: Any) -> Tensor:
+        """The mean loss of a batch, in nats; a scalar that can be differentiated."""
+        ...
+
+    def describe(self, batch: Any) -> str:
+        """A batch in a few words, to find it in the data."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """The held-out scores of the model as it is, by metric name."""
+        ...
+
+    def baselines(self) -> dict[str, float]:
+        """Scores of simple models on the same held-out data, by metric name."""
+        ...
+
+    def facts(self) -> dict[str, float | str]:
+        """What the user wants to see before the first step: counts of the data, coverage, sizes."""
+        ...
+
+    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+        """The columns and rows that show final figures, baselines among them, to a reader."""
+        ...
+
+    def activation_bytes(self) -> int:
+        """An estimate of the memory of one training batch's intermediate values."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the task carries from batch to batch."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with what was carried."""
+        ...
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the data, by split."""
+        ...
+
+    def save_model(self, path: Path) -> None:
+        """Write the self-contained model directory."""
+        ...
+
+
+class Task(Protocol):
+    """A registered task: its own arguments, and how it starts."""
+
+    def start(self, setup: Setup) -> Training:
+        """Prepare the data and build the model, on the CPU. Raises InputError for faults of the data."""
+        ...
+
+    def check(self, setup: Setup) -> None:
+        """Find faults of the components' values without reading data. Raises InputError."""
+        ...

@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elmo.errors import InputError
+from elmo.files import directory_aside, write_aside
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "words.txt"
+    with write_aside(path) as aside:
+        aside.write_text("the")
+        assert not path.exists()
+    assert path.read_text() == "the"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), write_aside(path) as aside:
+        aside.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), directory_aside(tmp_path / "store") as aside:
+        (aside / "half").touch()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with directory_aside(tmp_path / "store") as aside:
+        (aside / "whole").touch()
+    assert (tmp_path / "store" / "whole").exists()
+
+
+def test_the_first_of_two_writers_of_a_directory_wins(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    with pytest.raises(FileExistsError), directory_aside(path) as aside:
+        path.mkdir()
+        (path / "first").touch()
+        (aside / "second").touch()
+    assert [file.name for file in path.iterdir()] == ["first"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    code = (
+        "import os; from pathlib import Path; from elmo.files import directory_aside\n"
+        f"with directory_aside(Path({str(tmp_path / 'store')!r})): os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with directory_aside(tmp_path / "store"):
+        pass
+    assert list(tmp_path.iterdir()) == [tmp_path / "store"]
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    message = r"words.txt: no space left to write it; free some space"
+    with pytest.raises(InputError, match=message), write_aside(tmp_path / "words.txt") as aside:
+        aside.write_text("the")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = r"file/words.txt: cannot be written \(.*\); choose another place"
+    with pytest.raises(InputError, match=message), write_aside(tmp_path / "file" / "words.txt"):
+        pass
