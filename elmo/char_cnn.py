@@ -1,6 +1,8 @@
-"""The character encoder of ELMo: convolutions over a word's bytes, highway layers, a projection (Peters et al. 2018).
+"""The character encoder of ELMo: convolutions over a word's bytes, highway layers, a projection.
 
-Shape legend: U distinct types, C characters, E character embedding, W filter width, F filters in all, P projection.
+Source: Peters et al. 2018, section 3.4; Kim et al. 2016.
+
+Shape legend: U distinct types, C characters, E character embedding, F filters in all, P projection.
 """
 
 from __future__ import annotations
@@ -85,8 +87,8 @@ class CharCnn(nn.Module):
         """The maximum over positions of every filter, (U, F), before bias and activation.
 
         All filters run as one product over windows of the widest one: the windows are built once, and in the
-        published sizes the widest filters hold most of the weights anyway. A narrower filter has zeros behind its
-        own characters, and valid positions closer to the end of the row.
+        published sizes the widest filters hold most of the weights anyway. A narrower filter has zeros
+        behind its own characters, and valid positions closer to the end of the row.
         """
         U, C, E = embedded_UCE.shape
         widest = self.widest_filter
@@ -100,12 +102,12 @@ class CharCnn(nn.Module):
                 c[:, : C - width + 1].max(dim=1).indices
                 for c, (width, _) in zip(columns, self.filters, strict=True)
             ]
-        # gathering the maxima makes their gradient one scatter, instead of one full-size tensor per filter width
+        # gathered, the maxima have a gradient of one scatter, not of a full-size tensor per filter width
         return scores_UCF.gather(1, torch.cat(best, dim=1)[:, None]).squeeze(1)
 
 
 class Highway(nn.Module):
-    """y = g relu(x W_t + b_t) + (1 - g) x with g = sigmoid(x W_c + b_c): the gate "carry" lets the transform through."""
+    """y = g relu(transform(x)) + (1 - g) x with g = sigmoid(carry(x)): "carry" lets the transform through."""
 
     def __init__(self, size: int) -> None:
         super().__init__()

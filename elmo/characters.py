@@ -18,7 +18,7 @@ NUM_MARKERS = 2
 
 
 class TypeTable:
-    """The distinct words of a text, as their UTF-8 bytes; types 0 and 1 are the sentence markers and have no bytes.
+    """The distinct words of a text as UTF-8 bytes; types 0 and 1 are the sentence markers, without bytes.
 
     Both arrays may be memory-mapped: only the rows that are asked for are touched.
 
@@ -33,7 +33,7 @@ class TypeTable:
 
     @classmethod
     def from_words(cls, words: Iterable[str]) -> TypeTable:
-        """The table of the two markers followed by `words`, as given (distinct words are the caller's business)."""
+        """The table of the two markers followed by `words`, which the caller knows to be distinct."""
         encoded = [b"", b"", *(word.encode("utf-8", "surrogatepass") for word in words)]
         offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
@@ -52,11 +52,11 @@ class TypeTable:
         return (self.word(type_id) for type_id in range(len(self)))
 
     def characters(self, type_ids: np.ndarray, *, widest_filter: int = MAX_CHARACTERS) -> np.ndarray:
-        """Character rows of some types, cropped without changing what a CNN computes (numerics: Peters et al. 2018).
+        """Character rows of some types, cropped without changing what the CNN computes from them.
 
-        A row is begin-of-word, at most 48 bytes, end-of-word, then padding. Beyond the longest row, only windows
-        of padding alone would follow; one such window of the widest filter is kept, so that every maximum over
-        positions is that of the full 50 characters.
+        A row is begin-of-word, at most 48 bytes, end-of-word, then padding. Beyond the longest row, only
+        windows of padding alone would follow; one such window of the widest filter is kept, so that every
+        maximum over positions is that of the full 50 characters.
 
         Args:
             type_ids: (U,) of type ids.

@@ -1,10 +1,11 @@
-"""The LSTM layer of ELMo: projected, clipped, with explicit state, both directions at once and no work on padding.
+"""The LSTM layer of ELMo: projected, clipped, explicit state, both directions at once, no work on padding.
 
-Sequences are packed: rows are sorted by length, longest first, and step t holds the first `batch_sizes[t]` rows.
-All steps lie one after the other on one axis of N = sum(batch_sizes) tokens, so that everything that does not
-depend on the step before (input projections, weight gradients) is one matrix product over all of them.
+Sequences are packed: rows are sorted by length, longest first, and step t holds the first `batch_sizes[t]`
+rows. All steps lie one after the other on one axis of N = sum(batch_sizes) tokens, so that everything that
+does not depend on the step before (input projections, weight gradients) is one matrix product over all of
+them.
 
-Shape legend: D = 2 directions, N packed tokens, B rows, P projection (input and output) size, H cells, G = 4 H gates.
+Shape legend: D = 2 directions, N packed tokens, B rows, P projection (input and output) size, H cells.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ State = tuple[Tensor, Tensor]  # (h_DBP, c_DBH), the carried output before any r
 
 
 class LstmLayer(nn.Module):
-    """One projected LSTM layer in both directions, with separate weights (Peters et al. 2018; Sak et al. 2014).
+    """One projected LSTM layer (Sak et al. 2014) in both directions, each with its own weights.
 
     Per direction, with gates in the order of the official weights::
 
@@ -59,7 +60,7 @@ class LstmLayer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot-uniform weights on the fused shapes of one direction, zero biases, as the original training."""
+        """Glorot-uniform weights on the fused shapes of one direction, zero biases: the original's."""
         for weight in (self.kernel, self.projection):
             if weight is not None:
                 for direction in weight.detach():
@@ -72,7 +73,7 @@ class LstmLayer(nn.Module):
         return zeros(2, num_rows, self.output_size), zeros(2, num_rows, self.cell_size)
 
     def forward(self, x_DNP: Tensor, batch_sizes: Sequence[int], state: State) -> tuple[Tensor, State]:
-        """Run both directions over packed sequences; under `torch.autocast` only the matrix products are cast.
+        """Run both directions over packed sequences; `torch.autocast` casts the matrix products only.
 
         Args:
             x_DNP: (2, N, input_size) packed inputs; the second direction's are in its own reading order.
@@ -80,8 +81,8 @@ class LstmLayer(nn.Module):
             state: the state before the first step, for `batch_sizes[0]` rows.
 
         Returns:
-            (2, N, output_size) packed outputs, and each row's state after its own last step. No gradient flows
-            through the returned state, nor into the given one: training truncates it there.
+            (2, N, output_size) packed outputs, and each row's state after its own last step. No gradient
+            flows through the returned state, nor into the given one: training truncates it there.
         """
         device = x_DNP.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.bias.dtype
@@ -113,7 +114,7 @@ class _Steps:
         self.last = torch.tensor([n for rows in reversed(ended) for n in rows], device=device)
 
     def shifted(self, first: Tensor, values: Tensor) -> Tensor:
-        """What each step got from the one before: `first` (rows) for step 0, else `values` (packed) of step t - 1."""
+        """What each step got: `first` (rows) for step 0, else the packed `values` of the step before."""
         parts = [first[:, : self.sizes[0]]]
         parts += [
             values[:, before.start : before.start + size]
@@ -123,7 +124,7 @@ class _Steps:
 
 
 class _PackedLstm(torch.autograd.Function):
-    """The recurrence and its gradient: gates computed in place, one weight-gradient product over all steps."""
+    """The recurrence and its gradient: gates in place, one weight-gradient product over all steps."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -220,9 +221,10 @@ def _step_cells(z: Tensor, c: Tensor, out: Tensor, clip: float | None) -> Tensor
 def _step_gradient(
     d_m: Tensor, d_c: Tensor, z: Tensor, c_before: Tensor, tanh_c: Tensor, d_z: Tensor, open_c: Tensor | None
 ) -> Tensor:
-    """Write the gradient at the gates before activation to `d_z`; return that of the cells of the step before.
+    """Write the gradient at the gates before activation to `d_z`; return that of the cells one step before.
 
-    `d_m` is the gradient of sigmoid(o) tanh(c); `d_c` that of the cells through the next step, for the rows it has.
+    `d_m` is the gradient of sigmoid(o) tanh(c); `d_c` that of the cells through the next step, for the rows
+    it has.
     """
     i, j, f, o = z.chunk(4, dim=2)
     d_i, d_j, d_f, d_o = d_z.chunk(4, dim=2)

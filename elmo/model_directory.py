@@ -70,7 +70,7 @@ def read_model(path: Path) -> SavedModel:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str) -> None:
-    """Copy weights into a model; InputError names the first that is missing, left over or of another shape."""
+    """Copy weights into a model; InputError names the first that is missing, extra or of another shape."""
     own = model.state_dict()
     for key in sorted(own.keys() | weights.keys()):
         ours = tuple(own[key].shape) if key in own else None

@@ -173,11 +173,11 @@ class EvaluateConfig(Section):
     """Root of conf/evaluate.yaml; null means: as in the run's own config."""
 
     run: str = MISSING
+    output: str | None = None
     data: dict[str, Any] | None = None
     cache_dir: str = MISSING
     batch_size: int | None = None
     device: str = "auto"
-    precision: Precision = Precision.fp32
     num_threads: int | None = None
     progress: Progress = Progress.auto
     plugins: list[str] = field(default_factory=list)

@@ -21,8 +21,9 @@ class OptimizerChoice:
         name: of a class in torch.optim, such as AdamW or Adagrad.
         learning_rate: at the height of the schedule.
         options: further arguments of that class.
-        groups: each `{pattern: <regular expression>, <option>: <value> ...}`; a parameter belongs to the first
-            group whose pattern is found in its name and takes that group's options, `learning_rate` included.
+        groups: each `{pattern: <regular expression>, <option>: <value> ...}`; a parameter belongs to the
+            first group whose pattern is found in its name and takes that group's options, `learning_rate`
+            included.
     """
 
     def __init__(
@@ -49,8 +50,8 @@ class OptimizerChoice:
         for index, group in enumerate(self.groups):
             if not grouped[index]:
                 raise InputError(
-                    f"optimizer.groups[{index}].pattern: {group['pattern']!r} fits no parameter that is left; there are"
-                    f" {', '.join(name for name, _ in model.named_parameters())}"
+                    f"optimizer.groups[{index}].pattern: {group['pattern']!r} fits no parameter that is left;"
+                    f" there are {', '.join(name for name, _ in model.named_parameters())}"
                 )
             options = {key: value for key, value in group.items() if key not in ("pattern", "learning_rate")}
             rate = group.get("learning_rate", self.learning_rate)
@@ -59,7 +60,7 @@ class OptimizerChoice:
             settings.append({"params": grouped[-1]})
         try:
             return self.cls(settings, lr=self.learning_rate, **self.options)  # type: ignore[call-arg]
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, IndexError, RuntimeError) as error:
             raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {error}") from error
 
     def _group_of(self, name: str) -> int:

@@ -16,12 +16,12 @@ _LARGEST_MMAP_THRESHOLD = 32 * 2**20
 def set_up_process(*, num_threads: int | None) -> None:
     """Set torch's threads (None: its own choice) and keep freed memory for the next step.
 
-    glibc gives large blocks back to the system when they are freed; a training step frees and takes the same ones
-    again, and the page faults cost more than many of its computations.
+    glibc gives large blocks back to the system when they are freed; a training step frees and takes the same
+    ones again, and the page faults cost more than many of its computations.
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    torch.sparse.check_sparse_tensor_invariants.disable()  # the default, which torch warns of unless it is said
+    torch.sparse.check_sparse_tensor_invariants.disable()  # the default; unsaid, torch warns of it
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if mallopt is not None:

@@ -1,4 +1,4 @@
-"""One training run: `python -m experiments.train [overrides]`; with none, a biLM is pretrained on `data=sotu`."""
+"""One training run: `python -m experiments.train [overrides]`; with none, a biLM on `data=sotu`."""
 
 from __future__ import annotations
 

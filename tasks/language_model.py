@@ -1,4 +1,4 @@
-"""Pretraining: the bidirectional language model, its loss and its held-out perplexity (Peters et al. 2018, 3.1).
+"""Pretraining: the bidirectional language model of Peters et al. (2018, section 3.1) and its perplexity.
 
 Shape legend: D = 2 directions, N packed tokens, P vector size.
 """
@@ -6,7 +6,7 @@ Shape legend: D = 2 directions, N packed tokens, P vector size.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,9 +25,10 @@ from tasks.batching.batch import Batch, BatchBuilder
 from tasks.batching.order import CHUNK_SENTENCES, ShuffledWindows
 from tasks.corpus import Corpus, prepare_corpus
 from tasks.ngram import baseline_perplexities
+from tasks.sources.source import SPLITS, Split
 from tasks.task import Batches, Setup
 
-MODEL_GROUPS = ("tokenizer", "encoder", "softmax", "batching")  # what a trained model is rebuilt from
+MODEL_GROUPS = ("task", "tokenizer", "encoder", "softmax", "batching")  # what a trained model is rebuilt from
 STAND_IN_TYPES = 10_000_000  # for checks before the vocabulary is known: any size will do
 
 
@@ -82,7 +83,8 @@ class LanguageModelTask:
 
     Args:
         loss_scale: the loss is multiplied by it before it is differentiated. It matters to optimizers such as
-            Adagrad, whose accumulator does not start at zero; the original training used the number of steps, 20.
+            Adagrad, whose accumulator does not start at zero; the original training used the number of
+            steps, 20.
     """
 
     def __init__(self, *, loss_scale: float) -> None:
@@ -102,12 +104,34 @@ class LanguageModelTask:
 
     def start(self, setup: Setup) -> LanguageModelTraining:
         """Prepare the corpora and the vocabulary, and build a fresh model."""
-        corpora = prepare_corpora(setup, ("train", "heldout"))
+        corpora = prepare_corpora(setup, SPLITS)
         vocabulary = _make_vocabulary(setup.vocabulary, corpora["train"])
         model = build_model(setup.nodes, num_types=len(vocabulary))
         return LanguageModelTraining(
             setup=setup, model=model, vocabulary=vocabulary, corpora=corpora, loss_scale=self.loss_scale
         )
+
+    def evaluate(
+        self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
+    ) -> dict[str, float]:
+        """The held-out perplexities of a trained model, `setup.nodes` naming the data.
+
+        Args:
+            saved: what the model directory `name` holds.
+            setup: `data` from where one likes, all other nodes the model's own.
+            with_baselines: whether the data's training text is there, to make the baselines from.
+        """
+        model = load_language_model(saved, name=name).to(setup.device)
+        corpora = prepare_corpora(setup, SPLITS if with_baselines else ("heldout",))
+        batching = REGISTRY.build(setup.nodes["batching"], batch_size=setup.batch_size)
+        builder = make_builder(corpora["heldout"], saved.vocabulary, model)
+        batches = batching.evaluation_batches(corpora["heldout"], builder)
+        figures = perplexities(model, batches, device=setup.device)
+        return figures | (baseline_figures(corpora, saved.vocabulary) if with_baselines else {})
+
+    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+        """Held-out perplexities beside the baselines'."""
+        return perplexity_table(figures)
 
 
 class LanguageModelTraining:
@@ -137,8 +161,8 @@ class LanguageModelTraining:
         self._state: list[State] | None = None
         if self.units_per_epoch < self.units_per_batch:
             raise InputError(
-                f"data: the training text gives {self.units_per_epoch} predictions, fewer than one batch of"
-                f" {self.units_per_batch}; give more text, or a smaller trainer.batch_size or batching.num_steps"
+                f"data: the training text gives {self.units_per_epoch} predictions, fewer than one batch"
+                f" of {self.units_per_batch}; more text, or less trainer.batch_size or batching.num_steps"
             )
 
     def batches(self) -> Batches:
@@ -166,15 +190,7 @@ class LanguageModelTraining:
 
     def baselines(self) -> dict[str, float]:
         """Perplexities of a unigram and an interpolated bigram model, on the same held-out predictions."""
-        blocks = {split: _id_blocks(corpus, self.vocabulary) for split, corpus in self._corpora().items()}
-        found = baseline_perplexities(
-            blocks["train"], blocks["heldout"], vocabulary_size=len(self.vocabulary)
-        )
-        return {
-            "heldout/unigram_perplexity": found.unigram_perplexity,
-            "heldout/bigram_perplexity": found.bigram_perplexity,
-            "baseline/train_tokens": found.num_train_tokens,
-        }
+        return baseline_figures(self._corpora(), self.vocabulary)
 
     def facts(self) -> dict[str, float | str]:
         """Counts of the corpora and of the vocabulary, and what it covers."""
@@ -197,7 +213,7 @@ class LanguageModelTraining:
         return perplexity_table(figures)
 
     def activation_bytes(self) -> int:
-        """An estimate: gates and their gradients, cells, outputs, and half as many distinct types as tokens."""
+        """An estimate: gates and their gradients, cells, outputs; half as many distinct types as tokens."""
         encoder, tokens = self.model.encoder, self.units_per_batch
         per_layer = 12 * encoder.cell_size + 5 * encoder.projection_size
         filters = sum(number for _, number in encoder.char_cnn.filters)
@@ -221,7 +237,7 @@ class LanguageModelTraining:
     def save_model(self, path: Path) -> None:
         """Write the self-contained model directory."""
         nodes = {group: self.setup.nodes[group] for group in MODEL_GROUPS}
-        config = {"task": "language_model", "batch_size": self.setup.batch_size, **nodes}
+        config = {"batch_size": self.setup.batch_size, **nodes}
         save_model(path, config=config, model=self.model, vocabulary=self.vocabulary)
 
     def _corpora(self) -> dict[str, Corpus]:
@@ -236,17 +252,18 @@ class LanguageModelTraining:
 
 def load_language_model(saved: SavedModel, *, name: str) -> LanguageModel:
     """The model of a model directory, ready to score. Raises InputError where weights and config disagree."""
-    if saved.config.get("task") != "language_model":
-        raise InputError(f"{name}: a model of task {saved.config.get('task')!r}, expected a language_model")
+    task = saved.config["task"]["type"]
+    if task != "language_model":
+        raise InputError(f"{name}: a model of task {task}, expected a language_model")
     model = build_model(saved.config, num_types=len(saved.vocabulary))
     load_weights(model, saved.weights, name=name)
     return model.eval()
 
 
-def prepare_corpora(setup: Setup, splits: tuple[Any, ...]) -> dict[str, Corpus]:
+def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus]:
     """Open the corpora of a source's splits, prepared where that has not been done."""
     source = REGISTRY.build(setup.nodes["data"])
-    source.check()
+    source.check(splits)
     tokenizer = REGISTRY.build(setup.nodes["tokenizer"])
     return {
         split: prepare_corpus(
@@ -284,6 +301,17 @@ def perplexities(model: LanguageModel, batches: Iterator[Batch], *, device: torc
         "heldout/forward_perplexity": _exp(forward),
         "heldout/backward_perplexity": _exp(backward),
         "heldout/predictions": num_tokens,
+    }
+
+
+def baseline_figures(corpora: Mapping[str, Corpus], vocabulary: Vocabulary) -> dict[str, float]:
+    """Perplexities of a unigram and an interpolated bigram model, of at most the first 100 million words."""
+    blocks = {split: _id_blocks(corpus, vocabulary) for split, corpus in corpora.items()}
+    found = baseline_perplexities(blocks["train"], blocks["heldout"], vocabulary_size=len(vocabulary))
+    return {
+        "heldout/unigram_perplexity": found.unigram_perplexity,
+        "heldout/bigram_perplexity": found.bigram_perplexity,
+        "baseline/train_tokens": found.num_train_tokens,
     }
 
 

@@ -1,4 +1,4 @@
-"""What a task is to the trainer: a model, batches, a loss, a score. And what a task is given to start from."""
+"""What a task is to the trainer (a model, batches, a loss, scores) and what it is given to start from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from elmo.model_directory import SavedModel
 
 Report = Callable[[int, int, float | None], None]  # words, sentences, share done if known
 
@@ -122,6 +124,16 @@ class Task(Protocol):
 
     def start(self, setup: Setup) -> Training:
         """Prepare the data and build the model, on the CPU. Raises InputError for faults of the data."""
+        ...
+
+    def evaluate(
+        self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
+    ) -> dict[str, float]:
+        """The held-out figures of a saved model on the data of `setup`, by metric name."""
+        ...
+
+    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+        """The columns and rows that show such figures to a reader."""
         ...
 
     def check(self, setup: Setup) -> None:

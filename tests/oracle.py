@@ -1,6 +1,8 @@
-"""A float64 numpy oracle of the ELMo encoder: one sentence after the other, plain loops, weights in the official layout.
+"""A float64 numpy oracle of the ELMo encoder: one sentence after the other, plain loops, weights in the
+official layout.
 
-Shape legend: T tokens of a sentence with its markers, E character embedding, F filters in all, P projection, H cells.
+Shape legend: T tokens of a sentence with its markers, E character embedding, F filters in all, P projection,
+    H cells.
 """
 
 from __future__ import annotations

@@ -80,10 +80,10 @@ def test_cropped_rows_give_the_vectors_of_50_characters(type_ids: list[int]) -> 
 
 
 def test_a_words_vector_does_not_depend_on_the_words_beside_it() -> None:
-    cnn = make_cnn()
+    cnn = make_cnn().double()
     together = cnn(characters())
     alone = torch.cat([cnn(characters(np.array([type_id]))) for type_id in TYPES])
-    torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
 
 
 def test_padding_takes_part_in_the_maximum_where_a_word_leaves_room_for_it() -> None:

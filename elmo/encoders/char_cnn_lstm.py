@@ -1,7 +1,7 @@
-"""The ELMo encoder: a character CNN below a stack of LSTM layers in both directions (Peters et al. 2018, section 3).
+"""The ELMo encoder: a character CNN below LSTM layers in both directions (Peters et al. 2018, section 3).
 
-Shape legend: L layers with the CNN's as layer 0, D = 2 directions, N packed tokens, P projection, U distinct types,
-C characters, B sentences, T tokens of the longest sentence with its two markers.
+Shape legend: L layers with the CNN's as layer 0, D = 2 directions, N packed tokens, P projection, U distinct
+types, C characters, B sentences, T tokens of the longest sentence with its two markers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class CharCnnLstm(nn.Module):
     """Contextual word vectors from characters; the defaults are the published `original` size.
 
     Layer 0 is the CNN's vector twice, layer k the two directions' outputs of LSTM layer k side by side. The
-    directions share the CNN and nothing else. State is an argument: without one, every call starts from zeros.
+    directions share the CNN and nothing else. State is an argument: without one, every call starts from
+    zeros.
 
     Args:
         character_embedding_size: values of a character's vector.
@@ -111,7 +112,7 @@ class CharCnnLstm(nn.Module):
 
         Args:
             characters_UC: character rows of the distinct types.
-            ids_DN: for each direction, in its own reading order, the row of `characters_UC` of each packed token.
+            ids_DN: of each packed token, in each direction's reading order, its row in `characters_UC`.
             batch_sizes: rows alive at each step.
             state: of each LSTM layer for `batch_sizes[0]` rows; None for zeros.
 
@@ -181,7 +182,7 @@ class Packing:
         return values_BT[self._rows_N, self._columns_DN]
 
     def unpack(self, values_DNP: Tensor) -> Tensor:
-        """(2, N, P) in reading order -> (B, T, 2 P) in the order of the text, the directions side by side, zero padded."""
+        """(2, N, P) in reading order -> (B, T, 2 P) in the text's, directions side by side, zero padded."""
         _, N, P = values_DNP.shape
         padded = values_DNP.new_zeros(len(self.lengths), len(self.batch_sizes), 2, P)
         direction = torch.arange(2, device=values_DNP.device)[:, None].expand(2, N)

@@ -1,4 +1,4 @@
-"""The adaptive softmax: frequent words in a head, rare ones in clusters of smaller vectors (Grave et al. 2017).
+"""The adaptive softmax: frequent words in a head, rare ones in clusters (Grave et al. 2017).
 
 Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary.
 """
@@ -23,13 +23,13 @@ Scorer = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # of vectors, weigh
 class AdaptiveSoftmax(nn.Module):
     """An exact, normalised distribution over the vocabulary, cheap because most tokens are in the head.
 
-    The head scores the frequent words and one class per cluster; a cluster's own softmax, over vectors projected
-    to a smaller size, shares out its class. The vocabulary must be in descending order of count.
+    The head scores the frequent words and one class per cluster; a cluster's own softmax, over vectors
+    projected to a smaller size, shares out its class. The vocabulary must be in descending order of count.
 
     Args:
         input_size: P, of the vectors.
         num_types: V, words of the vocabulary with its markers.
-        cutoffs: the ids at which the first, second ... cluster of rare words begins; those beyond V are dropped.
+        cutoffs: the ids at which the clusters of rare words begin; those beyond V are dropped.
         shrink: each cluster's vectors are this many times smaller than the ones of the cluster before.
     """
 
@@ -38,8 +38,8 @@ class AdaptiveSoftmax(nn.Module):
         used = [cutoff for cutoff in cutoffs if cutoff < num_types]
         if not used or sorted(set(used)) != used or used[0] < 1 or shrink < 1:
             raise InputError(
-                f"softmax.cutoffs, softmax.shrink: expected growing ids, the first below the vocabulary's {num_types}"
-                f" words, and at least 1, got {list(cutoffs)} and {shrink}; softmax=full does for small vocabularies"
+                f"softmax.cutoffs, softmax.shrink: expected growing ids, the first below the {num_types} words"
+                f" there are, and at least 1, got {list(cutoffs)} and {shrink}; softmax=full needs neither"
             )
         self.bounds = [*used, num_types]
         self.head_weight = _random(used[0] + len(used), input_size)
@@ -68,7 +68,7 @@ class AdaptiveSoftmax(nn.Module):
         return total.view(targets_DN.shape)
 
     def _scores(self, vectors_NP: Tensor, targets_N: Tensor, score: Scorer) -> list[tuple[Tensor, Tensor]]:
-        """The rows that take part in the head and in each cluster, all of them in the head, and their score there."""
+        """For the head and for each cluster, the tokens that take part in it and their score there."""
         shortlist = self.bounds[0]
         cluster_N = torch.bucketize(targets_N, targets_N.new_tensor(self.bounds[:-1]), right=True)
         head_targets = torch.where(cluster_N == 0, targets_N, shortlist + cluster_N - 1)

@@ -16,7 +16,7 @@ PIECE_VALUES = 2**22  # scores held at once, 16 MiB in single precision
 
 
 def summed_loss(vectors_NP: Tensor, weight_VP: Tensor, bias_V: Tensor, targets_N: Tensor) -> Tensor:
-    """The sum over tokens of -log softmax(weight x + bias)[target], in nats; tokens x classes are never held at once."""
+    """The sum of -log softmax(weight x + bias)[target], in nats, summed piece by piece."""
     device = vectors_NP.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_VP.dtype
     with torch.autocast(device, enabled=False):

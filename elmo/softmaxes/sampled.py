@@ -1,6 +1,6 @@
 """The sampled softmax of the original training: the target against log-uniform candidates (Jean et al. 2015).
 
-Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary, S candidates, R distinct rows used in a batch.
+Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary, S candidates, R rows used.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from elmo.softmaxes.cross_entropy import log_probabilities
 class SampledSoftmax(nn.Module):
     """Trains a full softmax with few of its rows per batch; its probabilities are those of the full softmax.
 
-    Candidates are distinct and drawn from P(k) = log((k + 2) / (k + 1)) / log(V + 1), so the vocabulary must be in
-    descending order of count. Each direction has its own candidates. Randomness is torch's default generator.
+    Candidates are distinct and drawn from P(k) = log((k + 2) / (k + 1)) / log(V + 1), so the vocabulary must
+    be in descending order of count. Each direction has its own candidates. Randomness is torch's default
+    generator.
 
     Args:
         input_size: P, of the vectors.
@@ -86,7 +87,7 @@ def log_uniform_candidates(num_types: int, num_samples: int) -> tuple[Tensor, in
 
 
 def log_expected_count(ids: Tensor, tries: int, num_types: int) -> Tensor:
-    """log Q of each id: the chance that `tries` log-uniform draws hold it at all, Q = -expm1(tries log1p(-P))."""
+    """log Q of each id, the chance that `tries` draws hold it at all: Q = -expm1(tries log1p(-P))."""
     ids = ids.double()
     probability = torch.log((ids + 2) / (ids + 1)) / math.log1p(num_types)
     return torch.log(-torch.expm1(tries * torch.log1p(-probability))).float()

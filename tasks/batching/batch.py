@@ -20,7 +20,7 @@ class Sentences(Protocol):
     num_tokens: int
 
     def read_sentences(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """The type ids of some sentences, joined, and the (stop - start + 1,) offsets at which each begins."""
+        """Type ids of some sentences, joined, and the (stop - start + 1,) offsets of their beginnings."""
         ...
 
 
@@ -74,7 +74,7 @@ class BatchBuilder:
     def build(
         self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
     ) -> Batch:
-        """Type ids of the inputs and the targets, packed, -> a batch; distinct types get their characters once."""
+        """A batch of packed type ids of inputs and targets; distinct types get their characters once."""
         distinct, local = np.unique(inputs_DN, return_inverse=True)
         return Batch(
             characters_UC=torch.from_numpy(self.types.characters(distinct, widest_filter=self.widest_filter)),

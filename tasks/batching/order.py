@@ -1,4 +1,4 @@
-"""The order in which training reads the sentences of a corpus: shuffled, endless, resumable, in little memory."""
+"""The order in which training reads sentences: shuffled, endless, resumable, in little memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ WINDOW_CHUNKS = 256  # shuffled together: 32,768 sentences from places all over 
 
 
 class ShuffledWindows:
-    """Windows of sentences, each drawn from random places of the corpus and shuffled; one epoch after the other.
+    """Windows of sentences from random places of the corpus, shuffled, one epoch after the other.
 
-    A window is a function of seed, epoch and number alone, so a position is two integers and no generator's state.
-    A corpus of one window is shuffled perfectly; a larger one needs memory for one window, whatever its size.
+    A window is a function of seed, epoch and number alone, so a position is two integers and no generator's
+    state. A corpus of one window is shuffled perfectly; a larger one needs memory for one window, whatever
+    its size.
 
     Args:
         corpus: the sentences.

@@ -15,7 +15,7 @@ from tasks.batching.order import ShuffledWindows, blocks
 
 @REGISTRY.register("batching", "sentences")
 class SentenceBatching:
-    """Sentences of similar length share a batch of at most `batch_size * num_steps` predictions per direction.
+    """Sentences of similar length share a batch of at most `batch_size * num_steps` predictions each way.
 
     Every sentence starts from zero state. A sentence longer than a batch is a batch of its own.
 
@@ -43,7 +43,7 @@ class SentenceBatching:
 
 
 class SentenceBatches:
-    """The endless iterator of `SentenceBatching`; its state is a window and the batches already taken from it."""
+    """The endless iterator of `SentenceBatching`; its state: a window and the batches taken from it."""
 
     def __init__(self, *, windows: ShuffledWindows, builder: BatchBuilder, tokens_per_batch: int) -> None:
         self.windows, self.builder = windows, builder
@@ -81,7 +81,7 @@ class SentenceBatches:
 
 
 def _group_by_length(sentences: list[np.ndarray], tokens_per_batch: int) -> list[list[np.ndarray]]:
-    """Sentences, longest first, cut into groups of at most so many predictions; equal lengths keep their order."""
+    """Sentences, longest first, in groups of at most so many predictions; equal lengths keep their order."""
     groups: list[list[np.ndarray]] = []
     room = 0
     for index in np.argsort([-len(s) for s in sentences], kind="stable"):

@@ -21,9 +21,10 @@ from tasks.batching.order import ShuffledWindows, blocks
 class StreamBatching:
     """Each row pulls the next sentence whenever it runs out and is filled to exactly `num_steps` steps.
 
-    A sentence `<S> w1 ... wn </S>` gives the inputs `<S> w1 ... wn` and the targets `w1 ... wn </S>`; the backward
-    stream is the same with each sentence reversed. There is no padding, rows continue across batches and epochs,
-    and the LSTM state of a row is carried, never reset (the recipe of Peters et al. 2018).
+    A sentence `<S> w1 ... wn </S>` gives the inputs `<S> w1 ... wn` and the targets `w1 ... wn </S>`; the
+    backward stream is the same with each sentence reversed. There is no padding, rows continue across
+    batches and epochs, and the LSTM state of a row is carried, never reset (the recipe of Peters et al.
+    2018).
 
     Args:
         num_steps: T, steps of a batch.
@@ -50,7 +51,7 @@ class StreamBatching:
         )
 
     def evaluation_batches(self, corpus: Sentences, builder: BatchBuilder) -> Iterator[Batch]:
-        """Every token of a corpus once, in running rows as in training; each large block starts from zero state.
+        """Every token of a corpus once, in running rows; each large block starts from zero state.
 
         Rows differ in length; as they end, the batch gets narrower.
         """
@@ -67,7 +68,7 @@ class StreamBatching:
 
 
 class StreamBatches:
-    """The endless iterator of `StreamBatching`; its state is a position and what is left of each row's sentence."""
+    """The endless iterator of `StreamBatching`; its state: a position and the rest of each row's sentence."""
 
     def __init__(
         self, *, windows: ShuffledWindows, builder: BatchBuilder, num_steps: int, num_rows: int

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
-from tasks.sources.source import LineBatch, Source, Split
+from tasks.sources.source import SPLITS, LineBatch, Source, Split
 
 
 class DocumentSource(Source):
@@ -36,7 +36,7 @@ class DocumentSource(Source):
     def documents(self) -> Iterator[tuple[str, str]]:
         """Each document's name and text, a paragraph a line, in an order that never changes."""
 
-    def check(self) -> None:
+    def check(self, splits: Collection[Split] = SPLITS) -> None:
         self.directory()
 
     def directory(self) -> Path:

@@ -7,14 +7,14 @@ import socket
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.sources.local_files import BATCH_SIZE, count_bytes, describe_files, find_files, stream_file
-from tasks.sources.source import LineBatch, Source, Split
+from tasks.sources.source import SPLITS, LineBatch, Source, Split
 
 _BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
 _PROBE_SECONDS = 1.5  # a working network answers in a tenth of it; the hub's own client retries for 23 s
@@ -69,8 +69,8 @@ class HubSource(Source):
         self.train = train
         self.heldout = heldout
 
-    def check(self) -> None:
-        for split in ("train", "heldout"):
+    def check(self, splits: Collection[Split] = SPLITS) -> None:
+        for split in splits:
             for path in self._files(split) or []:
                 _builder_of(path, f"data.{split}")
 

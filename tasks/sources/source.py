@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 Split: TypeAlias = Literal["train", "heldout"]
+SPLITS: tuple[Split, ...] = ("train", "heldout")
 
 
 class LineBatch(NamedTuple):
@@ -29,8 +30,8 @@ class Source(ABC):
     language: str  # ISO 639-1; decides how prose is split into sentences
 
     @abstractmethod
-    def check(self) -> None:
-        """Raises InputError when the source is not there or cannot be read; reads next to nothing."""
+    def check(self, splits: Collection[Split] = SPLITS) -> None:
+        """Raises InputError when the splits are not there or cannot be read; reads next to nothing."""
 
     @abstractmethod
     def fingerprint(self, split: Split) -> dict[str, Any]:

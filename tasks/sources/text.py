@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.sources.local_files import check_encoding, count_bytes, describe_files, find_files, read_lines
-from tasks.sources.source import LineBatch, Source, Split
+from tasks.sources.source import SPLITS, LineBatch, Source, Split
 
 # A full stop after a short word may be that of an abbreviation (Mr.), which does not end a line's sentence.
 _SENTENCE_END = re.compile(
@@ -23,7 +24,8 @@ class TextSource(Source):
     """Files given by path or glob.
 
     Args:
-        train: paths or globs; their files are read in the order given, those of a glob by name.
+        train: paths or globs; their files are read in the order given, those of a glob by name. Only an
+            evaluation of `heldout` files does without.
         heldout: the same, for evaluation; None: every n-th sentence (or paragraph) of `train` is held out.
         encoding: of all files, as Python names it; a byte-order mark is dropped.
         prose: False: one sentence a line. True: paragraphs, which are split into sentences. A paragraph may
@@ -35,7 +37,7 @@ class TextSource(Source):
     def __init__(
         self,
         *,
-        train: str | list[str],
+        train: str | list[str] | None = None,
         heldout: str | list[str] | None = None,
         encoding: str = "utf-8",
         prose: bool = False,
@@ -52,16 +54,18 @@ class TextSource(Source):
         self.language = language
         self.heldout_every = heldout_every
 
-    def check(self) -> None:
-        train = {path.resolve() for path in find_files(self.train, key="data.train")}
-        for path in find_files(self.heldout, key="data.heldout") if self.heldout is not None else []:
+    def check(self, splits: Collection[Split] = SPLITS) -> None:
+        files = {split: self._find(split) for split in splits}
+        if self.heldout is None or len(files) < 2:
+            return
+        train = {path.resolve() for path in files["train"]}
+        for path in files["heldout"]:
             if path.resolve() in train:
                 raise InputError(f"data.heldout: {path} is also in data.train")
 
     def fingerprint(self, split: Split) -> dict[str, Any]:
-        patterns, key = self._patterns(split)
         return {
-            "files": describe_files(find_files(patterns, key=key)),
+            "files": describe_files(self._find(split)),
             "encoding": self.encoding,
             "prose": self.prose,
             "language": self.language,
@@ -69,8 +73,7 @@ class TextSource(Source):
         }
 
     def num_bytes(self, split: Split) -> int | None:
-        patterns, key = self._patterns(split)
-        total = count_bytes(find_files(patterns, key=key))
+        total = count_bytes(self._find(split))
         if total is None or self.heldout is not None:
             return total
         heldout = total // self.heldout_every
@@ -91,9 +94,15 @@ class TextSource(Source):
                 yield LineBatch(str(path), first_line, lines, self.prose)
         self._check_enough(num_units, split, key)
 
+    def _find(self, split: Split) -> list[Path]:
+        patterns, key = self._patterns(split)
+        return find_files(patterns, key=key)
+
     def _patterns(self, split: Split) -> tuple[str | list[str], str]:
         if split == "heldout" and self.heldout is not None:
             return self.heldout, "data.heldout"
+        if self.train is None:
+            raise InputError("data.train: missing; give a path or a glob of the training text")
         return self.train, "data.train"
 
     def _keep(self, lines: list[str], units: list[int], num_before: int, split: Split) -> list[str]:

@@ -1,0 +1,69 @@
+"""Score a finished run, or any model directory: `python -m experiments.evaluate run=DIR [data=...]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from elmo.errors import InputError
+from experiments.command import run_command
+from experiments.config import EvaluateConfig
+
+
+def main(config: EvaluateConfig, overrides: list[str]) -> None:
+    """Print the figures of the run's model on its own held-out data, or on that of `data`."""
+    from elmo.model_directory import read_model
+    from elmo.registry import REGISTRY
+    from experiments.process import choose_device, set_up_process
+    from experiments.progress import make_progress, summary_table
+    from tasks.task import Setup
+
+    set_up_process(num_threads=config.num_threads)
+    path = Path(config.run)
+    saved = read_model(path)
+    with make_progress(config.progress.value, title="preparing") as progress:
+        setup = Setup(
+            nodes={**saved.config, "data": config.data or _own_data(path)},
+            vocabulary={},
+            batch_size=config.batch_size or saved.config["batch_size"],
+            seed=0,
+            device=choose_device(config.device),
+            cache_path=Path(config.cache_dir),
+            report=lambda tokens, sentences, fraction: progress.update(
+                fraction=fraction or 0.0, tokens=tokens, sentences=sentences
+            ),
+        )
+        task = REGISTRY.build(saved.config["task"])
+        figures = task.evaluate(saved, setup, with_baselines=config.data is None, name=str(path))
+    columns, rows = task.table(figures)
+    summary_table(rows, columns=columns)
+    if config.output is not None:
+        _write(Path(config.output), figures)
+
+
+def _own_data(path: Path) -> Any:
+    """The data node of the run that `path` is, or whose model directory it is."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for candidate in (path / "config.yaml", path.parent / "config.yaml"):
+        try:
+            return OmegaConf.to_container(OmegaConf.load(candidate).data)
+        except (OSError, AttributeError, OmegaConfBaseException):
+            continue
+    raise InputError(
+        f"{path}: a model without its run's config.yaml; name the data: data=text data.heldout=FILE"
+    )
+
+
+def _write(path: Path, figures: dict[str, float]) -> None:
+    from elmo.files import write_aside
+
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, config_name="evaluate"))
