@@ -44,7 +44,9 @@ class CharCnn(nn.Module):
         super().__init__()
         _check_filters(filters)
         if activation not in ACTIVATIONS:
-            raise InputError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+            raise InputError(
+                f"encoder.activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}"
+            )
         num_filters = sum(number for _, number in filters)
         self.filters = [(int(width), int(number)) for width, number in filters]
         self.activation = activation
@@ -126,7 +128,9 @@ class Highway(nn.Module):
 
 def _check_filters(filters: Sequence[Sequence[int]]) -> None:
     if not filters:
-        raise InputError("filters: expected at least one [width, number]")
+        raise InputError("encoder.filters: expected at least one [width, number]")
     for entry in filters:
         if len(entry) != 2 or not 1 <= entry[0] <= MAX_CHARACTERS or entry[1] < 1:
-            raise InputError(f"filters: expected [width 1-{MAX_CHARACTERS}, number >= 1], got {list(entry)}")
+            raise InputError(
+                f"encoder.filters: expected [width 1-{MAX_CHARACTERS}, number >= 1], got {list(entry)}"
+            )

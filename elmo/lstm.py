@@ -144,7 +144,7 @@ class _PackedLstm(torch.autograd.Function):
         input_size = x.shape[2]
         shifted_bias = bias.clone()
         shifted_bias.view(2, 4, -1)[:, 2] += FORGET_BIAS
-        gates = torch.bmm(x.to(dtype), weight[:, :input_size]).to(x.dtype).add_(shifted_bias[:, None])
+        gates = torch.bmm(x.to(dtype), weight[:, :input_size]) + shifted_bias[:, None]
         outputs = x.new_empty(2, x.shape[1], h0.shape[2])
         cells, tanh_cells, hidden = (x.new_empty(2, x.shape[1], c0.shape[2]) for _ in range(3))
         h, c = h0, c0

@@ -16,6 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from elmo.errors import InputError
+from elmo.files import write_aside
 from elmo.registry import REGISTRY, suggest
 
 # What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
@@ -320,12 +321,17 @@ def plain_config(config: Any) -> dict[str, Any]:
 
 def save_resolved(config: Any, path: Path) -> None:
     """Writes a checked config (a schema's dataclass) as yaml, with the keys and values of a command line."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config))), encoding="utf-8")
+    _write(path, dataclasses.asdict(config))
 
 
 def save_overrides(overrides: list[str], path: Path) -> None:
     """Writes the user's overrides as a yaml list, in the order they were given."""
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
+    _write(path, overrides)
+
+
+def _write(path: Path, values: Any) -> None:
+    with write_aside(path) as aside:
+        aside.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")
 
 
 store_schemas()

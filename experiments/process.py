@@ -9,8 +9,7 @@ import torch
 
 from elmo.errors import InputError
 
-_MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-_LARGEST_MMAP_THRESHOLD = 32 * 2**20
+_MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_MAX = -1, -4  # of glibc's mallopt
 
 
 def set_up_process(*, num_threads: int | None) -> None:
@@ -25,7 +24,7 @@ def set_up_process(*, num_threads: int | None) -> None:
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if mallopt is not None:
-            mallopt(_MALLOC_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+            mallopt(_MALLOC_MMAP_MAX, 0)
             mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
 
 

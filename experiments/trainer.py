@@ -229,6 +229,9 @@ class Trainer:
 
     def _clip(self) -> Tensor:
         """Scale all gradients so that their global norm is at most `clip_norm`; the norm before."""
+        for parameter in self.parameters:
+            if self.accumulate_batches > 1 and parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()  # a row may be in several batches' gradients
         gradients = [_values(p.grad) for p in self.parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if self.clip_norm is not None:

@@ -119,7 +119,7 @@ def run_lstm(
     projection_clip: float | None,
     state: LstmState,
 ) -> tuple[list[np.ndarray], LstmState]:
-    """One direction of one layer over one sequence in its reading order: the outputs h and the last (h, c)."""
+    """One direction of one layer over one sequence in its reading order: outputs h and the last (h, c)."""
     h, c = state
     outputs = []
     for x in inputs_TP:
@@ -159,7 +159,7 @@ def encode(
     options: Options,
     states: list[list[LstmState]] | None = None,
 ) -> tuple[np.ndarray, list[list[LstmState]]]:
-    """All layers of one sentence, (L, T, 2 P) with the markers, and the state of each layer and direction after it."""
+    """(L, T, 2 P) layers of one sentence with its markers, and each layer and direction's state after it."""
     rows = [BEGIN_ROW, *(character_row(word) for word in words), END_ROW]
     vectors = [word_vector(row, weights, options.activation) for row in rows]
     reading = [vectors, vectors[::-1]]

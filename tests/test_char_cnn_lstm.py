@@ -24,7 +24,7 @@ from elmo.lstm import State
 from elmo.registry import REGISTRY
 
 SENTENCES = [
-    "The cat sat on the mat .".split(),
+    ["The", "cat", "sat", "on", "the", "mat", "."],
     ["One"],
     ["日本語", "😀", "naïve", "👩‍👩‍👧‍👧" * 3, "é" * 40, "a" + "é" * 40, "z" * 48, "z" * 300],
     ["", "<S>", "</S>", "\x00"],

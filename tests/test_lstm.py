@@ -65,7 +65,9 @@ def run_oracle(layer: LstmLayer, x: Tensor, batch_sizes: list[int], state: State
     h, c = (part.double().numpy().copy() for part in state)
     for direction in (0, 1):
         weights = {"W_0": layer.kernel, "B": layer.bias, "W_P_0": layer.projection}
-        cell = {f"cell/{k}": w[direction].detach().double().numpy() for k, w in weights.items() if w is not None}
+        cell = {
+            f"cell/{k}": w[direction].detach().double().numpy() for k, w in weights.items() if w is not None
+        }
         for row in range(batch_sizes[0]):
             where = positions(batch_sizes, row)
             outputs[direction, where], (h[direction, row], c[direction, row]) = oracle.run_lstm(

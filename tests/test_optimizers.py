@@ -98,7 +98,7 @@ def test_a_fault_is_named_by_its_key_before_there_is_a_model(changes: dict[str, 
     [
         (
             {"groups": [{"pattern": "bias"}, {"pattern": r"above\.bias"}]},
-            r"optimizer\.groups\[1\]\.pattern: 'above\\\\.bias' fits no parameter that is left; .*above\.bias",
+            r"optimizer\.groups\[1\]\.pattern: 'above\\\\.bias' fits no parameter that is left; there are",
         ),
         ({"options": {"weight_decay": -1.0}}, r"optimizer: AdamW refuses its options: .*-1\.0"),
         ({"options": {"weight_decay": "much"}}, r"optimizer: AdamW refuses its options"),

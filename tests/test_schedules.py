@@ -29,7 +29,9 @@ def test_cosine_falls_over_the_run_to_its_final_factor(progress: float, expected
     assert schedule.factor(0, progress) == pytest.approx(expected / 2)
 
 
-@pytest.mark.parametrize(("progress", "expected"), [(0.0, 1.0), (0.25, 0.8), (0.5, 0.6), (1.0, 0.2), (2.0, 0.2)])
+@pytest.mark.parametrize(
+    ("progress", "expected"), [(0.0, 1.0), (0.25, 0.8), (0.5, 0.6), (1.0, 0.2), (2.0, 0.2)]
+)
 def test_linear_falls_over_the_run_to_its_final_factor(progress: float, expected: float) -> None:
     schedule = LinearSchedule(warmup_steps=4, final_factor=0.2)
     assert schedule.factor(10, progress) == pytest.approx(expected)

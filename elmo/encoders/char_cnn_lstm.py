@@ -194,8 +194,10 @@ def _check_sizes(*, cell_size: int, projection_size: int, num_layers: int, dropo
     sizes = {"cell_size": cell_size, "projection_size": projection_size, "num_layers": num_layers}
     for name, size in sizes.items():
         if size < 1:
-            raise InputError(f"{name}: expected at least 1, got {size}")
+            raise InputError(f"encoder.{name}: expected at least 1, got {size}")
     if projection_size > cell_size:
-        raise InputError(f"projection_size: expected at most cell_size ({cell_size}), got {projection_size}")
+        raise InputError(
+            f"encoder.projection_size: expected at most cell_size ({cell_size}), got {projection_size}"
+        )
     if not 0 <= dropout < 1:
-        raise InputError(f"dropout: expected at least 0 and less than 1, got {dropout}")
+        raise InputError(f"encoder.dropout: expected at least 0 and less than 1, got {dropout}")

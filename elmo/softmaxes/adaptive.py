@@ -38,8 +38,8 @@ class AdaptiveSoftmax(nn.Module):
         used = [cutoff for cutoff in cutoffs if cutoff < num_types]
         if not used or sorted(set(used)) != used or used[0] < 1 or shrink < 1:
             raise InputError(
-                f"softmax.cutoffs, softmax.shrink: expected growing ids, the first below the {num_types} words"
-                f" there are, and at least 1, got {list(cutoffs)} and {shrink}; softmax=full needs neither"
+                f"softmax.cutoffs, softmax.shrink: expected growing ids, the first below {num_types}"
+                f" words, and at least 1, got {list(cutoffs)} and {shrink}; softmax=full needs neither"
             )
         self.bounds = [*used, num_types]
         self.head_weight = _random(used[0] + len(used), input_size)

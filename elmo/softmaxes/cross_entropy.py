@@ -48,7 +48,7 @@ class _SummedLoss(torch.autograd.Function):
         d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         for span in _pieces(len(targets), len(weight)):
             inputs, target_K1 = vectors[span].to(dtype), targets[span, None]
-            scores_KV = (inputs @ cast.T).to(bias.dtype).add_(bias)
+            scores_KV = inputs @ cast.T + bias
             highest_K1, best_K1 = scores_KV.max(dim=1, keepdim=True)
             # softmax's own exponentials are many times faster than exp() on the CPU where they underflow
             errors_KV = torch.softmax(scores_KV, dim=1)
