@@ -1,4 +1,7 @@
-"""A trained model as a directory of its own: `config.json`, `model.safetensors`, `vocabulary.txt`."""
+"""A model as a directory of its own: `config.json`, `model.safetensors`, `vocabulary.txt`.
+
+What a training leaves is the whole model of its task; what comes from official files is an encoder alone.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from elmo.blank import build_blank
 from elmo.errors import InputError
 from elmo.files import directory_aside
+from elmo.registry import REGISTRY
 from elmo.vocabulary import Vocabulary
 
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocabulary.txt"
+ENCODER = "encoder"  # key of config.json, and first part of the names of the encoder's weights
 
 
 class SavedModel(NamedTuple):
-    """What a model directory holds.
+    """What the model directory of a finished training holds.
 
     Attributes:
         config: the component nodes that the model was built from, each `{type: ..., argument: value}`.
@@ -33,14 +39,17 @@ class SavedModel(NamedTuple):
     vocabulary: Vocabulary
 
 
-def save_model(path: Path, *, config: Mapping[str, Any], model: nn.Module, vocabulary: Vocabulary) -> None:
+def save_model(
+    path: Path, *, config: Mapping[str, Any], model: nn.Module, vocabulary: Vocabulary | None
+) -> None:
     """Write a model directory aside and rename it; one that exists is an InputError."""
     if path.exists():
         raise InputError(f"{path}: exists already; a model is never overwritten")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with directory_aside(path) as aside:
         save_file(weights, aside / WEIGHTS_FILE)
-        vocabulary.save(aside / VOCABULARY_FILE)
+        if vocabulary is not None:
+            vocabulary.save(aside / VOCABULARY_FILE)
         text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False)
         (aside / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -56,17 +65,56 @@ def find_model(path: Path) -> Path:
 def read_model(path: Path) -> SavedModel:
     """Read a run's or a model's directory; InputError names what is missing or damaged."""
     directory = find_model(path)
-    weights_path = directory / WEIGHTS_FILE
-    try:
-        config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
-        weights = load_file(weights_path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{directory / CONFIG_FILE}: damaged ({error})") from error
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{weights_path}: missing or damaged ({error})") from error
-    if config.pop("format", None) != FORMAT:
-        raise InputError(f"{directory / CONFIG_FILE}: not of format {FORMAT}; written by another version?")
+    config = _read_config(directory)
+    if "task" not in config:
+        raise InputError(
+            f"{path}: an encoder alone, from official files: it has no task to score or go on with"
+        )
+    weights = _read_weights(directory)
     return SavedModel(config, weights, Vocabulary.from_file(directory / VOCABULARY_FILE))
+
+
+def read_encoder(path: Path) -> nn.Module:
+    """The encoder of a run's or a model's directory, in evaluation mode, on the CPU; nothing else is read.
+
+    Raises:
+        InputError: names what is missing or damaged, or the weight that does not fit the config.
+    """
+    directory = find_model(path)
+    node = _read_config(directory).get(ENCODER)
+    if not isinstance(node, dict):
+        raise InputError(f"{directory / CONFIG_FILE}: a model without {ENCODER}")
+    REGISTRY.discover("elmo.encoders")
+    given = {}
+    if REGISTRY.kind_of(node.get("type")) == "word_encoder":
+        given["vocabulary"] = Vocabulary.from_file(directory / VOCABULARY_FILE)
+    encoder = build_blank(node, **given)
+    encoder.to_empty(device="cpu")
+    weights = _read_weights(directory, prefix=f"{ENCODER}.")
+    load_weights(encoder, weights, name=str(directory / WEIGHTS_FILE))
+    return encoder.eval()
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    path = directory / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error})") from error
+    if not isinstance(config, dict) or config.pop("format", None) != FORMAT:
+        raise InputError(f"{path}: not of format {FORMAT}; written by another version?")
+    return config
+
+
+def _read_weights(directory: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """The weights whose names begin with `prefix`, by the rest of their names."""
+    path = directory / WEIGHTS_FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in list(file.keys()) if name.startswith(prefix)]
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: missing or damaged ({error})") from error
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str) -> None:

@@ -50,6 +50,11 @@ class WandbMode(Enum):
     disabled = "disabled"
 
 
+class ConvertTarget(Enum):
+    model = "model"
+    official = "official"
+
+
 class Progress(Enum):
     auto = "auto"
     rich = "rich"
@@ -188,7 +193,48 @@ class EvaluateConfig(Section):
         yield from _bad_device(self.device)
 
 
-SCHEMAS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig}
+@dataclass
+class BenchmarkPrepareConfig(Section):
+    """Root of conf/benchmark_prepare.yaml."""
+
+    data: dict[str, Any] = MISSING
+    tokenizer: dict[str, Any] = MISSING
+    num_workers: int | None = None
+    output: str | None = None
+    cache_dir: str = MISSING
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "num_workers")
+
+
+@dataclass
+class ConvertConfig(Section):
+    """Root of conf/convert.yaml; `to` says which paths are read and which are written."""
+
+    to: ConvertTarget = MISSING
+    options: str = MISSING
+    weights: str = MISSING
+    model: str = MISSING
+    vocabulary: str | None = None
+    embeddings: str | None = None
+
+    def disagreements(self) -> Iterator[str]:
+        if self.options == self.weights:
+            yield "weights: expected another file than options"
+        if self.embeddings is not None and self.to is ConvertTarget.official:
+            yield "embeddings: with to=official the table of words is written into weights; leave it out"
+        elif self.embeddings is not None and self.vocabulary is None:
+            yield "embeddings: the words of the table are missing; give vocabulary=FILE"
+
+
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "convert": ConvertConfig,
+    "benchmark_prepare": BenchmarkPrepareConfig,
+}
 
 
 def store_schemas() -> None:
@@ -206,7 +252,8 @@ def check_config(cfg: DictConfig) -> Any:
     if faults:
         raise InputError("\n".join(faults))
     config = _as_dataclass(cfg)
-    config.cache_dir = str(Path(config.cache_dir).expanduser())
+    if "cache_dir" in cfg:
+        config.cache_dir = str(Path(config.cache_dir).expanduser())
     return config
 
 
@@ -279,7 +326,7 @@ def _as_dataclass(cfg: DictConfig) -> Any:
 def _discover(values: Mapping[str, Any]) -> list[str]:
     REGISTRY.discover(*OWN_PACKAGES)
     faults = []
-    for plugin in values["plugins"]:
+    for plugin in values.get("plugins", ()):
         try:
             REGISTRY.discover(plugin)
         except InputError as error:

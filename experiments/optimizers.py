@@ -11,6 +11,13 @@ from torch import nn
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY, suggest
+from elmo.softmaxes.sampled import SampledSoftmax
+
+SPARSE_OPTIMIZERS = ("Adagrad", "SGD")
+UNFIT_OPTIMIZERS = (
+    "LBFGS",
+    "SparseAdam",
+)  # one evaluates the loss several times a step, one wants sparse only
 
 
 @REGISTRY.register("optimizer", "torch_optimizer")
@@ -58,10 +65,22 @@ class OptimizerChoice:
             settings.append({"params": grouped[index], "lr": rate, **options})
         if grouped[-1]:
             settings.append({"params": grouped[-1]})
+        self._check_gradients(model)
         try:
+            for group in settings:  # alone, because torch checks a group's own options only when it steps
+                merged = {**self.options, **{k: v for k, v in group.items() if k not in ("params", "lr")}}
+                self.cls(group["params"], lr=group.get("lr", self.learning_rate), **merged)  # type: ignore[call-arg]
             return self.cls(settings, lr=self.learning_rate, **self.options)  # type: ignore[call-arg]
         except (TypeError, ValueError, IndexError, RuntimeError) as error:
             raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {error}") from error
+
+    def _check_gradients(self, model: nn.Module) -> None:
+        sparse = any(isinstance(module, SampledSoftmax) and module.sparse for module in model.modules())
+        if sparse and self.cls.__name__ not in SPARSE_OPTIMIZERS:
+            raise InputError(
+                f"softmax.sparse: {self.cls.__name__} takes no sparse gradients; use softmax.sparse=false"
+                f" or one of {', '.join(SPARSE_OPTIMIZERS)}"
+            )
 
     def _group_of(self, name: str) -> int:
         for index, group in enumerate(self.groups):
@@ -77,6 +96,7 @@ def _find_class(name: str) -> type[torch.optim.Optimizer]:
         if inspect.isclass(value)
         and issubclass(value, torch.optim.Optimizer)
         and value is not torch.optim.Optimizer
+        and key not in UNFIT_OPTIMIZERS
     }
     if name not in classes:
         raise InputError(f"optimizer.name: no optimizer {name!r} in torch.optim{suggest(name, classes)}")

@@ -13,18 +13,12 @@ from tasks.task import Training
 def print_facts(name: str, training: Training, trainer: Trainer) -> None:
     """Sizes, counts and plans, before the first step."""
     per_step = training.units_per_batch * trainer.accumulate_batches
-    steps = trainer.planned_steps()
-    if trainer.limits.minutes is not None:
-        limit = f"what {trainer.limits.minutes:g} minutes allow"
-        planned = limit if steps is None else f"{steps:,} or {limit}"
-    else:
-        planned = f"{steps:,}"
     facts: dict[str, float | str] = {
         "device": str(trainer.device),
         "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
         **training.facts(),
         f"{training.unit} per step": per_step,
-        "steps": planned,
+        "steps": _planned(trainer),
         "estimated memory": f"{trainer.estimated_bytes() / 2**20:,.0f} MiB",
     }
     if trainer.position.step:
@@ -46,3 +40,12 @@ def print_figures(
             print(f"trained on {figures[f'train/{unit}_per_second']:,.0f} {unit}/s", end=", ")
     print(f"{figures['seconds']:,.0f} s, peak memory {figures['peak_memory_bytes'] / 2**20:,.0f} MiB")
     print(path)
+
+
+def _planned(trainer: Trainer) -> str:
+    """The steps of the run; batches of whole sentences are not quite full, so epochs say only about how many."""
+    limits, steps = trainer.limits, trainer.planned_steps()
+    parts = [] if steps is None else [f"{steps:,}" if limits.epochs is None else f"about {steps:,}"]
+    if limits.minutes is not None:
+        parts.append(f"as many as {limits.minutes:g} minutes allow")
+    return ", or ".join(parts)

@@ -10,17 +10,19 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from elmo.errors import InputError
-from experiments.config import GIVEN, TrainConfig, check_config
+from experiments.config import TrainConfig, check_config
 from experiments.run_directory import RunDirectory
 
-CHOICES = {*GIVEN, "trainer", "logger", "experiment"}  # config groups: a resumed run has made its choices
+# What may differ when a run goes on; all else decides its weights' shapes or what a checkpoint's state means.
+FREE_KEYS = ("trainer.", "logger.", "schedule.", "cache_dir", "plugins", "resume")
+FIXED_KEYS = ("trainer.batch_size", "schedule.type")
 
 
 def resumed_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
     """The saved config of `config.resume` with the command line's values; the run's directory stays the same.
 
     Raises:
-        InputError: there is no run, or an override chooses a component anew.
+        InputError: there is no run, or an override would change what its state fits.
     """
     assert config.resume is not None
     run = RunDirectory(Path(config.resume))
@@ -30,10 +32,9 @@ def resumed_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
         raise InputError(f"resume={run.path}: no readable config.yaml of a run ({error})") from error
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.key_or_group
-        if key in CHOICES:
-            raise InputError(
-                f"{key}: a resumed run keeps its components; only single values can be given anew"
-            )
+        if key in FIXED_KEYS or not key.startswith(FREE_KEYS):
+            free = ", ".join(f"{key}..." for key in FREE_KEYS[:3])
+            raise InputError(f"{key}: a resumed run keeps its own; new values can be given for {free}")
         OmegaConf.update(saved, key, override.value())
     saved.resume, saved.output_dir = config.resume, config.resume
     assert isinstance(saved, DictConfig)

@@ -63,7 +63,7 @@ def _start_training(config: TrainConfig) -> Training:
     """The task under way on its device; faults of the components' values come before any data is read."""
     import torch
 
-    from elmo.model_directory import load_weights, read_model
+    from elmo.model_directory import read_model
     from elmo.registry import REGISTRY
     from experiments.progress import make_progress
 
@@ -82,7 +82,7 @@ def _start_training(config: TrainConfig) -> Training:
         torch.manual_seed(config.seed)
         training: Training = task.start(setup)
     if initial is not None:
-        load_weights(training.model, initial.weights, name=f"init_from={config.init_from}")
+        training.initialize(initial, name=f"init_from={config.init_from}")
     return training
 
 

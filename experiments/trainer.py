@@ -108,6 +108,7 @@ class Trainer:
         self.device = self.parameters[0].device
         self._started = time.monotonic()
         self._stop_requested = False
+        self._units_before = 0  # units when the step under way began
 
     def request_stop(self) -> None:
         """Make `run` save a checkpoint after the step under way and raise KeyboardInterrupt."""
@@ -190,6 +191,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state_dict(),
             "task": self.training.state_dict(),
+            "fingerprints": self.training.fingerprints(),
             "position": asdict(self.position),
             "generators": {
                 "cpu": torch.get_rng_state(),
@@ -198,7 +200,17 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint's state, as if there had been no stop."""
+        """Go on from a checkpoint's state, as if there had been no stop.
+
+        Raises:
+            InputError: the data is not what it was.
+        """
+        for split, fingerprint in self.training.fingerprints().items():
+            if state["fingerprints"][split] != fingerprint:
+                raise InputError(
+                    f"resume: the {split} data is not what the run began with; give it back, or start a new"
+                    " run with init_from"
+                )
         self.training.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state_dict(state["batches"])
@@ -218,6 +230,7 @@ class Trainer:
     def _forward_backward(self) -> Tensor:
         """Add up the gradients of a step's batches; their mean loss."""
         total = torch.zeros((), device=self.device)
+        self._units_before = self.position.units
         for _ in range(self.accumulate_batches):
             self._batch = next(self.batches)
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -272,8 +285,7 @@ class Trainer:
         if period is not None:
             return self.position.step % period == 0
         units = self.training.units_per_epoch
-        before = self.position.units - self.training.units_per_batch * self.accumulate_batches
-        return self.position.units // units > max(before, 0) // units
+        return self.position.units // units > self._units_before // units
 
     def _evaluate(self) -> None:
         """Score the model, keep a checkpoint, and note whether it is the best so far."""
@@ -288,6 +300,7 @@ class Trainer:
         value = position.last_scores[self.metric]
         sign = 1 if self.is_minimized else -1
         is_best = position.best_value is None or sign * value < sign * position.best_value
+        is_best = is_best and not math.isnan(value)
         if is_best:
             position.best_value, position.best_step, position.num_worse = value, position.step, 0
         else:
@@ -305,7 +318,7 @@ class Trainer:
 
     def _restore_best(self) -> dict[str, float]:
         position = self.position
-        if position.best_step == position.step:
+        if position.best_step == position.step or position.best_value is None:
             return position.last_scores
         best = self.checkpoints.load("best")
         self.training.model.load_state_dict(best["model"])

@@ -165,6 +165,14 @@ class LanguageModelTraining:
                 f" of {self.units_per_batch}; more text, or less trainer.batch_size or batching.num_steps"
             )
 
+    def initialize(self, saved: SavedModel, *, name: str) -> None:
+        """Take the weights of another biLM over the same vocabulary."""
+        if saved.vocabulary.words != self.vocabulary.words:
+            raise InputError(
+                f"{name}: its vocabulary is another; vocabulary.path=.../model/vocabulary.txt takes it over"
+            )
+        load_weights(self.model, saved.weights, name=name)
+
     def batches(self) -> Batches:
         """The training corpus, shuffled anew every epoch, without end."""
         setup = self.setup

@@ -70,6 +70,10 @@ class Training(Protocol):
     gradient_scale: float
     loss_name: str
 
+    def initialize(self, saved: SavedModel, *, name: str) -> None:
+        """Take the weights of the model directory `name`. Raises InputError where they do not fit."""
+        ...
+
     def batches(self) -> Batches:
         """The training data, from the beginning."""
         ...

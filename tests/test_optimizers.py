@@ -13,7 +13,9 @@ from elmo.errors import InputError
 from experiments.optimizers import OptimizerChoice
 
 NAMES = sorted(
-    name for name, cls in vars(torch.optim).items() if inspect.isclass(cls) and name != "Optimizer"
+    name
+    for name, cls in vars(torch.optim).items()
+    if inspect.isclass(cls) and name not in ("Optimizer", "LBFGS", "SparseAdam")
 )
 
 

@@ -6,7 +6,7 @@ types, C characters, B sentences, T tokens of the longest sentence with its two 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -63,9 +63,15 @@ class CharCnnLstm(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        _check_sizes(
-            cell_size=cell_size, projection_size=projection_size, num_layers=num_layers, dropout=dropout
-        )
+        smallest = {
+            "character_embedding_size": (character_embedding_size, 1),
+            "num_highways": (num_highways, 0),
+            "cell_size": (cell_size, 1),
+            "projection_size": (projection_size, 1),
+            "num_layers": (num_layers, 1),
+        }
+        _check_sizes(smallest=smallest, cell_size=cell_size, projection_size=projection_size, dropout=dropout)
+        _check_clips(cell_clip=cell_clip, projection_clip=projection_clip)
         self.char_cnn = CharCnn(
             embedding_size=character_embedding_size,
             filters=filters,
@@ -190,14 +196,21 @@ class Packing:
         return padded.flatten(2)
 
 
-def _check_sizes(*, cell_size: int, projection_size: int, num_layers: int, dropout: float) -> None:
-    sizes = {"cell_size": cell_size, "projection_size": projection_size, "num_layers": num_layers}
-    for name, size in sizes.items():
-        if size < 1:
-            raise InputError(f"encoder.{name}: expected at least 1, got {size}")
+def _check_sizes(
+    *, smallest: Mapping[str, tuple[int, int]], cell_size: int, projection_size: int, dropout: float
+) -> None:
+    for name, (size, least) in smallest.items():
+        if size < least:
+            raise InputError(f"encoder.{name}: expected at least {least}, got {size}")
     if projection_size > cell_size:
         raise InputError(
             f"encoder.projection_size: expected at most cell_size ({cell_size}), got {projection_size}"
         )
     if not 0 <= dropout < 1:
         raise InputError(f"encoder.dropout: expected at least 0 and less than 1, got {dropout}")
+
+
+def _check_clips(**clips: float | None) -> None:
+    for name, clip in clips.items():
+        if clip is not None and not clip > 0:
+            raise InputError(f"encoder.{name}: expected more than 0, or null for no limit, got {clip}")

@@ -26,12 +26,12 @@ def summed_loss(vectors_NP: Tensor, weight_VP: Tensor, bias_V: Tensor, targets_N
 @torch.no_grad()
 def log_probabilities(vectors_NP: Tensor, weight_VP: Tensor, bias_V: Tensor, targets_N: Tensor) -> Tensor:
     """(N,) log softmax(weight x + bias)[target], without gradient, a piece at a time."""
-    losses = [
-        F.cross_entropy(
-            F.linear(vectors_NP[span], weight_VP, bias_V).float(), targets_N[span], reduction="none"
-        )
-        for span in _pieces(len(targets_N), len(weight_VP))
-    ]
+    vectors_NP = vectors_NP.to(weight_VP.dtype)
+    with torch.autocast(vectors_NP.device.type, enabled=False):
+        losses = [
+            F.cross_entropy(F.linear(vectors_NP[span], weight_VP, bias_V), targets_N[span], reduction="none")
+            for span in _pieces(len(targets_N), len(weight_VP))
+        ]
     return -torch.cat(losses) if losses else vectors_NP.new_zeros(0)
 
 

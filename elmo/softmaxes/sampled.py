@@ -29,7 +29,7 @@ class SampledSoftmax(nn.Module):
         input_size: P, of the vectors.
         num_types: V, words of the vocabulary with its markers.
         num_samples: candidates per direction and batch, fewer than V.
-        sparse: gradients hold the rows used only; for optimizers that take them (Adagrad, SGD, SparseAdam).
+        sparse: gradients hold the rows used only; for optimizers that take them (Adagrad, SGD).
     """
 
     def __init__(self, *, input_size: int, num_types: int, num_samples: int, sparse: bool) -> None:
@@ -61,7 +61,7 @@ class SampledSoftmax(nn.Module):
             offset_R = bias_R - log_expected_count(rows, tries[direction], num_types)
             target, candidate = targets[direction], candidates[direction]
             true_N = (vectors * weight_RP[target]).sum(dim=1) + offset_R[target]
-            false_NS = F.linear(vectors, weight_RP[candidate], offset_R[candidate]).float()
+            false_NS = F.linear(vectors, weight_RP[candidate]) + offset_R[candidate]
             false_NS = false_NS.masked_fill(target[:, None] == candidate, -torch.inf)
             losses.append(torch.logaddexp(true_N, false_NS.logsumexp(dim=1)) - true_N)
         return torch.stack(losses).mean()

@@ -20,7 +20,7 @@ class Sentences(Protocol):
     num_tokens: int
 
     def read_sentences(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Type ids of some sentences, joined, and the (stop - start + 1,) offsets of their beginnings."""
+        """Type ids of some sentences, joined, and the (stop - start + 1,) offsets in them, from 0."""
         ...
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tasks.batching.batch import Sentences
 
 CHUNK_SENTENCES = 128  # read together, from one place of the corpus
+CHUNKS, SENTENCES, BATCHES = 1, 2, 3  # what a generator is for; none shares its numbers with another
 WINDOW_CHUNKS = 256  # shuffled together: 32,768 sentences from places all over the corpus
 
 
@@ -23,7 +24,8 @@ class ShuffledWindows:
     Args:
         corpus: the sentences.
         seed: of the order.
-        shard, num_shards: this process's share of each epoch, and the number of processes.
+        shard, num_shards: this process's share of each epoch, and the number of processes. A corpus too small
+            to be shared out is read whole by each.
     """
 
     def __init__(self, *, corpus: Sentences, seed: int, shard: int = 0, num_shards: int = 1) -> None:
@@ -55,9 +57,13 @@ class ShuffledWindows:
             self.epoch, self.window = self.epoch + 1, 0
         return [sentences[i] for i in order]
 
+    def generator(self, purpose: int) -> np.random.Generator:
+        """The generator of one purpose within the window that `next_window` returns next."""
+        return np.random.default_rng([self.seed, self.epoch, self.window, self.shard, purpose])
+
     def _chunks(self) -> np.ndarray:
         num_chunks = -(-self.corpus.num_sentences // CHUNK_SENTENCES)
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(num_chunks)
+        order = np.random.default_rng([self.seed, self.epoch, 0, 0, CHUNKS]).permutation(num_chunks)
         return order[self.shard :: self.num_shards] if num_chunks >= self.num_shards else order
 
     def _read_chunk(self, chunk: int) -> list[np.ndarray]:
@@ -68,7 +74,7 @@ class ShuffledWindows:
 def read_list(corpus: Sentences, start: int, stop: int) -> list[np.ndarray]:
     """Sentences `start` to `stop` of a corpus, one array of type ids each."""
     ids, offsets = corpus.read_sentences(start, stop)
-    return np.split(ids, (offsets[1:-1] - offsets[0]))
+    return np.split(ids, offsets[1:-1])
 
 
 def blocks(corpus: Sentences, size: int = CHUNK_SENTENCES * WINDOW_CHUNKS) -> Iterator[list[np.ndarray]]:

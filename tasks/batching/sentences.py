@@ -10,7 +10,7 @@ import numpy as np
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.batching.batch import Batch, BatchBuilder, Sentences, with_markers
-from tasks.batching.order import ShuffledWindows, blocks
+from tasks.batching.order import BATCHES, ShuffledWindows, blocks
 
 
 @REGISTRY.register("batching", "sentences")
@@ -74,9 +74,8 @@ class SentenceBatches:
             self._open_window()
 
     def _open_window(self) -> None:
-        window = self.windows
-        generator = np.random.default_rng([window.seed, window.epoch, window.window, window.shard, 1])
-        groups = _group_by_length(window.next_window(), self.tokens_per_batch)
+        generator = self.windows.generator(BATCHES)
+        groups = _group_by_length(self.windows.next_window(), self.tokens_per_batch)
         self._groups = [groups[i] for i in generator.permutation(len(groups))]
 
 

@@ -79,7 +79,7 @@ class StreamBatches:
         self._window: list[np.ndarray] = []
         self._taken = 0
         self._rows: list[np.ndarray] = [
-            np.empty((2, 0), dtype=np.int64)
+            np.empty((4, 0), dtype=np.int64)
         ] * num_rows  # what each row still reads
         self._started = False
 
