@@ -46,6 +46,7 @@ def read_official(options: Path, weights: Path) -> CharCnnLstm:
     """The encoder of an official character model, in evaluation mode, on the CPU.
 
     The table of characters may have 261 rows, or 262 with a row of zeros for padded words in front.
+    As in the original, a word without characters is read as begin-of-word, end-of-word.
 
     Raises:
         InputError: one line that names the file and the option or dataset: it cannot be read, a dataset is
