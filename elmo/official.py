@@ -130,7 +130,7 @@ def official_tensors(encoder: CharCnnLstm | WordLstm) -> dict[str, Tensor]:
         tensors.update(_cnn_tensors(encoder.char_cnn))
     else:
         tensors[EMBEDDING] = encoder.embedding
-    for index, layer in enumerate(encoder.layers):
+    for index, layer in enumerate(encoder.bilstm.layers):
         assert isinstance(layer, LstmLayer)
         for direction in range(2):
             cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{index}/LSTMCell"

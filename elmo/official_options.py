@@ -61,16 +61,16 @@ def read_word_options(path: Path) -> dict[str, Any]:
 
 def official_options(encoder: CharCnnLstm | WordLstm) -> dict[str, Any]:
     """What an options.json says of an encoder, as the original code reads it at inference."""
-    layer = encoder.layers[0]
+    layer = encoder.bilstm.layers[0]
     assert isinstance(layer, LstmLayer)
     options: dict[str, Any] = {
         "lstm": {
-            "use_skip_connections": encoder.skip_connected,
+            "use_skip_connections": encoder.bilstm.skip_connected,
             "projection_dim": encoder.projection_size,
             "cell_clip": layer.cell_clip,
             "proj_clip": layer.projection_clip,
             "dim": encoder.cell_size,
-            "n_layers": len(encoder.layers),
+            "n_layers": len(encoder.bilstm.layers),
         }
     }
     if isinstance(encoder, CharCnnLstm):

@@ -24,7 +24,7 @@ def main(config: ConvertConfig, overrides: list[str]) -> None:
         encoder = _to_official(config)
         written = [config.options, config.weights, *([config.vocabulary] if config.vocabulary else [])]
     num_parameters = sum(parameter.numel() for parameter in encoder.parameters())
-    print(f"{', '.join(written)}: {num_parameters:,} parameters, {len(encoder.layers)} LSTM layers")
+    print(f"{', '.join(written)}: {num_parameters:,} parameters, {len(encoder.bilstm.layers)} LSTM layers")
 
 
 def _to_model(config: ConvertConfig) -> CharCnnLstm | WordLstm:

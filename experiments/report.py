@@ -43,7 +43,7 @@ def print_figures(
 
 
 def _planned(trainer: Trainer) -> str:
-    """The steps of the run; batches of whole sentences are not quite full, so epochs say only about how many."""
+    """The steps of the run; of epochs only about how many, as batches of whole sentences are not quite full."""
     limits, steps = trainer.limits, trainer.planned_steps()
     parts = [] if steps is None else [f"{steps:,}" if limits.epochs is None else f"about {steps:,}"]
     if limits.minutes is not None:

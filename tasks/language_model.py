@@ -226,7 +226,9 @@ class LanguageModelTraining:
         per_layer = 12 * encoder.cell_size + 5 * encoder.projection_size
         filters = sum(number for _, number in encoder.char_cnn.filters)
         characters = 24 * (encoder.widest_filter * encoder.char_cnn.embedding.shape[1] + 2 * filters)
-        return 4 * (2 * tokens * per_layer * len(encoder.layers) + tokens * characters // 2) + 3 * 2**24
+        return (
+            4 * (2 * tokens * per_layer * len(encoder.bilstm.layers) + tokens * characters // 2) + 3 * 2**24
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The LSTM state that the next batch starts from."""

@@ -44,13 +44,13 @@ def official_weights(module: nn.Module) -> Weights:
     weights = cnn_weights(
         {name.removeprefix("char_cnn."): w for name, w in given.items() if name.startswith("char_cnn.")}
     )
-    for layer in range(_count(given, "layers.", ".kernel")):
+    for layer in range(_count(given, "bilstm.layers.", ".kernel")):
         for direction in (0, 1):
             cell = cell_name(direction, layer)
-            weights[f"{cell}/W_0"] = given[f"layers.{layer}.kernel"][direction]
-            weights[f"{cell}/B"] = given[f"layers.{layer}.bias"][direction]
-            if f"layers.{layer}.projection" in given:
-                weights[f"{cell}/W_P_0"] = given[f"layers.{layer}.projection"][direction]
+            weights[f"{cell}/W_0"] = given[f"bilstm.layers.{layer}.kernel"][direction]
+            weights[f"{cell}/B"] = given[f"bilstm.layers.{layer}.bias"][direction]
+            if f"bilstm.layers.{layer}.projection" in given:
+                weights[f"{cell}/W_P_0"] = given[f"bilstm.layers.{layer}.projection"][direction]
     return weights
 
 

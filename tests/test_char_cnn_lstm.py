@@ -17,8 +17,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from elmo.bilstm import Packing
 from elmo.characters import BEGIN_TYPE, END_TYPE, TypeTable
-from elmo.encoders.char_cnn_lstm import CharCnnLstm, Packing
+from elmo.encoders.char_cnn_lstm import CharCnnLstm
 from elmo.errors import InputError
 from elmo.lstm import State
 from elmo.registry import REGISTRY
@@ -98,9 +99,9 @@ def vectors_of(encoder: CharCnnLstm, sentences: list[list[str]]) -> list[Tensor]
 def options_of(encoder: CharCnnLstm) -> oracle.Options:
     return oracle.Options(
         activation=encoder.char_cnn.activation,
-        cell_clip=encoder.layers[0].cell_clip,
-        projection_clip=encoder.layers[0].projection_clip,
-        skip_connected=encoder.skip_connected,
+        cell_clip=encoder.bilstm.layers[0].cell_clip,
+        projection_clip=encoder.bilstm.layers[0].projection_clip,
+        skip_connected=encoder.bilstm.skip_connected,
     )
 
 
@@ -294,12 +295,12 @@ def test_a_stream_in_two_halves_with_its_state_is_the_whole_stream() -> None:
 
 def test_one_step_of_training_gives_every_parameter_and_direction_a_gradient() -> None:
     encoder = make_encoder(num_layers=3, num_highways=2, cell_clip=3.0, projection_clip=3.0).train()
-    state = [tuple(part.requires_grad_() for part in layer) for layer in encoder.zero_state(6)]
+    state = [tuple(part.requires_grad_() for part in layer) for layer in encoder.bilstm.zero_state(6)]
     vectors, last = encoder(*inputs_of(SENTENCES), state)
     vectors[-1].square().sum().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None, name
-        parts = parameter.grad if name.startswith("layers.") else parameter.grad[None]
+        parts = parameter.grad if name.startswith("bilstm.layers.") else parameter.grad[None]
         assert all(part.abs().sum() > 0 for part in parts), name
     assert all(part.grad is None for layer in state for part in layer)
     assert not any(part.requires_grad for layer in last for part in layer)
@@ -336,7 +337,7 @@ def dropped_share(dropped: Tensor, given: Tensor, *, keep: float) -> float:
 
 def test_dropout_is_on_layer_inputs_their_residuals_and_the_top_and_new_at_every_step() -> None:
     encoder = make_encoder(num_layers=3, dropout=0.25).train()
-    for layer in (encoder.layers[1], encoder.layers[2]):
+    for layer in (encoder.bilstm.layers[1], encoder.bilstm.layers[2]):
         for parameter in layer.parameters():
             parameter.data.zero_()  # h is zero, so what comes out is the residual alone
     ids_DN = torch.arange(3).repeat(2, 400)
@@ -378,7 +379,7 @@ def test_the_published_size_has_93_6_million_parameters() -> None:
 
 
 def test_a_state_is_zeros_for_each_layer() -> None:
-    state: list[State] = make_encoder(num_layers=3).zero_state(4)
+    state: list[State] = make_encoder(num_layers=3).bilstm.zero_state(4)
     assert [(h.shape, c.shape) for h, c in state] == [((2, 4, 5), (2, 4, 7))] * 3
     assert not any(part.any() for layer in state for part in layer)
 

@@ -1,20 +1,18 @@
 """The ELMo encoder: a character CNN below LSTM layers in both directions (Peters et al. 2018, section 3).
 
-Shape legend: L layers with the CNN's as layer 0, D = 2 directions, N packed tokens, P projection, U distinct
-types, C characters, B sentences, T tokens of the longest sentence with its two markers.
+Shape legend: U distinct types, C characters, B sentences, T tokens of the longest one with its markers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from elmo.bilstm import BiLstm
 from elmo.char_cnn import CharCnn
 from elmo.errors import InputError
-from elmo.lstm import LstmLayer, State
+from elmo.lstm import State
 from elmo.registry import REGISTRY
 
 
@@ -79,19 +77,16 @@ class CharCnnLstm(nn.Module):
             projection_size=projection_size,
             activation=activation,
         )
-        self.layers = nn.ModuleList(
-            LstmLayer(
-                input_size=projection_size,
-                cell_size=cell_size,
-                projection_size=projection_size if projection_size != cell_size else None,
-                cell_clip=cell_clip,
-                projection_clip=projection_clip,
-            )
-            for _ in range(num_layers)
+        self.bilstm = BiLstm(
+            cell_size=cell_size,
+            projection_size=projection_size,
+            num_layers=num_layers,
+            cell_clip=cell_clip,
+            projection_clip=projection_clip,
+            skip_connected=skip_connected,
+            dropout=dropout,
         )
         self.cell_size, self.projection_size = cell_size, projection_size
-        self.skip_connected = skip_connected
-        self.dropout = dropout
 
     @property
     def widest_filter(self) -> int:
@@ -101,11 +96,7 @@ class CharCnnLstm(nn.Module):
     @property
     def num_layers(self) -> int:
         """Layers of vectors that come out: the CNN's and one for each LSTM layer."""
-        return len(self.layers) + 1
-
-    def zero_state(self, num_rows: int) -> list[State]:
-        """For each LSTM layer, zeros of (2, rows, projection) and (2, rows, cells)."""
-        return [layer.zero_state(num_rows) for layer in self._lstm_layers()]
+        return len(self.bilstm.layers) + 1
 
     def run_packed(
         self,
@@ -114,86 +105,14 @@ class CharCnnLstm(nn.Module):
         batch_sizes: Sequence[int],
         state: Sequence[State] | None = None,
     ) -> tuple[list[Tensor], list[State]]:
-        """Run packed sequences (see `elmo.lstm`); the CNN runs once for each distinct type.
-
-        Args:
-            characters_UC: character rows of the distinct types.
-            ids_DN: of each packed token, in each direction's reading order, its row in `characters_UC`.
-            batch_sizes: rows alive at each step.
-            state: of each LSTM layer for `batch_sizes[0]` rows; None for zeros.
-
-        Returns:
-            L tensors (2, N, P), the outputs of each layer in each direction's reading order, the top one with
-            dropout; and each row's state after its last step.
-        """
-        state = self.zero_state(batch_sizes[0]) if state is None else state
-        output = F.embedding(ids_DN, self.char_cnn(characters_UC))
-        layers, last = [output], []
-        for index, (layer, before) in enumerate(zip(self._lstm_layers(), state, strict=True)):
-            dropped = F.dropout(output, self.dropout, self.training)
-            output, after = layer(dropped, batch_sizes, before)
-            if index > 0 and self.skip_connected:
-                output = output + dropped
-            layers.append(output)
-            last.append(after)
-        layers[-1] = F.dropout(output, self.dropout, self.training)
-        return layers, last
+        """`BiLstm.run_packed` above the CNN's vectors of the distinct types, (U, C) character rows."""
+        return self.bilstm.run_packed(self.char_cnn(characters_UC), ids_DN, batch_sizes, state)
 
     def forward(
         self, characters_UC: Tensor, ids_BT: Tensor, lengths_B: Tensor, state: Sequence[State] | None = None
     ) -> tuple[Tensor, list[State]]:
-        """Run whole sentences, markers included, whatever their order and lengths.
-
-        Args:
-            characters_UC: character rows of the distinct types.
-            ids_BT: the row of each token; beyond a sentence's length the value does not matter.
-            lengths_B: tokens of each sentence, markers included, at least 1.
-            state: of each LSTM layer, row r for sentence r; None for zeros.
-
-        Returns:
-            (L, B, T, 2 P) vectors, zero beyond each sentence, and the state after each sentence.
-        """
-        packing = Packing(lengths_B)
-        if state is not None:
-            state = [(h[:, packing.order], c[:, packing.order]) for h, c in state]
-        layers, last = self.run_packed(characters_UC, packing.pack(ids_BT), packing.batch_sizes, state)
-        vectors = torch.stack([packing.unpack(layer) for layer in layers])
-        back = packing.order.argsort()
-        return vectors, [(h[:, back], c[:, back]) for h, c in last]
-
-    def _lstm_layers(self) -> list[LstmLayer]:
-        return [layer for layer in self.layers if isinstance(layer, LstmLayer)]
-
-
-class Packing:
-    """Where the tokens of a padded batch of sentences lie on the packed axis, in both reading directions.
-
-    Args:
-        lengths_B: tokens of each sentence, at least 1.
-    """
-
-    def __init__(self, lengths_B: Tensor) -> None:
-        self.lengths = lengths_B
-        self.order = torch.argsort(lengths_B, descending=True, stable=True)
-        steps = torch.arange(int(lengths_B.max()), device=lengths_B.device)
-        alive_TB = steps[:, None] < lengths_B[self.order]
-        self.batch_sizes: list[int] = alive_TB.sum(dim=1).tolist()
-        step, row = alive_TB.nonzero(as_tuple=True)
-        row = self.order[row]
-        self._rows_N = row
-        self._columns_DN = torch.stack([step, lengths_B[row] - 1 - step])
-
-    def pack(self, values_BT: Tensor) -> Tensor:
-        """(B, T) -> (2, N), the second direction reversed within each sentence."""
-        return values_BT[self._rows_N, self._columns_DN]
-
-    def unpack(self, values_DNP: Tensor) -> Tensor:
-        """(2, N, P) in reading order -> (B, T, 2 P) in the text's, directions side by side, zero padded."""
-        _, N, P = values_DNP.shape
-        padded = values_DNP.new_zeros(len(self.lengths), len(self.batch_sizes), 2, P)
-        direction = torch.arange(2, device=values_DNP.device)[:, None].expand(2, N)
-        padded[self._rows_N.expand(2, N), self._columns_DN, direction] = values_DNP
-        return padded.flatten(2)
+        """`BiLstm.run_sentences` above the CNN's vectors of the distinct types, (U, C) character rows."""
+        return self.bilstm.run_sentences(self.char_cnn(characters_UC), ids_BT, lengths_B, state)
 
 
 def _check_sizes(

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from elmo.bilstm import BiLstm
 from elmo.characters import TypeTable
-from elmo.encoders.char_cnn_lstm import Packing
-from elmo.lstm import LstmLayer, State
+from elmo.lstm import State
 from elmo.registry import REGISTRY
 from elmo.vocabulary import BEGIN_ID, END_ID, MARKERS, UNKNOWN_ID, Vocabulary
 
@@ -48,36 +47,30 @@ class WordLstm(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Parameter(torch.zeros(len(vocabulary), projection_size))
-        self.layers = nn.ModuleList(
-            LstmLayer(
-                input_size=projection_size,
-                cell_size=cell_size,
-                projection_size=projection_size if projection_size != cell_size else None,
-                cell_clip=cell_clip,
-                projection_clip=projection_clip,
-            )
-            for _ in range(num_layers)
+        self.bilstm = BiLstm(
+            cell_size=cell_size,
+            projection_size=projection_size,
+            num_layers=num_layers,
+            cell_clip=cell_clip,
+            projection_clip=projection_clip,
+            skip_connected=skip_connected,
+            dropout=0.0,
         )
         self.vocabulary = vocabulary
         self.cell_size, self.projection_size = cell_size, projection_size
-        self.skip_connected = skip_connected
         first = len(MARKERS)  # a word of a text that is spelled like a marker is none
         self._rows = {word: row for row, word in enumerate(vocabulary.words[first:], start=first)}
 
     @property
     def num_layers(self) -> int:
         """Layers of vectors that come out: the table's and one for each LSTM layer."""
-        return len(self.layers) + 1
+        return len(self.bilstm.layers) + 1
 
     def rows_of(self, types: TypeTable) -> np.ndarray:
         """The row of each type in the table, (U,) int64; the first two types are the markers."""
         rows = [self._rows.get(word, UNKNOWN_ID) for word in types.words()]
         rows[:2] = BEGIN_ID, END_ID
         return np.array(rows, dtype=np.int64)
-
-    def zero_state(self, num_rows: int) -> list[State]:
-        """For each LSTM layer, zeros of (2, rows, projection) and (2, rows, cells)."""
-        return [layer.zero_state(num_rows) for layer in self._lstm_layers()]
 
     def run_packed(
         self,
@@ -86,51 +79,11 @@ class WordLstm(nn.Module):
         batch_sizes: Sequence[int],
         state: Sequence[State] | None = None,
     ) -> tuple[list[Tensor], list[State]]:
-        """Run packed sequences (see `elmo.lstm`).
-
-        Args:
-            rows_U: rows of the distinct types in the table.
-            ids_DN: of each packed token, in each direction's reading order, its place in `rows_U`.
-            batch_sizes: rows alive at each step.
-            state: of each LSTM layer for `batch_sizes[0]` rows; None for zeros.
-
-        Returns:
-            L tensors (2, N, P), the outputs of each layer in each direction's reading order; and each row's
-            state after its last step.
-        """
-        state = self.zero_state(batch_sizes[0]) if state is None else state
-        output = F.embedding(rows_U[ids_DN], self.embedding)
-        layers, last = [output], []
-        for index, (layer, before) in enumerate(zip(self._lstm_layers(), state, strict=True)):
-            given = output
-            output, after = layer(given, batch_sizes, before)
-            if index > 0 and self.skip_connected:
-                output = output + given
-            layers.append(output)
-            last.append(after)
-        return layers, last
+        """`BiLstm.run_packed` above the table's rows of the distinct types."""
+        return self.bilstm.run_packed(self.embedding[rows_U], ids_DN, batch_sizes, state)
 
     def forward(
         self, rows_U: Tensor, ids_BT: Tensor, lengths_B: Tensor, state: Sequence[State] | None = None
     ) -> tuple[Tensor, list[State]]:
-        """Run whole sentences, markers included, whatever their order and lengths.
-
-        Args:
-            rows_U: rows of the distinct types in the table.
-            ids_BT: the place of each token in `rows_U`; beyond a sentence's length it does not matter.
-            lengths_B: tokens of each sentence, markers included, at least 1.
-            state: of each LSTM layer, row r for sentence r; None for zeros.
-
-        Returns:
-            (L, B, T, 2 P) vectors, zero beyond each sentence, and the state after each sentence.
-        """
-        packing = Packing(lengths_B)
-        if state is not None:
-            state = [(h[:, packing.order], c[:, packing.order]) for h, c in state]
-        layers, last = self.run_packed(rows_U, packing.pack(ids_BT), packing.batch_sizes, state)
-        vectors = torch.stack([packing.unpack(layer) for layer in layers])
-        back = packing.order.argsort()
-        return vectors, [(h[:, back], c[:, back]) for h, c in last]
-
-    def _lstm_layers(self) -> list[LstmLayer]:
-        return [layer for layer in self.layers if isinstance(layer, LstmLayer)]
+        """`BiLstm.run_sentences` above the table's rows of the distinct types."""
+        return self.bilstm.run_sentences(self.embedding[rows_U], ids_BT, lengths_B, state)
