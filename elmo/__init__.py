@@ -1,1 +1,26 @@
 """ELMo in PyTorch: the character-based bidirectional language model of Peters et al. (2018), as a library."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elmo.embedder import ElmoEmbedder
+    from elmo.mixes.scalar import ScalarMix
+    from elmo.module import Elmo
+
+__all__ = ["Elmo", "ElmoEmbedder", "ScalarMix"]
+
+_HOMES = {"Elmo": "elmo.module", "ElmoEmbedder": "elmo.embedder", "ScalarMix": "elmo.mixes.scalar"}
+
+
+def __getattr__(name: str) -> Any:
+    # on first use: worker processes import the tokenizers below this package and never need torch
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

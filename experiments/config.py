@@ -55,6 +55,17 @@ class ConvertTarget(Enum):
     official = "official"
 
 
+class StartState(Enum):
+    zero = "zero"
+    warm = "warm"
+    carried = "carried"
+
+
+class VectorType(Enum):
+    float32 = "float32"
+    float16 = "float16"
+
+
 class Progress(Enum):
     auto = "auto"
     rich = "rich"
@@ -229,9 +240,62 @@ class ConvertConfig(Section):
             yield "embeddings: the words of the table are missing; give vocabulary=FILE"
 
 
+@dataclass
+class EmbedConfig(Section):
+    """Root of conf/embed.yaml."""
+
+    model: str = MISSING
+    weights: str | None = None
+    input: str = MISSING
+    output: str = MISSING
+    layers: str = "average"
+    state: StartState = StartState.zero
+    dtype: VectorType = VectorType.float32
+    precision: Precision = Precision.fp32
+    tokenizer: dict[str, Any] = MISSING
+    prose: bool = False
+    language: str = "en"
+    tokens_per_batch: int = 4096
+    device: str = "auto"
+    num_threads: int | None = None
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+    field: str | None = None  # last: the name hides the function above
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "tokens_per_batch", "num_threads")
+        yield from _bad_device(self.device)
+        if not re.fullmatch(r"all|top|average|\d+", self.layers):
+            yield f"layers: expected all, top, average or a layer's number from 0, got {self.layers!r}"
+
+
+@dataclass
+class ScoreConfig(Section):
+    """Root of conf/score.yaml; a tokenizer of null is the model's own."""
+
+    run: str = MISSING
+    input: str = MISSING
+    output: str = "-"
+    tokenizer: dict[str, Any] | None = None
+    prose: bool = False
+    language: str = "en"
+    tokens_per_batch: int = 4096
+    device: str = "auto"
+    num_threads: int | None = None
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+    field: str | None = None
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "tokens_per_batch", "num_threads")
+        yield from _bad_device(self.device)
+
+
 SCHEMAS: dict[str, type] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "embed": EmbedConfig,
+    "score": ScoreConfig,
     "convert": ConvertConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from experiments.environment import peak_memory_bytes
 from experiments.progress import summary_table
 from experiments.trainer import Trainer
 from tasks.task import Training
@@ -19,7 +20,7 @@ def print_facts(name: str, training: Training, trainer: Trainer) -> None:
         **training.facts(),
         f"{training.unit} per step": per_step,
         "steps": _planned(trainer),
-        "estimated memory": f"{trainer.estimated_bytes() / 2**20:,.0f} MiB",
+        "estimated memory": f"{_estimated_bytes(trainer) / 2**20:,.0f} MiB",
     }
     if trainer.position.step:
         facts["resumed after step"] = trainer.position.step
@@ -42,8 +43,14 @@ def print_figures(
     print(path)
 
 
+def _estimated_bytes(trainer: Trainer) -> int:
+    """Of the device; of the CPU with what this process has taken so far, libraries included."""
+    taken = peak_memory_bytes() if trainer.device.type == "cpu" else 0
+    return taken + trainer.estimated_bytes()
+
+
 def _planned(trainer: Trainer) -> str:
-    """The steps of the run; of epochs only about how many, as batches of whole sentences are not quite full."""
+    """The steps of the run; epochs say only about how many, as batches of sentences are not quite full."""
     limits, steps = trainer.limits, trainer.planned_steps()
     parts = [] if steps is None else [f"{steps:,}" if limits.epochs is None else f"about {steps:,}"]
     if limits.minutes is not None:

@@ -45,12 +45,31 @@ class Softmax(Protocol):
 
 
 class LanguageModel(nn.Module):
-    """An encoder and the softmax over the words before and after, shared by the two directions."""
+    """An encoder and the softmax over the words before and after, shared by the two directions.
+
+    It keeps the LSTM state that scoring starts from: zeros, or for a model whose state was carried and never
+    reset in training, the mean over its rows. Such a model has not seen the state of zeros since its first
+    step, and may never find back from there to the states that it was trained in.
+    """
 
     def __init__(self, *, encoder: CharCnnLstm, softmax: Softmax) -> None:
         super().__init__()
         self.encoder = encoder
         self.softmax = softmax
+        zeros = encoder.bilstm.zero_state(1)
+        self.register_buffer("start_hidden", torch.stack([h for h, _ in zeros]).detach())
+        self.register_buffer("start_cells", torch.stack([c for _, c in zeros]).detach())
+
+    def start_state(self, num_rows: int) -> list[State]:
+        """The state that scoring starts from, the same for all rows."""
+        pairs = zip(self.get_buffer("start_hidden"), self.get_buffer("start_cells"), strict=True)
+        return [(h.expand(-1, num_rows, -1), c.expand(-1, num_rows, -1)) for h, c in pairs]
+
+    def set_start_state(self, state: list[State]) -> None:
+        """Let scoring start from the mean of some rows' states."""
+        for index, (h, c) in enumerate(state):
+            self.get_buffer("start_hidden")[index] = h.mean(dim=1, keepdim=True)
+            self.get_buffer("start_cells")[index] = c.mean(dim=1, keepdim=True)
 
     def forward(self, batch: Batch, state: list[State] | None) -> tuple[Tensor, list[State]]:
         """The mean loss of all predictions of both directions, and the LSTM state behind the batch."""
@@ -65,7 +84,7 @@ class LanguageModel(nn.Module):
 
     def _top_layer(self, batch: Batch, state: list[State] | None) -> tuple[Tensor, list[State]]:
         layers, state = self.encoder.run_packed(
-            batch.characters_UC, batch.inputs_DN, batch.batch_sizes, state if batch.carried else None
+            batch.characters_UC, batch.inputs_DN, batch.batch_sizes, state
         )
         return layers[-1], state
 
@@ -172,6 +191,8 @@ class LanguageModelTraining:
                 f"{name}: its vocabulary is another; vocabulary.path=.../model/vocabulary.txt takes it over"
             )
         load_weights(self.model, saved.weights, name=name)
+        if not self.batching.carries_state:
+            self.model.set_start_state(self.model.encoder.bilstm.zero_state(1))
 
     def batches(self) -> Batches:
         """The training corpus, shuffled anew every epoch, without end."""
@@ -183,7 +204,8 @@ class LanguageModelTraining:
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch in nats; the LSTM state goes on to the next call."""
-        loss, self._state = self.model(batch.to(self.setup.device), self._state)
+        before = self._state if batch.carried else self.model.start_state(batch.batch_sizes[0])
+        loss, self._state = self.model(batch.to(self.setup.device), before)
         return loss
 
     def describe(self, batch: Batch) -> str:
@@ -194,6 +216,8 @@ class LanguageModelTraining:
 
     def evaluate(self) -> dict[str, float]:
         """Held-out perplexities: full softmax, every word and end of sentence counted once per direction."""
+        if self.batching.carries_state and self._state is not None:
+            self.model.set_start_state(self._state)
         return perplexities(self.model, self._evaluation_batches(), device=self.setup.device)
 
     def baselines(self) -> dict[str, float]:
@@ -300,7 +324,9 @@ def perplexities(model: LanguageModel, batches: Iterator[Batch], *, device: torc
     state: list[State] | None = None
     for batch in batches:
         rows = batch.batch_sizes[0]
-        before = [(h[:, :rows], c[:, :rows]) for h, c in state] if state and batch.carried else None
+        before = model.start_state(rows)
+        if batch.carried and state is not None:
+            before = [(h[:, :rows], c[:, :rows]) for h, c in state]
         logs_DN, state = model.log_probabilities(batch.to(device), before)
         total_D += logs_DN.double().sum(dim=1).cpu()
         num_tokens += batch.num_tokens

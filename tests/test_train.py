@@ -291,7 +291,11 @@ def test_a_run_starts_from_the_weights_of_another(command: Command, finished: Pa
     nearly_still = ["optimizer.learning_rate=1e-12", "trainer.max_steps=1", "seed=2"]
     for number, source in enumerate((finished, finished / "model")):
         directory = command.run(f"init_from_{number}", f"init_from={source}", *nearly_still)
-        torch.testing.assert_close(weights(directory), weights(finished), rtol=0, atol=1e-9)
+        ours, theirs = (
+            {name: w for name, w in weights(d).items() if not name.startswith("start_")}
+            for d in (directory, finished)
+        )
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
@@ -309,7 +313,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 
 def test_it_stops_when_the_metric_gets_no_better(command: Command) -> None:
     still = ["optimizer.learning_rate=1e-30", "trainer.evaluate_every=1", "trainer.patience=2"]
-    values = figures(command.run("patience", *still))
+    values = figures(command.run("patience", *still, "batching=sentences"))
     assert (values["train/steps"], values["train/best_step"]) == (3, 1)
 
 

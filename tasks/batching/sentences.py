@@ -24,6 +24,8 @@ class SentenceBatching:
         batch_size: see `num_steps`; the number of sentences follows from their lengths.
     """
 
+    carries_state = False
+
     def __init__(self, *, num_steps: int, batch_size: int) -> None:
         if num_steps < 1 or batch_size < 1:
             raise InputError(

@@ -31,6 +31,8 @@ class StreamBatching:
         batch_size: B, rows.
     """
 
+    carries_state = True
+
     def __init__(self, *, num_steps: int, batch_size: int) -> None:
         if num_steps < 1 or batch_size < 1:
             raise InputError(
@@ -51,7 +53,7 @@ class StreamBatching:
         )
 
     def evaluation_batches(self, corpus: Sentences, builder: BatchBuilder) -> Iterator[Batch]:
-        """Every token of a corpus once, in running rows; each large block starts from zero state.
+        """Every token of a corpus once, in running rows; each large block starts anew.
 
         Rows differ in length; as they end, the batch gets narrower.
         """

@@ -1,0 +1,1 @@
+"""Mixes: from an encoder's layers to one vector for each word."""

@@ -1,0 +1,164 @@
+"""ELMo vectors of a text: `python -m experiments.embed model=DIR input=FILE output=FILE.h5`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elmo.errors import InputError
+from experiments.command import run_command
+from experiments.config import EmbedConfig, StartState
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from elmo.embedder import ElmoEmbedder
+    from experiments.sentence_reader import Sentence, SentenceReader
+    from experiments.vector_spool import VectorSpool
+
+WINDOW_WORDS = 16_384  # computed together, and lost when the process is killed
+
+
+def main(config: EmbedConfig, overrides: list[str]) -> None:
+    """Embed all sentences, or go on where an interrupted command stopped, and write the output."""
+    from elmo.embedder import ElmoEmbedder
+    from elmo.registry import REGISTRY
+    from experiments.process import set_up_process
+    from experiments.sentence_reader import SentenceReader
+    from experiments.vector_files import writer_of
+
+    output = Path(config.output)
+    write = writer_of(output)
+    _check_output(output)
+    tokenizer = REGISTRY.build(config.tokenizer)
+    reader = SentenceReader(
+        config.input,
+        tokenizer=tokenizer,
+        field=config.field,
+        prose=config.prose,
+        language=config.language,
+    )
+    set_up_process(num_threads=config.num_threads)
+    embedder = ElmoEmbedder(
+        config.model,
+        config.weights,
+        layers=int(config.layers) if config.layers.isdecimal() else config.layers,
+        state=config.state.value,
+        device=config.device,
+        precision=config.precision.value,
+        tokens_per_batch=config.tokens_per_batch,
+    )
+    metadata = {**embedder.metadata, "dtype": config.dtype.value, "tokenizer": tokenizer.fingerprint()}
+    with _open_spool(config, embedder, metadata) as spool:
+        try:
+            _embed_all(reader, embedder, spool, config.progress.value)
+            _write(write, output, spool, metadata, config.progress.value)
+        except KeyboardInterrupt:
+            if not spool.is_empty and config.state is not StartState.carried:
+                print(f"{spool.path} keeps what is done; the same command goes on", file=sys.stderr)
+            raise
+        spool.remove()
+    print(f"{output}: {spool.num_sentences:,} sentences, {spool.num_words:,} words, layers={config.layers}")
+
+
+def _check_output(path: Path) -> None:
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path}: exists already; nothing is overwritten")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise InputError(f"{path}: cannot be written ({parent} is a file); choose another output")
+
+
+def _write(
+    write: Callable[..., None],
+    path: Path,
+    spool: VectorSpool,
+    metadata: dict[str, Any],
+    progress_kind: str,
+) -> None:
+    """Put the output together from the spool."""
+    from experiments.progress import make_progress
+
+    free = shutil.disk_usage(path.parent).free
+    if free < spool.num_bytes:  # HDF5 cannot meet a full disk without leaving errors of its own behind
+        raise InputError(
+            f"{path}: {spool.num_bytes:,} bytes are to be written, {free:,} are free; make room, and the "
+            "same command goes on"
+        )
+    with make_progress(progress_kind, title="writing") as progress:
+
+        def rows() -> Iterator[tuple[list[str], np.ndarray]]:
+            num_words = 0
+            for number, (words, vectors) in enumerate(spool, start=1):
+                yield words, vectors
+                num_words += len(words)
+                progress.update(fraction=number / spool.num_sentences, tokens=num_words, sentences=number)
+
+        write(path, rows(), metadata=metadata)
+
+
+def _open_spool(config: EmbedConfig, embedder: ElmoEmbedder, metadata: dict[str, Any]) -> VectorSpool:
+    """The work beside the output: `output.partial`."""
+    import numpy as np
+
+    from experiments.vector_spool import VectorSpool
+
+    output = Path(config.output)
+    path = output.with_name(f"{output.name}.partial")
+    if config.state is StartState.carried:  # the state is not kept: there is nothing to go on from
+        shutil.rmtree(path, ignore_errors=True)
+    settings = {key: value for key, value in metadata.items() if key != "model"}
+    return VectorSpool(
+        path,
+        settings={**settings, "prose": config.prose, "language": config.language, "field": config.field},
+        shape=(embedder.num_layers, -1, embedder.size) if config.layers == "all" else (-1, embedder.size),
+        dtype=np.dtype(config.dtype.value),
+    )
+
+
+def _embed_all(
+    reader: SentenceReader, embedder: ElmoEmbedder, spool: VectorSpool, progress_kind: str
+) -> None:
+    """Append the vectors of all sentences that the spool does not have yet, a window at a time."""
+    from experiments.progress import make_progress
+    from experiments.sentence_reader import windows
+
+    sentences = iter(reader)
+    _skip_known(sentences, spool, reader.name)
+    fraction = reader.fraction
+    with make_progress(
+        progress_kind, title="embedding", start_tokens=spool.num_words, start_fraction=fraction
+    ) as progress:
+        for window in windows(sentences, num_words=WINDOW_WORDS):
+            before, fraction = fraction, reader.fraction
+            vectors = embedder.stream([sentence.words for sentence in window])
+            for done, (sentence, array) in enumerate(zip(window, vectors, strict=True), start=1):
+                spool.append(sentence.words, array)
+                progress.update(
+                    fraction=before + (fraction - before) * done / len(window),
+                    tokens=spool.num_words,
+                    sentences=spool.num_sentences,
+                )
+            spool.commit()
+    if not spool.num_sentences:
+        raise InputError(f"{reader.name}: no sentence to embed")
+
+
+def _skip_known(sentences: Iterator[Sentence], spool: VectorSpool, name: str) -> None:
+    """Read past the sentences that the spool has; InputError where the text is another."""
+    known = spool.sentences() if spool.num_sentences else iter(())
+    line = 0
+    for words in known:
+        sentence = next(sentences, None)
+        line = line + 1 if sentence is None else sentence.line
+        if sentence is None or sentence.words != words:
+            raise InputError(
+                f"{name}:{line}: not the text of the interrupted run; remove {spool.path} to start over"
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, config_name="embed"))

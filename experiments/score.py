@@ -1,0 +1,155 @@
+"""How likely a trained biLM finds each word: `python -m experiments.score run=DIR input=FILE output=FILE`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from elmo.errors import InputError
+from experiments.command import run_command
+from experiments.config import ScoreConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from experiments.sentence_reader import Sentence
+    from tasks.scoring import SentenceScore
+
+WINDOW_WORDS = 65_536  # whose sentences are sorted by length together
+
+
+def main(config: ScoreConfig, overrides: list[str]) -> None:
+    """Write a line of JSON for every sentence, and say the perplexity of the whole on standard error."""
+    from elmo.model_directory import read_model
+    from elmo.registry import REGISTRY
+    from experiments.process import choose_device, set_up_process
+    from experiments.progress import make_progress
+    from experiments.sentence_reader import SentenceReader, windows
+    from tasks.language_model import load_language_model
+    from tasks.scoring import score_sentences
+
+    _check_output(config.output)
+    saved = read_model(Path(config.run))
+    reader = SentenceReader(
+        config.input,
+        tokenizer=REGISTRY.build(config.tokenizer or saved.config["tokenizer"]),
+        field=config.field,
+        prose=config.prose,
+        language=config.language,
+    )
+    set_up_process(num_threads=config.num_threads)
+    device = choose_device(config.device)
+    model = load_language_model(saved, name=config.run).to(device)
+    totals = _Totals()
+    with (
+        _opened(config.output) as output,
+        make_progress(config.progress.value, title="scoring") as progress,
+    ):
+        for window in windows(iter(reader), num_words=WINDOW_WORDS):
+            scores = score_sentences(
+                model,
+                saved.vocabulary,
+                [sentence.words for sentence in window],
+                tokens_per_batch=config.tokens_per_batch,
+                device=device,
+            )
+            for sentence, score in zip(window, scores, strict=True):
+                output.write(json.dumps(_row(sentence, score)) + "\n")
+                totals.add(score)
+            progress.update(fraction=reader.fraction, tokens=totals.num_words, sentences=totals.num_sentences)
+        if not totals.num_sentences:
+            raise InputError(f"{reader.name}: no sentence to score")
+    print(totals, file=sys.stderr)
+
+
+def _row(sentence: Sentence, score: SentenceScore) -> dict[str, Any]:
+    """What is told of a sentence; one without words has no figures."""
+    row: dict[str, Any] = {
+        "line": sentence.line,
+        "words": sentence.words,
+        "unknown": score.unknown,
+        "forward": _rounded(score.forward[:-1]),
+        "backward": _rounded(score.backward[1:]),
+    }
+    if not sentence.words:
+        return row
+    forward, backward = float(score.forward.sum()), float(score.backward.sum())
+    num_predictions = len(score.forward)
+    return row | {
+        "forward_end": _rounded(score.forward[-1:])[0],
+        "backward_end": _rounded(score.backward[:1])[0],
+        "forward_log_probability": round(forward, 5),
+        "backward_log_probability": round(backward, 5),
+        "forward_perplexity": _perplexity(forward, num_predictions),
+        "backward_perplexity": _perplexity(backward, num_predictions),
+        "perplexity": _perplexity((forward + backward) / 2, num_predictions),
+    }
+
+
+class _Totals:
+    """Sums over all sentences that have words."""
+
+    def __init__(self) -> None:
+        self.num_sentences = self.num_words = self.num_unknown = self.num_predictions = 0
+        self._forward = self._backward = 0.0
+
+    def add(self, score: SentenceScore) -> None:
+        self.num_sentences += 1
+        if score.unknown:
+            self.num_words += len(score.unknown)
+            self.num_unknown += sum(score.unknown)
+            self.num_predictions += len(score.forward)
+            self._forward += float(score.forward.sum(dtype=float))
+            self._backward += float(score.backward.sum(dtype=float))
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.num_sentences:,} sentences, {self.num_words:,} words, "
+            f"{self.num_unknown / max(1, self.num_words):.2%} unknown"
+        )
+        if not self.num_predictions:
+            return counts
+        forward, backward = (
+            _perplexity(total, self.num_predictions) for total in (self._forward, self._backward)
+        )
+        mean = _perplexity((self._forward + self._backward) / 2, self.num_predictions)
+        return f"{counts}; perplexity {mean:,.2f} (forward {forward:,.2f}, backward {backward:,.2f})"
+
+
+def _rounded(logs: np.ndarray) -> list[float]:
+    return [round(float(value), 5) for value in logs]
+
+
+def _perplexity(log_probability: float, num_predictions: int) -> float:
+    return round(math.exp(min(-log_probability / num_predictions, 700.0)), 4)
+
+
+def _check_output(output: str) -> None:
+    path = Path(output)
+    if output != "-" and (path.exists() or path.is_symlink()):
+        raise InputError(f"{path}: exists already; nothing is overwritten")
+
+
+@contextmanager
+def _opened(output: str) -> Iterator[TextIO]:
+    from elmo.files import write_aside
+
+    if output != "-":
+        with write_aside(Path(output)) as aside, aside.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, config_name="score"))

@@ -1,0 +1,147 @@
+"""The files that ELMo vectors of sentences are given away in: HDF5 as AllenNLP writes it, npz, `datasets`.
+
+Shape legend: W words of a sentence, P vector size, L layers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import numpy as np
+
+from elmo.errors import InputError
+from elmo.files import directory_aside, write_aside
+
+SENTENCE_INDEX, METADATA = "sentence_to_index", "metadata"
+_ROWS_AT_ONCE = 32  # of a data set, in memory: a sentence's vectors are some hundred kilobytes
+_LONGEST_TEXT = 2**31 - 1  # bytes of a string in numpy
+
+Rows = Iterable[tuple[list[str], np.ndarray]]
+
+
+def writer_of(path: Path) -> Callable[..., None]:
+    """The function below that writes a file of this name; InputError where the name says nothing known."""
+    if path.suffix in (".h5", ".hdf5"):
+        return write_hdf5
+    if path.suffix == ".npz":
+        return write_npz
+    if path.suffix:
+        raise InputError(
+            f"output: unknown ending of {path}; expected .h5, .hdf5, .npz, or none for a datasets directory"
+        )
+    return write_dataset
+
+
+def write_hdf5(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
+    """AllenNLP's layout: dataset "0" for the first sentence, "1" for the second; each (W, P) or (L, W, P).
+
+    `sentence_to_index` has one string, a JSON object from a sentence, its words joined by spaces, to its
+    number; of equal sentences the last one counts. The attribute `metadata` is a JSON object. The file
+    appears whole or not at all; one sentence is in memory at a time.
+    """
+    with write_aside(path) as aside, tempfile.TemporaryFile(dir=path.parent) as index:
+        offset = None
+        with h5py.File(aside, "w") as file:
+            for key, vectors in _numbered(rows, index):
+                file.create_dataset(key, data=vectors)
+            file.attrs[METADATA] = json.dumps(metadata)
+            if index.tell() <= _LONGEST_TEXT:
+                offset = _reserve_string(file, SENTENCE_INDEX, index.tell())
+        if offset is not None:
+            with aside.open("r+b") as image:
+                image.seek(offset)
+                _copy(index, image)
+
+
+def write_npz(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
+    """The arrays of `write_hdf5` under the same names, for `numpy.load`; the JSON texts as byte strings.
+
+    A zip file's directory is in memory while it is made: some 600 bytes a sentence.
+    """
+    with (
+        write_aside(path) as aside,
+        tempfile.TemporaryFile(dir=path.parent) as index,
+        zipfile.ZipFile(aside, "w", allowZip64=True) as archive,
+    ):
+        for key, vectors in _numbered(rows, index):
+            with _entry(archive, key) as entry:
+                np.lib.format.write_array(entry, vectors, allow_pickle=False)
+        with _entry(archive, METADATA) as entry:
+            np.lib.format.write_array(entry, np.array([json.dumps(metadata).encode()]))
+        if index.tell() <= _LONGEST_TEXT:
+            header = {"descr": f"|S{index.tell()}", "fortran_order": False, "shape": (1,)}
+            with _entry(archive, SENTENCE_INDEX) as entry:
+                np.lib.format.write_array_header_1_0(entry, header)
+                _copy(index, entry)
+
+
+def write_dataset(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
+    """A directory for `datasets.load_from_disk`: a row a sentence, in order, with `words` and `vectors`.
+
+    The metadata stand in the description of the data set; some sentences are in memory at a time.
+    """
+    from datasets import Dataset, DatasetInfo, disable_progress_bars
+    from datasets.arrow_writer import ArrowWriter
+
+    disable_progress_bars()
+    rows = iter(rows)
+    first = next(rows)
+    with directory_aside(path) as aside:
+        info = DatasetInfo(description=json.dumps(metadata), features=_features(first[1]))
+        # Saving all rows this way would need them in a file before, and that file in memory.
+        one_row = {"words": [first[0]], "vectors": [first[1]]}
+        Dataset.from_dict(one_row, info=info).save_to_disk(str(aside))
+        (table,) = aside.glob("*.arrow")
+        with ArrowWriter(features=info.features, path=str(table), writer_batch_size=_ROWS_AT_ONCE) as writer:
+            for words, vectors in chain([first], rows):
+                writer.write({"words": words, "vectors": vectors})
+            writer.finalize()
+
+
+def _features(vectors: np.ndarray) -> Any:
+    from datasets import Features, List, Value
+
+    feature = List(List(Value(str(vectors.dtype)), length=vectors.shape[-1]))
+    if vectors.ndim == 3:
+        feature = List(feature, length=vectors.shape[0])
+    return Features({"words": List(Value("string")), "vectors": feature})
+
+
+def _numbered(rows: Rows, index: IO[bytes]) -> Iterator[tuple[str, np.ndarray]]:
+    """The key and array of each sentence, while `index` gets the JSON object from sentences to keys."""
+    index.write(b"{")
+    for number, (words, vectors) in enumerate(rows):
+        pair = f'{json.dumps(" ".join(words))}: "{number}"'
+        index.write(f"{', ' if number else ''}{pair}".encode())
+        yield str(number), vectors
+    index.write(b"}")
+
+
+def _reserve_string(file: h5py.File, name: str, size: int) -> int:
+    """Create a dataset of one string of so many bytes; where in the file they are to be written.
+
+    HDF5 itself writes a string only as a whole, from memory.
+    """
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    kind = h5py.h5t.py_create(np.dtype(f"S{size}"), logical=True)
+    space = h5py.h5s.create_simple((1,))
+    return int(h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=properties).get_offset())
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    source.seek(0)
+    shutil.copyfileobj(source, target)
+
+
+def _entry(archive: zipfile.ZipFile, key: str) -> IO[bytes]:
+    return archive.open(zipfile.ZipInfo(f"{key}.npy"), "w", force_zip64=True)
