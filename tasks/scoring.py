@@ -42,7 +42,7 @@ def score_sentences(
     tokens_per_batch: int,
     device: torch.device,
 ) -> list[SentenceScore]:
-    """The scores of some sentences in their order, each from the model's start state, whatever the others are.
+    """The scores of some sentences in order, each from the model's start state, whatever the others are.
 
     Args:
         model: in evaluation mode, on `device`.
