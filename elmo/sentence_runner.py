@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from elmo.characters import NUM_MARKERS
+from elmo.inference import InferenceStack
 from elmo.layer_choice import LayerChoice
 from elmo.loading import Encoder
-from elmo.lstm import State
 from elmo.packed_batch import PackedBatch
 from elmo.start_state import BatchPlan, StartState
 from elmo.word_vectors import WordVectors
@@ -33,8 +33,7 @@ class SentenceRunner:
     def __init__(
         self, encoder: Encoder, *, dtype: torch.dtype, max_tokens: int, remembered_words: int
     ) -> None:
-        self._encoder = encoder
-        self._dtype = dtype
+        self._stack = InferenceStack(encoder.bilstm, dtype=dtype)
         self._max_tokens = max_tokens
         self._device = next(encoder.parameters()).device
         self._word_vectors = WordVectors(encoder, capacity=remembered_words, dtype=dtype)
@@ -79,7 +78,8 @@ class SentenceRunner:
         pieces = []
         for span, sizes in batch.spans(self._max_tokens):
             alive = [(h[:, : sizes[0]], c[:, : sizes[0]]) for h, c in state]
-            layers, after = self._run_packed(vectors_UP, ids_DN[:, span], sizes, alive)
+            with torch.no_grad():
+                layers, after = self._stack.run_packed(vectors_UP, ids_DN[:, span], sizes, alive)
             pieces.append(choice.combine(layers))
             for (h, c), (h_after, c_after) in zip(state, after, strict=True):
                 h[:, : sizes[0]], c[:, : sizes[0]] = h_after, c_after
@@ -89,10 +89,3 @@ class SentenceRunner:
             if len(pieces) == 1
             else [torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True)]
         )
-
-    def _run_packed(
-        self, vectors_UP: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: Sequence[State]
-    ) -> tuple[list[Tensor], list[State]]:
-        bf16 = self._dtype != torch.float32
-        with torch.no_grad(), torch.autocast(self._device.type, self._dtype, enabled=bf16):
-            return self._encoder.bilstm.run_packed(vectors_UP, ids_DN, batch_sizes, state)
