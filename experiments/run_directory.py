@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from itertools import count
 from pathlib import Path
 
 from elmo.errors import InputError
@@ -66,20 +65,6 @@ def create_run_directory(path: Path, *, resumed: bool = False) -> RunDirectory:
             f"{key}={path}: a running process is writing there; wait for it or give another output_dir"
         )
     return run
-
-
-def next_run_directory(path: Path) -> RunDirectory:
-    """Makes and claims the first of `path`, `path-2`, `path-3` ... that neither holds a run nor is claimed.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    for number in count(1):
-        run = RunDirectory(path if number == 1 else path.with_name(f"{path.name}-{number}"))
-        _make(run.path, "output_dir")
-        if not run.holds_run() and _claim(run.path, "output_dir"):
-            return run
-    raise AssertionError("unreachable: the numbers do not end")
 
 
 def _make(path: Path, key: str) -> None:
