@@ -19,7 +19,7 @@ from elmo.tokenizers.spacy import SpacyTokenizer
 from elmo.tokenizers.whitespace import WhitespaceTokenizer
 from elmo.tokenizers.words import WordsTokenizer
 
-NAMES = ["whitespace", "words", "moses", "spacy"]
+NAMES = ["whitespace", "words", "penn", "moses", "spacy"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -30,7 +30,9 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     if request.param == "spacy":
         pytest.importorskip("spacy")
         return SpacyTokenizer(language="en")
-    return WhitespaceTokenizer() if request.param == "whitespace" else WordsTokenizer()
+    if request.param == "whitespace":
+        return WhitespaceTokenizer()
+    return WordsTokenizer(split_contractions=request.param == "penn")
 
 
 @settings(max_examples=150, deadline=None)
@@ -118,3 +120,12 @@ def test_spacy_splits_by_the_rules_of_the_language() -> None:
 )
 def test_prose_is_split_into_sentences(language: str, text: str, sentences: list[str]) -> None:
     assert split_sentences(text, language=language) == sentences
+
+
+def test_contractions_are_split_as_in_the_penn_treebank_where_that_is_asked_for() -> None:
+    penn = WordsTokenizer(split_contractions=True)
+    text = "I don't, can't; film's o'clock we'd've rock 'n' roll DON\u2019T l'homme"
+    expected = "I do n't , ca n't ; film 's o'clock we 'd 've rock ' n ' roll DO N\u2019T l'homme"
+    assert " ".join(penn.tokenize(text)) == expected
+    assert penn.tokenize("do n't 's") == ["do", "n't", "'s"]
+    assert WordsTokenizer().tokenize("don't") == ["don't"]

@@ -13,12 +13,16 @@ from elmo.tokenizers.tokenizer import Token, Tokenizer
 _LETTERS = r"[\p{L}\p{M}\p{N}\p{Pc}&&[^\p{Han}]]"  # with marks: vowel signs and accents belong to their word
 _JOINERS = r"['\x{2019}\x{AD}\x{200C}\x{200D}]"  # of one word: apostrophes, soft hyphen, zero-width joiners
 _SYMBOL = r"\p{So}[\p{M}\x{1F3FB}-\x{1F3FF}]*"  # an emoji with its skin tone or variation selector
+_WORD = rf"{_LETTERS}+(?:{_JOINERS}{_LETTERS}+)*"
+# The Penn Treebank's: do n't, film 's; the word before one ends as early as it can.
+_CONTRACTION = rf"(?i:n['\x{{2019}}]t|['\x{{2019}}](?:s|m|d|re|ve|ll))(?!{_LETTERS})"
+_BEFORE_CONTRACTION = rf"{_LETTERS}+?(?:{_JOINERS}{_LETTERS}+?)*?(?={_CONTRACTION})"
 _PATTERN = "|".join(
     [
         r"\p{Han}\p{M}*",  # each a word, as long as no dictionary says where Chinese words end
         r"\p{N}+(?:[.,]\p{N}+)+",  # 1,000.50
         r"(?:\p{L}\.){2,}",  # U.S.
-        rf"{_LETTERS}+(?:{_JOINERS}{_LETTERS}+)*",
+        _WORD,
         r"[\x{1F1E6}-\x{1F1FF}]{2}",  # a flag is a pair of letter symbols
         rf"{_SYMBOL}(?:\x{{200D}}{_SYMBOL})*",
         r"\.{2,}|-{2,}",  # an ellipsis, a dash
@@ -34,10 +38,17 @@ class WordsTokenizer(Tokenizer):
     A word keeps its apostrophes (don't, l'homme), a number its separators (1,000.50), initials their full
     stops (U.S.); hyphens split. White space, zero-width spaces and byte-order marks separate; nothing else is
     dropped.
+
+    Args:
+        split_contractions: let English ones be two words, as in the Penn Treebank and in the vocabularies of
+            most word vectors: do n't, film 's, we 'll.
     """
 
-    def __init__(self) -> None:
-        self._splitter = Split(tokenizers.Regex(_PATTERN), "removed", invert=True)
+    def __init__(self, *, split_contractions: bool = False) -> None:
+        self._pattern = "|".join(
+            [_CONTRACTION, _BEFORE_CONTRACTION, _PATTERN] if split_contractions else [_PATTERN]
+        )
+        self._splitter = Split(tokenizers.Regex(self._pattern), "removed", invert=True)
 
     def tokenize_with_offsets(self, text: str) -> list[Token]:
         return [Token(word, start, end) for word, (start, end) in self._splitter.pre_tokenize_str(text)]
@@ -46,4 +57,4 @@ class WordsTokenizer(Tokenizer):
         return [word for word, _ in self._splitter.pre_tokenize_str(text)]
 
     def fingerprint(self) -> dict[str, Any]:
-        return {"type": "words", "pattern": _PATTERN, "tokenizers": tokenizers.__version__}
+        return {"type": "words", "pattern": self._pattern, "tokenizers": tokenizers.__version__}
