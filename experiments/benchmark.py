@@ -1,108 +1,29 @@
-"""How fast this machine does a part of the work: `python -m experiments.benchmark prepare [overrides]`."""
+"""How fast this machine does a part of the work: `python -m experiments.benchmark embed|prepare`."""
 
 from __future__ import annotations
 
-import json
-import resource
 import sys
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from elmo.errors import InputError
-from experiments.command import BAD_INPUT, Main, run_command
-from experiments.config import BenchmarkPrepareConfig
+from experiments.command import BAD_INPUT, Main, run_command, while_read
+from experiments.config import BenchmarkEmbedConfig, BenchmarkPrepareConfig
 
 
 def prepare(config: BenchmarkPrepareConfig, overrides: list[str]) -> None:
     """Prepare a corpus in a directory that is removed afterwards, and print how long each split took."""
-    from elmo.registry import REGISTRY
-    from experiments.environment import peak_memory_bytes
-    from tasks.sources.source import SPLITS
+    from experiments.benchmark_prepare import prepare as run  # late: torch takes a second
 
-    source, tokenizer = REGISTRY.build(config.data), REGISTRY.build(config.tokenizer)
-    source.check(SPLITS)
-    cache_path = Path(config.cache_dir)  # where training would have the store, on the same disk
-    try:
-        cache_path.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=".benchmark-", dir=cache_path)
-    except OSError as error:
-        raise InputError(f"cache_dir={cache_path}: cannot be written ({error.strerror})") from error
-    figures: dict[str, float] = {}
-    with scratch as scratch_path:
-        for split in SPLITS:
-            measured = _measure(config, source, tokenizer, Path(scratch_path), split)
-            figures |= {f"{split}/{quantity}": value for quantity, value in measured.items()}
-    figures["peak_memory_bytes"] = peak_memory_bytes()
-    _print(figures, SPLITS)
-    if config.output is not None:
-        _write(Path(config.output), figures)
+    run(config)
 
 
-def _measure(
-    config: BenchmarkPrepareConfig, source: Any, tokenizer: Any, path: Path, split: Any
-) -> dict[str, float]:
-    """What preparing a split takes: all that training would wait for.
+def embed(config: BenchmarkEmbedConfig, overrides: list[str]) -> None:
+    """Measure the embedder at some batch sizes, beside the machine's own limits."""
+    from experiments.benchmark_embed import embed as run
 
-    A core's speed is tokens per second that a processor was busy, in this process and in the workers.
-    """
-    from experiments.progress import make_progress
-    from tasks.corpus import prepare_corpus
-
-    with make_progress(config.progress.value, title=f"preparing {split}") as progress:
-        start, busy_start = time.perf_counter(), _processor_seconds()
-        corpus = prepare_corpus(
-            source,
-            tokenizer,
-            cache_path=path,
-            split=split,
-            num_workers=config.num_workers,
-            progress=lambda tokens, sentences, fraction: progress.update(
-                fraction=fraction or 0.0, tokens=tokens, sentences=sentences
-            ),
-        )
-        seconds, busy_seconds = time.perf_counter() - start, _processor_seconds() - busy_start
-    return {
-        "tokens": corpus.num_tokens,
-        "seconds": seconds,
-        "tokens_per_second": corpus.num_tokens / seconds,
-        "tokens_per_second_per_core": corpus.num_tokens / busy_seconds,
-    }
+    run(config)
 
 
-def _processor_seconds() -> float:
-    """Processor time of this process and of those that it has started and that have ended."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _print(figures: Mapping[str, float], splits: Sequence[str]) -> None:
-    from experiments.progress import summary_table
-
-    speeds = ("tokens_per_second", "tokens_per_second_per_core")
-    rows: list[list[str | int | float | None]] = [
-        [
-            split,
-            figures[f"{split}/tokens"],
-            figures[f"{split}/seconds"],
-            *(round(figures[f"{split}/{speed}"]) for speed in speeds),
-        ]
-        for split in splits
-    ]
-    summary_table(rows, columns=["split", "tokens", "seconds", "tokens/s", "tokens/s per core"])
-    print(f"peak memory {figures['peak_memory_bytes'] / 2**20:,.0f} MiB")
-
-
-def _write(path: Path, figures: Mapping[str, float]) -> None:
-    from elmo.files import write_aside
-
-    with write_aside(path) as aside:
-        aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
-COMMANDS: dict[str, Main] = {"prepare": prepare}
+COMMANDS: dict[str, Main] = {"embed": embed, "prepare": prepare}
 
 
 def benchmark(arguments: Sequence[str]) -> int:
@@ -119,4 +40,4 @@ def benchmark(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(benchmark(sys.argv[1:]))
+    sys.exit(while_read(lambda: benchmark(sys.argv[1:])))

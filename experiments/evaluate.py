@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     from elmo.registry import REGISTRY
     from experiments.process import choose_device, set_up_process
     from experiments.progress import make_progress, summary_table
+    from experiments.report import write_figures
     from tasks.task import Setup
 
     set_up_process(num_threads=config.num_threads)
@@ -40,7 +40,7 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     columns, rows = task.table(figures)
     summary_table(rows, columns=columns)
     if config.output is not None:
-        _write(Path(config.output), figures)
+        write_figures(Path(config.output), figures)
 
 
 def _own_data(path: Path) -> Any:
@@ -56,13 +56,6 @@ def _own_data(path: Path) -> Any:
     raise InputError(
         f"{path}: a model without its run's config.yaml; name the data: data=text data.heldout=FILE"
     )
-
-
-def _write(path: Path, figures: dict[str, float]) -> None:
-    from elmo.files import write_aside
-
-    with write_aside(path) as aside:
-        aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

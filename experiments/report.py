@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from elmo.files import write_aside
 from experiments.environment import peak_memory_bytes
 from experiments.progress import summary_table
 from experiments.trainer import Trainer
@@ -41,6 +43,12 @@ def print_figures(
             print(f"trained on {figures[f'train/{unit}_per_second']:,.0f} {unit}/s", end=", ")
     print(f"{figures['seconds']:,.0f} s, peak memory {figures['peak_memory_bytes'] / 2**20:,.0f} MiB")
     print(path)
+
+
+def write_figures(path: Path, figures: Mapping[str, float]) -> None:
+    """Write figures as JSON, aside first."""
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def _estimated_bytes(trainer: Trainer) -> int:

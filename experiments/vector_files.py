@@ -49,7 +49,8 @@ def write_hdf5(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
     """
     with write_aside(path) as aside, tempfile.TemporaryFile(dir=path.parent) as index:
         offset = None
-        with h5py.File(aside, "w") as file:
+        # through a file of Python: a full disk is then an OSError that leaves nothing open
+        with aside.open("w+b") as image, h5py.File(image, "w") as file:
             for key, vectors in _numbered(rows, index):
                 file.create_dataset(key, data=vectors)
             file.attrs[METADATA] = json.dumps(metadata)

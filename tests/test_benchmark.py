@@ -41,13 +41,34 @@ def test_preparing_is_measured_and_leaves_nothing(
     assert memory.startswith("peak memory ")
 
 
+def test_embedding_is_measured_beside_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.txt").write_text("one two three\n" * 60)
+    arguments = [
+        *("encoder=elmo_tiny", "data=text", f"data.train={tmp_path / 'text.txt'}", "tokenizer=whitespace"),
+        *("batch_sizes=[1,2]", "num_sentences=3", "repeats=1", "progress=none"),
+        f"output={tmp_path / 'figures.json'}",
+    ]
+    assert benchmark(["embed", *arguments]) == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["words_per_sentence"] == 3
+    speed = figures["batch_2/words_per_second"]
+    assert figures["batch_2/operations_per_second"] == pytest.approx(speed * figures["operations_per_word"])
+    assert figures["batch_2/share_of_peak"] == pytest.approx(
+        figures["batch_2/operations_per_second"] / figures["peak/operations_per_second"]
+    )
+    step = 3 / 5 / figures["batch_1/words_per_second"]  # three words and two markers are five steps
+    assert figures["batch_1/seconds_per_step"] == pytest.approx(step)
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in table[1:3]] == ["1", "2"]
+
+
 @pytest.mark.parametrize(("arguments", "given"), [([], "none"), (["prepar", "data=text"], "prepar")])
 def test_a_wrong_sub_command_is_told_with_the_valid_ones(
     capsys: pytest.CaptureFixture[str], arguments: list[str], given: str
 ) -> None:
     assert benchmark(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"benchmark: expected one of prepare, got {given}; ")
+    assert line.startswith(f"benchmark: expected one of embed, prepare, got {given}; ")
 
 
 def test_bad_input_is_a_line_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,4 +82,4 @@ def test_bad_input_is_a_line_and_leaves_nothing(tmp_path: Path, capsys: pytest.C
 
 def test_help_lists_the_sub_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark(["--help"]) == 0
-    assert "benchmark prepare" in capsys.readouterr().out
+    assert "benchmark embed|prepare" in capsys.readouterr().out
