@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from elmo.errors import InputError
 
@@ -28,6 +29,46 @@ def write_aside(path: Path) -> Iterator[Path]:
         yield aside
         _flush(aside)
         os.replace(aside, path)
+
+
+@contextmanager
+def write_partial(path: Path) -> Iterator[TextIO]:
+    """Yields a text file to write to that can be read meanwhile: `path.partial`; its last name is `path`.
+
+    Where the block fails, `path.partial` stays, unless nothing is in it.
+
+    Raises:
+        InputError: one of the two exists, the disk is full, or the place cannot be written to.
+    """
+    partial = partial_path(path)
+    refuse_existing(path)
+    refuse_existing(partial)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("x", encoding="utf-8") as file:
+            yield file
+        _flush(partial)
+        os.replace(partial, path)
+        _flush(path.parent)
+    except OSError as error:
+        explanation = _explain(error, path)
+        if explanation:
+            raise InputError(explanation) from error
+        raise
+    finally:
+        if partial.exists() and not partial.stat().st_size:
+            _remove_file(partial)
+
+
+def partial_path(path: Path) -> Path:
+    """Where `write_partial` keeps what is written."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises InputError where there is something that writing to `path` would replace."""
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path}: exists already; nothing is overwritten")
 
 
 @contextmanager

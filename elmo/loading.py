@@ -11,7 +11,7 @@ from torch import nn
 from elmo.encoders.char_cnn_lstm import CharCnnLstm
 from elmo.encoders.word_lstm import WordLstm
 from elmo.errors import InputError
-from elmo.model_directory import find_model, read_encoder
+from elmo.model_directory import CONFIG_FILE, find_model, read_encoder
 from elmo.official import read_official
 from elmo.registry import suggest
 
@@ -34,8 +34,8 @@ def load_encoder(model: str | Path, weights: str | Path | None = None) -> Loaded
     """Read an encoder.
 
     Args:
-        model: a finished run's or a model's directory; or a published name; or, with `weights`, an official
-            options.json.
+        model: a finished run's or a model's directory; a directory with one official options.json and its
+            weights; a published name; or, with `weights`, an official options.json.
         weights: the official HDF5 file that belongs to the options.
 
     Raises:
@@ -50,6 +50,9 @@ def load_encoder(model: str | Path, weights: str | Path | None = None) -> Loaded
         raise InputError(f"{path}: a file; give a model's directory, or options.json and weights together")
     if not path.exists():
         return _load_published(str(model))
+    official = _find_official(path)
+    if official is not None:
+        return _load_official(*official)
     encoder = read_encoder(path)
     if not isinstance(encoder, (CharCnnLstm, WordLstm)):
         raise InputError(f"{path}: an encoder of type {type(encoder).__name__} gives no ELMo vectors")
@@ -63,6 +66,17 @@ def fingerprint(encoder: nn.Module) -> str:
         digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
         digest.update(parameter.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def _find_official(directory: Path) -> tuple[Path, Path] | None:
+    """The official options and weights in a directory that is no model directory, or None."""
+    found = [sorted(directory.glob(pattern)) for pattern in ("*options.json", "*weights.hdf5")]
+    if (directory / CONFIG_FILE).exists() or not any(found):
+        return None
+    if [len(files) for files in found] != [1, 1]:
+        names = ", ".join(path.name for files in found for path in files)
+        raise InputError(f"{directory}: expected one *options.json and one *weights.hdf5, found {names}")
+    return found[0][0], found[1][0]
 
 
 def _load_official(options: Path, weights: Path) -> LoadedEncoder:

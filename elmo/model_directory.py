@@ -1,4 +1,4 @@
-"""A model as a directory of its own: `config.json`, `model.safetensors`, `vocabulary.txt`.
+"""A model as a directory of its own: `config.json`, `model.safetensors`, `vocabulary.txt`, `words/`.
 
 What a training leaves is the whole model of its task; what comes from official files is an encoder alone.
 """
@@ -6,7 +6,7 @@ What a training leaves is the whole model of its task; what comes from official 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from elmo.vocabulary import Vocabulary
 
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocabulary.txt"
+WORDS_DIRECTORY = "words"
 ENCODER = "encoder"  # key of config.json, and first part of the names of the encoder's weights
 
 
@@ -29,18 +30,26 @@ class SavedModel(NamedTuple):
     """What the model directory of a finished training holds.
 
     Attributes:
-        config: the component nodes that the model was built from, each `{type: ..., argument: value}`.
+        config: the component nodes that the model was built from, each `{type: ..., argument: value}`, and
+            what else the task wrote down.
         weights: the model's parameters by name, on the CPU.
-        vocabulary: the words that the softmax predicts.
+        vocabulary: the words that the softmax predicts; None where there is no softmax.
+        words: the lists of words that encoders know, by a name of their own.
     """
 
     config: dict[str, Any]
     weights: dict[str, Tensor]
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None
+    words: dict[str, list[str]]
 
 
 def save_model(
-    path: Path, *, config: Mapping[str, Any], model: nn.Module, vocabulary: Vocabulary | None
+    path: Path,
+    *,
+    config: Mapping[str, Any],
+    model: nn.Module,
+    vocabulary: Vocabulary | None = None,
+    words: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write a model directory aside and rename it; one that exists is an InputError."""
     if path.exists():
@@ -50,6 +59,7 @@ def save_model(
         save_file(weights, aside / WEIGHTS_FILE)
         if vocabulary is not None:
             vocabulary.save(aside / VOCABULARY_FILE)
+        _write_words(aside / WORDS_DIRECTORY, words or {})
         text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False)
         (aside / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -71,7 +81,13 @@ def read_model(path: Path) -> SavedModel:
             f"{path}: an encoder alone, from official files: it has no task to score or go on with"
         )
     weights = _read_weights(directory)
-    return SavedModel(config, weights, Vocabulary.from_file(directory / VOCABULARY_FILE))
+    vocabulary = directory / VOCABULARY_FILE
+    return SavedModel(
+        config,
+        weights,
+        Vocabulary.from_file(vocabulary) if vocabulary.exists() else None,
+        _read_words(directory / WORDS_DIRECTORY),
+    )
 
 
 def read_encoder(path: Path) -> nn.Module:
@@ -93,6 +109,22 @@ def read_encoder(path: Path) -> nn.Module:
     weights = _read_weights(directory, prefix=f"{ENCODER}.")
     load_weights(encoder, weights, name=str(directory / WEIGHTS_FILE))
     return encoder.eval()
+
+
+def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> None:
+    """A file for each list, a word a line: words have no line breaks."""
+    for name, words in lists.items():
+        directory.mkdir(exist_ok=True)
+        text = "".join(f"{word}\n" for word in words)
+        (directory / f"{name}.txt").write_text(text, encoding="utf-8", newline="")
+
+
+def _read_words(directory: Path) -> dict[str, list[str]]:
+    try:
+        files = sorted(directory.glob("*.txt"))
+        return {path.stem: path.read_bytes().decode("utf-8").split("\n")[:-1] for path in files}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{directory}: damaged ({error})") from error
 
 
 def _read_config(directory: Path) -> dict[str, Any]:

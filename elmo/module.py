@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -28,8 +28,8 @@ from elmo.errors import InputError
 from elmo.loading import load_encoder
 from elmo.mixes.scalar import ScalarMix
 from elmo.registry import suggest
+from elmo.sentence_batch import SentenceBatch
 from elmo.sentence_input import checked_sentences
-from elmo.word_vectors import type_inputs
 
 STATISTICS = ("with_markers", "without_markers")
 
@@ -134,10 +134,13 @@ class Elmo(nn.Module):
         Raises:
             InputError: something else is given; the line names the sentence.
         """
-        batch = self._from_characters(inputs) if isinstance(inputs, Tensor) else self._from_words(inputs)
+        if isinstance(inputs, Tensor):
+            batch = self._from_characters(inputs)
+        else:
+            batch = SentenceBatch.from_words(list(checked_sentences(inputs)), self.encoder)
         leading = inputs.shape[:-2] if isinstance(inputs, Tensor) else batch.lengths.shape
         with torch.set_grad_enabled(self.requires_grad and torch.is_grad_enabled()):
-            layers_LBTP = self._run(batch)
+            layers_LBTP = batch.run(self.encoder)
         width = layers_LBTP.shape[2]
         marked_BT = _first(batch.lengths + NUM_MARKERS, width) & (batch.lengths > 0)[:, None]
         words_BT = _first(batch.lengths + 1, width)
@@ -158,29 +161,7 @@ class Elmo(nn.Module):
     def _device(self) -> torch.device:
         return next(self.encoder.parameters()).device
 
-    def _run(self, batch: _Batch) -> Tensor:
-        """(L, B, T, 2 P), markers included; a sentence without words has its two markers."""
-        B, T = batch.ids_BT.shape
-        if not B:
-            return torch.zeros(self.num_layers, 0, T, self.size, device=self._device)
-        vectors: Tensor = self.encoder(batch.types, batch.ids_BT, batch.lengths + NUM_MARKERS)[0]
-        return vectors
-
-    def _from_words(self, inputs: Iterable[Sequence[str]]) -> _Batch:
-        sentences = list(checked_sentences(inputs))
-        words = dict.fromkeys(word for sentence in sentences for word in sentence)
-        type_of = {word: type_id for type_id, word in enumerate(words, start=NUM_MARKERS)}
-        lengths = [len(sentence) for sentence in sentences]
-        ids_BT = torch.zeros(len(sentences), max(lengths, default=0) + NUM_MARKERS, dtype=torch.long)
-        for row, sentence in enumerate(sentences):
-            marked = [BEGIN_TYPE, *(type_of[word] for word in sentence), END_TYPE]
-            ids_BT[row, : len(marked)] = torch.tensor(marked)
-        types = TypeTable.from_words(words)
-        given = type_inputs(self.encoder, types, np.arange(len(types)))
-        lengths_B = torch.tensor(lengths, dtype=torch.long, device=self._device)
-        return _Batch(given, ids_BT.to(self._device), lengths_B)
-
-    def _from_characters(self, inputs: Tensor) -> _Batch:
+    def _from_characters(self, inputs: Tensor) -> SentenceBatch:
         if not isinstance(self.encoder, CharCnnLstm):
             raise InputError("inputs: this model reads whole words; give tokenized sentences")
         _check_characters(inputs)
@@ -196,29 +177,11 @@ class Elmo(nn.Module):
             raise InputError(
                 "inputs: a character 0 within a word; 0 is for padded words, 261 pads characters"
             )
-        ids_BT = torch.zeros(
-            len(lengths), words_BW.shape[1] + NUM_MARKERS, dtype=torch.long, device=self._device
-        )
-        ids_BT[:, 1:-1][words_BW] = inverse + NUM_MARKERS
-        ids_BT.scatter_(1, lengths[:, None] + 1, END_TYPE)
-        ids_BT[:, 0] = BEGIN_TYPE
+        places_BW = words_BW.long()
+        places_BW[words_BW] = inverse + 1
         markers = torch.from_numpy(TypeTable.from_words([]).characters(np.array([BEGIN_TYPE, END_TYPE])))
         types = torch.cat([markers.to(self._device), types_UC])
-        return _Batch(_cropped(types, self.encoder.widest_filter), ids_BT, lengths)
-
-
-class _Batch(NamedTuple):
-    """Sentences as an encoder takes them; its first two types are the markers.
-
-    Attributes:
-        types: of each distinct type its characters (U, C), or its row in a table of words (U,).
-        ids_BT: the type of each token, markers included.
-        lengths: (B,) words.
-    """
-
-    types: Tensor
-    ids_BT: Tensor
-    lengths: Tensor
+        return SentenceBatch.from_places(_cropped(types, self.encoder.widest_filter), places_BW, lengths)
 
 
 def batch_to_ids(sentences: Iterable[Sequence[str]]) -> Tensor:

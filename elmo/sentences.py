@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import sentencex
+
+_BLANKS = re.compile(r"\s")  # as spaces: sentencex 1.0 dies of an initial before a line separator (U+2028)
 
 
 def split_sentences(text: str, *, language: str) -> list[str]:
@@ -16,6 +20,6 @@ def split_sentences(text: str, *, language: str) -> list[str]:
     sentences = (
         sentence.strip()
         for paragraph in paragraphs
-        for sentence in sentencex.segment(language, paragraph.replace("\n", " "))
+        for sentence in sentencex.segment(language, _BLANKS.sub(" ", paragraph))
     )
     return [sentence for sentence in sentences if sentence]

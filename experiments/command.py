@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import hydra
 from hydra import initialize_config_dir
@@ -22,9 +23,9 @@ from experiments.compose import command_line_faults, one_line
 from experiments.config import TrainConfig, check_config
 
 CONF_PATH = Path(__file__).resolve().parent.parent / "conf"
-BAD_INPUT, INTERRUPTED = 2, 130
+INCOMPLETE, BAD_INPUT, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
-Main = Callable[[Any, list[str]], None]
+Main = Callable[[Any, list[str]], int | None]
 
 
 def run_command(
@@ -33,14 +34,44 @@ def run_command(
     """Runs `main(config, overrides)` for each job of the command line and returns the exit code.
 
     `config` is the schema's dataclass, checked, its directories filled in; `overrides` are the user's own.
-    Exit codes: 0 done, 2 the user's input is at fault (each fault is a line on stderr), 130 interrupted.
+    Exit codes: 0 done, or what `main` returns, such as 1 when a part of the input was left out; 2 the user's
+    input is at fault (each fault is a line on stderr); 130 interrupted; 141 nobody reads the output any more.
 
     Args:
         config_name: the root in conf/, without .yaml.
         arguments: the command line; default is the process's own.
         conf_path: where the root and its groups lie.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return while_read(lambda: _exit_code(main, config_name, given, conf_path))
+
+
+def while_read(work: Callable[[], int]) -> int:
+    """The exit code of `work`; 141, without a word, where the reader of what it prints has gone."""
+    try:
+        try:
+            return work()
+        finally:
+            print(end="", flush=True)  # what is left is refused here rather than when the interpreter ends
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+        if not unread:
+            raise  # another pipe of the process
+        for stream in unread:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return UNREAD
+
+
+def _is_unread(stream: TextIO | None) -> bool:
+    """Whether it is a pipe whose reader has gone; None stands for a stream that was closed at the start."""
+    if stream is None:
+        return False
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _exit_code(main: Main, config_name: str, arguments: list[str], conf_path: Path) -> int:
     try:
         faults = _faults(config_name, arguments, conf_path)
         if faults:
@@ -75,7 +106,9 @@ def _run_jobs(main: Main, config_name: str, arguments: list[str], conf_path: Pat
 
     def job(cfg: DictConfig) -> None:
         try:
-            main(_checked(cfg), list(HydraConfig.get().overrides.task))
+            config, overrides = _checked(cfg), list(HydraConfig.get().overrides.task)
+            # Within the job, as Hydra would say of what leaves it that it has failed.
+            exit_codes.append(while_read(lambda: main(config, overrides) or 0))
         except InputError as error:
             exit_codes.append(_refuse(str(error), label=_job_label()))
             if HydraConfig.get().mode is RunMode.MULTIRUN:

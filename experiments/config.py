@@ -29,6 +29,8 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "batching": ("batch_size",),
     "optimizer": (),
     "schedule": (),
+    "mix": ("num_layers",),
+    "head": ("input_size", "injected_size"),
 }
 OWN_PACKAGES = ("elmo", "tasks", "experiments")
 
@@ -64,6 +66,12 @@ class StartState(Enum):
 class VectorType(Enum):
     float32 = "float32"
     float16 = "float16"
+
+
+class RecordFormat(Enum):
+    auto = "auto"
+    jsonl = "jsonl"
+    text = "text"
 
 
 class Progress(Enum):
@@ -141,6 +149,34 @@ class TrainerConfig(Section):
 
 
 @dataclass
+class FineTuningConfig(Section):
+    """How an encoder from `init_from` goes on learning within a task."""
+
+    trainable: bool = False
+    learning_rate_factor: float = 0.1
+    layer_factor: float = 1.0
+    unfreeze_every: float | None = None
+
+    def disagreements(self) -> Iterator[str]:
+        for name in ("learning_rate_factor", "layer_factor", "unfreeze_every"):
+            if _not_above_zero(self, name):
+                yield f"{name}: must be above 0, got {getattr(self, name)}"
+
+
+@dataclass
+class FeaturesConfig(Section):
+    """Where the vectors of a frozen encoder are kept from epoch to epoch and from run to run."""
+
+    cached: bool = True
+    max_gigabytes: float = 20.0
+    dtype: VectorType = VectorType.float16
+
+    def disagreements(self) -> Iterator[str]:
+        if _not_above_zero(self, "max_gigabytes"):
+            yield f"max_gigabytes: must be above 0, got {self.max_gigabytes}; cached=false keeps nothing"
+
+
+@dataclass
 class LoggerConfig(Section):
     """Where figures go beside metrics.jsonl, which is always written."""
 
@@ -164,6 +200,10 @@ class TrainConfig(Section):
     encoder: dict[str, Any] = MISSING
     softmax: dict[str, Any] | None = None
     batching: dict[str, Any] | None = None
+    mix: dict[str, Any] | None = None
+    head: dict[str, Any] | None = None
+    fine_tuning: FineTuningConfig = field(default_factory=FineTuningConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     optimizer: dict[str, Any] = MISSING
     schedule: dict[str, Any] = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -218,6 +258,34 @@ class BenchmarkPrepareConfig(Section):
 
     def disagreements(self) -> Iterator[str]:
         yield from _below_one(self, "num_workers")
+
+
+@dataclass
+class BenchmarkEmbedConfig(Section):
+    """Root of conf/benchmark_embed.yaml; without a model, one of `encoder` with random weights."""
+
+    model: str | None = None
+    weights: str | None = None
+    encoder: dict[str, Any] = MISSING
+    data: dict[str, Any] = MISSING
+    tokenizer: dict[str, Any] = MISSING
+    num_sentences: int = 1024
+    batch_sizes: list[int] = field(default_factory=lambda: [1, 8, 64, 256])
+    repeats: int = 3
+    precision: Precision = Precision.fp32
+    device: str = "auto"
+    num_threads: int | None = None
+    output: str | None = None
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "num_sentences", "repeats", "num_threads")
+        yield from _bad_device(self.device)
+        if not self.batch_sizes or min(self.batch_sizes) < 1:
+            yield f"batch_sizes: expected numbers of sentences, 1 or more, got {self.batch_sizes}"
+        if self.weights is not None and self.model is None:
+            yield "weights: belongs to an options.json; give model=OPTIONS"
 
 
 @dataclass
@@ -291,12 +359,45 @@ class ScoreConfig(Section):
         yield from _bad_device(self.device)
 
 
+@dataclass
+class PredictConfig(Section):
+    """Root of conf/predict.yaml; a batch_size of null is the training's."""
+
+    run: str = MISSING
+    input: str = MISSING
+    output: str = "-"
+    format: RecordFormat = RecordFormat.auto
+    explain: bool = False
+    explain_output: str | None = None
+    batch_size: int | None = None
+    device: str = "auto"
+    num_threads: int | None = None
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "batch_size", "num_threads")
+        yield from _bad_device(self.device)
+        if self.explain_output is not None and not self.explain:
+            yield "explain_output: nothing is explained; add explain=true"
+        if self.explain and self.page_path() == self.output:
+            yield "explain_output: expected another file than output"
+
+    def page_path(self) -> str | None:
+        """Where the page of explanations goes: beside the output, if nothing else is said."""
+        if not self.explain or self.explain_output is not None or self.output == "-":
+            return self.explain_output
+        return str(Path(self.output).with_suffix(".html"))
+
+
 SCHEMAS: dict[str, type] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "embed": EmbedConfig,
     "score": ScoreConfig,
+    "predict": PredictConfig,
     "convert": ConvertConfig,
+    "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
 }
 

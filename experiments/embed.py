@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elmo.errors import InputError
+from elmo.files import refuse_existing
 from experiments.command import run_command
 from experiments.config import EmbedConfig, StartState
 
@@ -65,8 +66,7 @@ def main(config: EmbedConfig, overrides: list[str]) -> None:
 
 
 def _check_output(path: Path) -> None:
-    if path.exists() or path.is_symlink():
-        raise InputError(f"{path}: exists already; nothing is overwritten")
+    refuse_existing(path)
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir():
         raise InputError(f"{path}: cannot be written ({parent} is a file); choose another output")

@@ -21,6 +21,8 @@ class Sink(Protocol):
 
     def summarize(self, step: int, figures: Mapping[str, float]) -> None: ...
 
+    def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
+
     def close(self, *, failed: bool) -> None: ...
 
 
@@ -77,6 +79,12 @@ class RunLogger:
             aside.write_text(json.dumps(_finite(figures), indent=2) + "\n", encoding="utf-8")
         for sink in self.sinks:
             sink.summarize(self._last_step, figures)
+
+    def show_tables(self, tables: Mapping[str, tuple[list[str], list[list[Any]]]]) -> None:
+        """Gives larger results, columns and rows by name, to the sinks."""
+        for name, (columns, rows) in tables.items():
+            for sink in self.sinks:
+                sink.show_table(name, columns, rows)
 
     def close(self, *, failed: bool = False) -> None:
         """Ends all that is open; a second call does nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -48,28 +49,47 @@ class OptimizerChoice:
             _check_pattern(f"optimizer.groups[{index}]", group)
             _refuse_unknown(f"optimizer.groups[{index}]", group, ["pattern", "learning_rate", *valid])
 
-    def create(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer of a model's parameters. Raises InputError for a pattern that fits no parameter."""
-        grouped: list[list[nn.Parameter]] = [[] for _ in range(len(self.groups) + 1)]
-        for name, parameter in model.named_parameters():
-            grouped[self._group_of(name)].append(parameter)
-        settings: list[dict[str, Any]] = []
+    def create(
+        self, model: nn.Module, rate_factors: Mapping[str, float] | None = None
+    ) -> torch.optim.Optimizer:
+        """The optimizer of the parameters that a model trains.
+
+        Args:
+            model: parameters that want no gradient are left out.
+            rate_factors: on the learning rates of some parameters, by name.
+
+        Raises:
+            InputError: a pattern that fits no parameter.
+        """
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        settings: dict[tuple[int, float], dict[str, Any]] = {}
+        for name, parameter in named.items():
+            index, factor = self._group_of(name), (rate_factors or {}).get(name, 1.0)
+            if (index, factor) not in settings:
+                settings[index, factor] = {"params": [], **self._settings_of(index, factor)}
+            settings[index, factor]["params"].append(parameter)
+        self._check_patterns({index for index, _ in settings}, named)
+        self._check_gradients(model)
+        return self._make([settings[key] for key in sorted(settings)])
+
+    def _settings_of(self, index: int, factor: float) -> dict[str, Any]:
+        """The options of a group, the last being that of parameters without a pattern."""
+        group = self.groups[index] if index < len(self.groups) else {}
+        options = {key: value for key, value in group.items() if key not in ("pattern", "learning_rate")}
+        return {"lr": factor * group.get("learning_rate", self.learning_rate), **options}
+
+    def _check_patterns(self, used: Collection[int], names: Collection[str]) -> None:
         for index, group in enumerate(self.groups):
-            if not grouped[index]:
+            if index not in used:
                 raise InputError(
                     f"optimizer.groups[{index}].pattern: {group['pattern']!r} fits no parameter that is left;"
-                    f" there are {', '.join(name for name, _ in model.named_parameters())}"
+                    f" there are {', '.join(names)}"
                 )
-            options = {key: value for key, value in group.items() if key not in ("pattern", "learning_rate")}
-            rate = group.get("learning_rate", self.learning_rate)
-            settings.append({"params": grouped[index], "lr": rate, **options})
-        if grouped[-1]:
-            settings.append({"params": grouped[-1]})
-        self._check_gradients(model)
+
+    def _make(self, settings: list[dict[str, Any]]) -> torch.optim.Optimizer:
         try:
             for group in settings:  # alone, because torch checks a group's own options only when it steps
-                merged = {**self.options, **{k: v for k, v in group.items() if k not in ("params", "lr")}}
-                self.cls(group["params"], lr=group.get("lr", self.learning_rate), **merged)  # type: ignore[call-arg]
+                self.cls(**{**self.options, **group})  # type: ignore[call-arg]
             return self.cls(settings, lr=self.learning_rate, **self.options)  # type: ignore[call-arg]
         except (TypeError, ValueError, IndexError, RuntimeError) as error:
             raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {error}") from error

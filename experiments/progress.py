@@ -47,8 +47,8 @@ class Speed:
 class Progress(ABC):
     """What is shown while something runs; `update` as often as one likes, `close` at the end."""
 
-    def __init__(self, *, speed: Speed) -> None:
-        self._speed = speed
+    def __init__(self, *, speed: Speed, unit: str) -> None:
+        self._speed, self._unit = speed, unit
 
     def update(
         self,
@@ -63,7 +63,7 @@ class Progress(ABC):
 
         Args:
             fraction: of the whole, 0 to 1.
-            tokens: done so far.
+            tokens: done so far, or whatever else is the unit.
             step: the training step.
             sentences: done so far.
             loss: of the last step.
@@ -71,9 +71,9 @@ class Progress(ABC):
         self._speed.add(tokens, fraction)
         parts = [
             f"step {step:,}" if step is not None else "",
-            f"{tokens:,} tokens",
+            f"{tokens:,} {self._unit}",
             f"{sentences:,} sentences" if sentences is not None else "",
-            f"{self._speed.tokens_per_second():,.0f} tokens/s",
+            f"{self._speed.tokens_per_second():,.0f} {self._unit}/s",
             f"loss {loss:.3f}" if loss is not None else "",
             _duration_left(self._speed.seconds_left()),
         ]
@@ -97,8 +97,8 @@ class Progress(ABC):
 class RichProgress(Progress):
     """A bar that is redrawn in place; what is printed meanwhile appears above it."""
 
-    def __init__(self, *, title: str, speed: Speed, console: Console) -> None:
-        super().__init__(speed=speed)
+    def __init__(self, *, title: str, speed: Speed, unit: str, console: Console) -> None:
+        super().__init__(speed=speed, unit=unit)
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}", markup=False),
             rich.progress.BarColumn(bar_width=20),
@@ -121,8 +121,10 @@ class RichProgress(Progress):
 class PlainProgress(Progress):
     """A line of plain text every ten seconds at most, and the last state once more at the end."""
 
-    def __init__(self, *, title: str, speed: Speed, file: TextIO, clock: Callable[[], float]) -> None:
-        super().__init__(speed=speed)
+    def __init__(
+        self, *, title: str, speed: Speed, unit: str, file: TextIO, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(speed=speed, unit=unit)
         self._title, self._file, self._clock = title, file, clock
         self._shown_at = clock()
         self._waiting = ""
@@ -153,6 +155,7 @@ def make_progress(
     kind: str,
     *,
     title: str,
+    unit: str = "tokens",
     start_tokens: int = 0,
     start_fraction: float = 0.0,
     file: TextIO | None = None,
@@ -163,6 +166,7 @@ def make_progress(
     Args:
         kind: `rich`, `plain`, `none`, or `auto`: rich on a terminal, otherwise plain.
         title: what runs, e.g. `training`.
+        unit: what is counted.
         start_tokens: tokens done before, of a run that goes on; they are not part of its speed.
         start_fraction: the fraction done before.
         file: where to; by default standard error.
@@ -171,11 +175,11 @@ def make_progress(
     file = file or sys.stderr
     speed = Speed(start_tokens=start_tokens, start_fraction=start_fraction, clock=clock)
     if kind == "none":
-        return NoProgress(speed=speed)
+        return NoProgress(speed=speed, unit=unit)
     console = Console(file=file)
     if kind == "rich" or (kind == "auto" and console.is_terminal and not console.is_dumb_terminal):
-        return RichProgress(title=title, speed=speed, console=console)
-    return PlainProgress(title=title, speed=speed, file=file, clock=clock)
+        return RichProgress(title=title, speed=speed, unit=unit, console=console)
+    return PlainProgress(title=title, speed=speed, unit=unit, file=file, clock=clock)
 
 
 def summary_table(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from elmo.errors import InputError
+from elmo.files import refuse_existing, write_aside
 from experiments.command import run_command
 from experiments.config import ScoreConfig
+from experiments.line_reader import STANDARD_STREAM
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,8 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
     from tasks.language_model import load_language_model
     from tasks.scoring import score_sentences
 
-    _check_output(config.output)
+    if config.output != STANDARD_STREAM:
+        refuse_existing(Path(config.output))
     saved = read_model(Path(config.run))
     reader = SentenceReader(
         config.input,
@@ -45,7 +47,8 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
     )
     set_up_process(num_threads=config.num_threads)
     device = choose_device(config.device)
-    model = load_language_model(saved, name=config.run).to(device)
+    model, vocabulary = load_language_model(saved, name=config.run)
+    model.to(device)
     totals = _Totals()
     with (
         _opened(config.output) as output,
@@ -54,7 +57,7 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
         for window in windows(iter(reader), num_words=WINDOW_WORDS):
             scores = score_sentences(
                 model,
-                saved.vocabulary,
+                vocabulary,
                 [sentence.words for sentence in window],
                 tokens_per_batch=config.tokens_per_batch,
                 device=device,
@@ -130,25 +133,13 @@ def _perplexity(log_probability: float, num_predictions: int) -> float:
     return round(math.exp(min(-log_probability / num_predictions, 700.0)), 4)
 
 
-def _check_output(output: str) -> None:
-    path = Path(output)
-    if output != "-" and (path.exists() or path.is_symlink()):
-        raise InputError(f"{path}: exists already; nothing is overwritten")
-
-
 @contextmanager
 def _opened(output: str) -> Iterator[TextIO]:
-    from elmo.files import write_aside
-
-    if output != "-":
-        with write_aside(Path(output)) as aside, aside.open("w", encoding="utf-8") as file:
-            yield file
-        return
-    try:
+    if output == STANDARD_STREAM:
         yield sys.stdout
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    with write_aside(Path(output)) as aside, aside.open("w", encoding="utf-8") as file:
+        yield file
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from elmo.errors import InputError
 
@@ -31,6 +32,10 @@ class TensorBoardSink:
 
     def summarize(self, step: int, figures: Mapping[str, float]) -> None:
         self.log(step, figures)
+
+    def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        lines = [columns, ["---"] * len(columns), *rows]  # TensorBoard shows text as Markdown
+        self._writer.add_text(name, "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines))
 
     def close(self, *, failed: bool) -> None:
         self._writer.close()

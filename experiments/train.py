@@ -63,7 +63,6 @@ def _start_training(config: TrainConfig) -> Training:
     """The task under way on its device; faults of the components' values come before any data is read."""
     import torch
 
-    from elmo.model_directory import read_model
     from elmo.registry import REGISTRY
     from experiments.progress import make_progress
 
@@ -78,11 +77,8 @@ def _start_training(config: TrainConfig) -> Training:
         task.check(setup)
         REGISTRY.build(config.optimizer)
         REGISTRY.build(config.schedule)
-        initial = None if config.init_from is None else read_model(Path(config.init_from))
         torch.manual_seed(config.seed)
         training: Training = task.start(setup)
-    if initial is not None:
-        training.initialize(initial, name=f"init_from={config.init_from}")
     return training
 
 
@@ -99,6 +95,9 @@ def _make_setup(config: TrainConfig, *, report: Report) -> Setup:
         device=choose_device(config.trainer.device),
         cache_path=Path(config.cache_dir),
         report=report,
+        initial=config.init_from,
+        fine_tuning=dataclasses.asdict(config.fine_tuning),
+        features={**dataclasses.asdict(config.features), "dtype": config.features.dtype.value},
     )
 
 
@@ -130,7 +129,7 @@ def _make_trainer(
     options = config.trainer
     return Trainer(
         training=training,
-        optimizer=REGISTRY.build(config.optimizer).create(training.model),
+        optimizer=REGISTRY.build(config.optimizer).create(training.model, training.rate_factors()),
         schedule=REGISTRY.build(config.schedule),
         limits=Limits(options.max_steps, options.max_epochs, options.max_minutes),
         periods=Periods(options.evaluate_every, options.save_every, options.log_every),
@@ -184,7 +183,7 @@ def _finish(
     training.save_model(run.model_path)
     figures: dict[str, Any] = {
         **scores,
-        **training.baselines(),
+        **training.conclude(),
         f"train/{training.unit}_per_second": trainer.units_per_second(),
         f"train/{training.unit}": trainer.position.units,
         "train/steps": trainer.position.step,
@@ -195,6 +194,8 @@ def _finish(
     if trainer.device.type == "cuda":
         figures["peak_accelerator_memory_bytes"] = peak_accelerator_memory_bytes()
     logger.summarize(figures)
+    training.write_reports(run.path)
+    logger.show_tables(training.tables())
     print_figures(training.table(figures), figures, run.path)
 
 

@@ -108,6 +108,7 @@ class Trainer:
         self.device = self.parameters[0].device
         self._started = time.monotonic()
         self._stop_requested = False
+        self._constants = training.constants()
         self._units_before = 0  # units when the step under way began
 
     def request_stop(self) -> None:
@@ -187,7 +188,7 @@ class Trainer:
         """Everything that decides how the run goes on."""
         self.position.seconds = self.seconds()
         return {
-            "model": self.training.model.state_dict(),
+            "model": self._learned_state(),
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state_dict(),
             "task": self.training.state_dict(),
@@ -211,7 +212,7 @@ class Trainer:
                     f"resume: the {split} data is not what the run began with; give it back, or start a new"
                     " run with init_from"
                 )
-        self.training.model.load_state_dict(state["model"])
+        self._restore(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state_dict(state["batches"])
         self.training.load_state_dict(state["task"])
@@ -313,6 +314,18 @@ class Trainer:
     def _is_out_of_patience(self) -> bool:
         return self.patience is not None and self.position.num_worse >= self.patience
 
+    def _learned_state(self) -> dict[str, Tensor]:
+        """The model's state but for what never changes in this run, such as a frozen encoder's weights."""
+        return {
+            name: value
+            for name, value in self.training.model.state_dict().items()
+            if name not in self._constants
+        }
+
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        own = self.training.model.state_dict()
+        self.training.model.load_state_dict({**{name: own[name] for name in self._constants}, **state})
+
     def _save(self, *, is_best: bool) -> None:
         self.checkpoints.save(self.position.step, self.state_dict(), best=is_best)
 
@@ -321,7 +334,7 @@ class Trainer:
         if position.best_step == position.step or position.best_value is None:
             return position.last_scores
         best = self.checkpoints.load("best")
-        self.training.model.load_state_dict(best["model"])
+        self._restore(best["model"])
         scores: dict[str, float] = best["position"]["last_scores"]
         return scores
 

@@ -65,6 +65,10 @@ class WandbSink:
         if self._run is not None:
             self._attempt(lambda: self._run.summary.update(dict(figures)), "going on without it")
 
+    def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if self._run is not None:
+            self._attempt(lambda: self._log_table(name, columns, rows), "going on without it")
+
     def close(self, *, failed: bool) -> None:
         run, self._run = self._run, None
         if run is not None:
@@ -92,6 +96,11 @@ class WandbSink:
             reinit="finish_previous",
             settings=wandb.Settings(silent=True, console="off", init_timeout=ONLINE_TIMEOUT_SECONDS),
         )
+
+    def _log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        import wandb
+
+        self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
 
     def _attempt(self, action: Callable[[], object], consequence: str) -> None:
         try:

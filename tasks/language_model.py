@@ -18,7 +18,7 @@ from elmo.characters import BEGIN_SENTENCE, BEGIN_WORD, END_SENTENCE, END_WORD, 
 from elmo.encoders.char_cnn_lstm import CharCnnLstm
 from elmo.errors import InputError
 from elmo.lstm import State
-from elmo.model_directory import SavedModel, load_weights, save_model
+from elmo.model_directory import SavedModel, load_weights, read_model, save_model
 from elmo.registry import REGISTRY
 from elmo.vocabulary import Vocabulary
 from tasks.batching.batch import Batch, BatchBuilder
@@ -26,7 +26,7 @@ from tasks.batching.order import CHUNK_SENTENCES, ShuffledWindows
 from tasks.corpus import Corpus, prepare_corpus
 from tasks.ngram import baseline_perplexities
 from tasks.sources.source import SPLITS, Split
-from tasks.task import Batches, Setup
+from tasks.task import Batches, Predictor, Setup
 
 MODEL_GROUPS = ("task", "tokenizer", "encoder", "softmax", "batching")  # what a trained model is rebuilt from
 STAND_IN_TYPES = 10_000_000  # for checks before the vocabulary is known: any size will do
@@ -123,11 +123,17 @@ class LanguageModelTask:
 
     def start(self, setup: Setup) -> LanguageModelTraining:
         """Prepare the corpora and the vocabulary, and build a fresh model."""
+        initial = None if setup.initial is None else read_model(Path(setup.initial))
         corpora = prepare_corpora(setup, SPLITS)
         vocabulary = _make_vocabulary(setup.vocabulary, corpora["train"])
         model = build_model(setup.nodes, num_types=len(vocabulary))
         return LanguageModelTraining(
-            setup=setup, model=model, vocabulary=vocabulary, corpora=corpora, loss_scale=self.loss_scale
+            setup=setup,
+            model=model,
+            vocabulary=vocabulary,
+            corpora=corpora,
+            loss_scale=self.loss_scale,
+            initial=initial,
         )
 
     def evaluate(
@@ -140,13 +146,18 @@ class LanguageModelTask:
             setup: `data` from where one likes, all other nodes the model's own.
             with_baselines: whether the data's training text is there, to make the baselines from.
         """
-        model = load_language_model(saved, name=name).to(setup.device)
+        model, vocabulary = load_language_model(saved, name=name)
+        model.to(setup.device)
         corpora = prepare_corpora(setup, SPLITS if with_baselines else ("heldout",))
         batching = REGISTRY.build(setup.nodes["batching"], batch_size=setup.batch_size)
-        builder = make_builder(corpora["heldout"], saved.vocabulary, model)
+        builder = make_builder(corpora["heldout"], vocabulary, model)
         batches = batching.evaluation_batches(corpora["heldout"], builder)
         figures = perplexities(model, batches, device=setup.device)
-        return figures | (baseline_figures(corpora, saved.vocabulary) if with_baselines else {})
+        return figures | (baseline_figures(corpora, vocabulary) if with_baselines else {})
+
+    def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> Predictor:
+        """None: it gives words probabilities."""
+        raise InputError(f"{name}: a language model answers nothing; experiments.score scores text with it")
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
         """Held-out perplexities beside the baselines'."""
@@ -166,6 +177,7 @@ class LanguageModelTraining:
         vocabulary: Vocabulary,
         corpora: Mapping[str, Corpus],
         loss_scale: float,
+        initial: SavedModel | None,
     ) -> None:
         self.setup = setup
         self.model = model.to(setup.device)
@@ -183,10 +195,12 @@ class LanguageModelTraining:
                 f"data: the training text gives {self.units_per_epoch} predictions, fewer than one batch"
                 f" of {self.units_per_batch}; more text, or less trainer.batch_size or batching.num_steps"
             )
+        if initial is not None:
+            self._initialize(initial, name=f"init_from={setup.initial}")
 
-    def initialize(self, saved: SavedModel, *, name: str) -> None:
+    def _initialize(self, saved: SavedModel, *, name: str) -> None:
         """Take the weights of another biLM over the same vocabulary."""
-        if saved.vocabulary.words != self.vocabulary.words:
+        if saved.vocabulary is None or saved.vocabulary.words != self.vocabulary.words:
             raise InputError(
                 f"{name}: its vocabulary is another; vocabulary.path=.../model/vocabulary.txt takes it over"
             )
@@ -220,7 +234,7 @@ class LanguageModelTraining:
             self.model.set_start_state(self._state)
         return perplexities(self.model, self._evaluation_batches(), device=self.setup.device)
 
-    def baselines(self) -> dict[str, float]:
+    def conclude(self) -> dict[str, float]:
         """Perplexities of a unigram and an interpolated bigram model, on the same held-out predictions."""
         return baseline_figures(self._corpora(), self.vocabulary)
 
@@ -254,6 +268,21 @@ class LanguageModelTraining:
             4 * (2 * tokens * per_layer * len(encoder.bilstm.layers) + tokens * characters // 2) + 3 * 2**24
         )
 
+    def constants(self) -> set[str]:
+        """Everything learns."""
+        return set()
+
+    def rate_factors(self) -> dict[str, float]:
+        """All parameters learn alike, but for the optimizer's own groups."""
+        return {}
+
+    def write_reports(self, path: Path) -> None:
+        """A language model has its figures alone."""
+
+    def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
+        """None beside the figures."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """The LSTM state that the next batch starts from."""
         return {"lstm": None if self._state is None else [list(pair) for pair in self._state]}
@@ -284,14 +313,20 @@ class LanguageModelTraining:
         return self.batching.evaluation_batches(self.heldout, self._builder(self.heldout))
 
 
-def load_language_model(saved: SavedModel, *, name: str) -> LanguageModel:
-    """The model of a model directory, ready to score. Raises InputError where weights and config disagree."""
+def load_language_model(saved: SavedModel, *, name: str) -> tuple[LanguageModel, Vocabulary]:
+    """The model of a model directory, ready to score, and the words that it predicts.
+
+    Raises:
+        InputError: a model of another task, a file that is missing, weights and config that disagree.
+    """
     task = saved.config["task"]["type"]
     if task != "language_model":
         raise InputError(f"{name}: a model of task {task}, expected a language_model")
+    if saved.vocabulary is None:
+        raise InputError(f"{name}: no vocabulary.txt in the model's directory; copy the directory whole")
     model = build_model(saved.config, num_types=len(saved.vocabulary))
     load_weights(model, saved.weights, name=name)
-    return model.eval()
+    return model.eval(), saved.vocabulary
 
 
 def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ class Setup:
         cache_path: where prepared data lies.
         shard, num_shards: this process's number and the number of processes.
         report: called while data is prepared.
+        initial: the run, model or official files that the encoder starts from; None: it starts fresh.
+        fine_tuning: how an encoder that was trained before goes on learning (see `tasks.fine_tuning`).
+        features: how a frozen encoder's vectors are kept (see `tasks.feature_store`).
     """
 
     nodes: Mapping[str, Any]
@@ -37,6 +40,9 @@ class Setup:
     device: torch.device
     cache_path: Path
     report: Report
+    initial: str | None = None
+    fine_tuning: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
     shard: int = 0
     num_shards: int = 1
 
@@ -70,10 +76,6 @@ class Training(Protocol):
     gradient_scale: float
     loss_name: str
 
-    def initialize(self, saved: SavedModel, *, name: str) -> None:
-        """Take the weights of the model directory `name`. Raises InputError where they do not fit."""
-        ...
-
     def batches(self) -> Batches:
         """The training data, from the beginning."""
         ...
@@ -90,8 +92,24 @@ class Training(Protocol):
         """The held-out scores of the model as it is, by metric name."""
         ...
 
-    def baselines(self) -> dict[str, float]:
-        """Scores of simple models on the same held-out data, by metric name."""
+    def conclude(self) -> dict[str, float]:
+        """What is measured once, of the model that is kept: baselines, the test part; by metric name."""
+        ...
+
+    def write_reports(self, path: Path) -> None:
+        """Write what a reader wants to look at beside figures into a run's directory, after `conclude`."""
+        ...
+
+    def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
+        """Columns and rows of larger results, such as a confusion matrix, by name; after `conclude`."""
+        ...
+
+    def constants(self) -> set[str]:
+        """The names within the model's state that never change, such as a frozen encoder's weights."""
+        ...
+
+    def rate_factors(self) -> dict[str, float]:
+        """Factors on the learning rates of parameters, by name; those that are not named have 1."""
         ...
 
     def facts(self) -> dict[str, float | str]:
@@ -142,4 +160,33 @@ class Task(Protocol):
 
     def check(self, setup: Setup) -> None:
         """Find faults of the components' values without reading data. Raises InputError."""
+        ...
+
+    def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> Predictor:
+        """What answers new text with the saved model of the directory `name`, without any data.
+
+        Raises:
+            InputError: the task answers nothing, or the directory lacks something.
+        """
+        ...
+
+
+class Predictor(Protocol):
+    """A trained model that answers records, each by itself."""
+
+    def read(self, record: Mapping[str, Any]) -> Any:
+        """What the model needs of a record. Raises InputError: what the record lacks, but not where it is."""
+        ...
+
+    def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+        """The answers to what `read` gave, in order, as plain values; a record's own `id` is repeated."""
+        ...
+
+
+@runtime_checkable
+class ExplainingPredictor(Predictor, Protocol):
+    """A predictor that tells which words its answers rest on."""
+
+    def explain(self, inputs: Sequence[Any]) -> list[list[tuple[str, float]]]:
+        """The words of each input and how much each speaks for (> 0) or against the answer."""
         ...

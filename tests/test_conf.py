@@ -24,7 +24,13 @@ from experiments.config import GIVEN, OWN_PACKAGES, SCHEMAS, TrainConfig, check_
 REGISTRY.discover(*OWN_PACKAGES)
 
 USER_VALUES = {"data.name": "owner/name", "optimizer.name": "RAdam"}  # all that a yaml may leave to the user
-CODE_VALUES = {"input_size": 16, "num_types": 20_000, "batch_size": 4}
+CODE_VALUES = {
+    "input_size": 16,
+    "injected_size": 0,
+    "num_types": 20_000,
+    "num_layers": 3,
+    "batch_size": 4,
+}
 PUBLISHED_PARAMETERS = {  # of the encoder, without the softmax
     "elmo_original": (93_600_848, 0),
     "elmo_medium": (28_000_000, 50_000),  # as published, in millions with one decimal
@@ -40,9 +46,14 @@ def yaml_files(*groups: str) -> list[Any]:
 
 def component_of(path: Path) -> dict[str, Any]:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    node = values[path.parent.name] if path.parent.name == "task" else values  # a task's file is a global one
-    assert isinstance(node, dict)
-    return node
+    if path.parent.name == "task":  # a task's file is a global one
+        values = values["task"]
+    elif "defaults" in values:  # one that is made of others
+        with initialize_config_dir(str(CONF_PATH), version_base="1.3"):
+            composed_values: Any = OmegaConf.to_container(compose(f"{path.parent.name}/{path.stem}"))
+        values = composed_values[path.parent.name]
+    assert isinstance(values, dict)
+    return values
 
 
 @pytest.mark.parametrize("path", yaml_files(*GIVEN))
@@ -59,7 +70,7 @@ def test_a_component_yaml_is_complete_and_builds(path: Path) -> None:
     package = NEEDED_PACKAGES.get(node["type"])
     if package is not None:
         pytest.importorskip(package)
-    with torch.device("meta") if kind in ("encoder", "softmax") else nullcontext():
+    with torch.device("meta") if kind in ("encoder", "softmax", "head") else nullcontext():
         component = REGISTRY.build(built_from, **{name: CODE_VALUES[name] for name in GIVEN[kind]})
     if isinstance(component, nn.Module) and path.stem in PUBLISHED_PARAMETERS:
         expected, tolerance = PUBLISHED_PARAMETERS[path.stem]

@@ -30,9 +30,11 @@ LANGUAGE_MODEL = """\
 # @package _global_
 defaults:
   - /data: sotu
+  - /encoder: elmo_tiny
   - /tokenizer: words
   - /softmax: adaptive
   - /batching: stream
+  - /schedule: cosine
   - _self_
 task:
   type: probe_component
@@ -42,7 +44,9 @@ SENTIMENT = """\
 # @package _global_
 defaults:
   - /data: text
+  - /encoder: word
   - /tokenizer: words
+  - /schedule: cosine
   - _self_
 task:
   type: probe_component

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from elmo.errors import InputError
-from elmo.files import directory_aside, write_aside
+from elmo.files import directory_aside, partial_path, write_aside, write_partial
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -81,3 +81,45 @@ def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path) -
     message = r"file/words.txt: cannot be written \(.*\); choose another place"
     with pytest.raises(InputError, match=message), write_aside(tmp_path / "file" / "words.txt"):
         pass
+
+
+def test_a_partial_file_can_be_read_while_it_grows_and_is_renamed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.jsonl"
+    with write_partial(path) as file:
+        file.write("1\n")
+        file.flush()
+        assert not path.exists() and partial_path(path).read_text() == "1\n"
+        file.write("2\n")
+    assert path.read_text() == "1\n2\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("written", ["1\n", ""])
+def test_a_partial_file_stays_after_a_failure_if_anything_is_in_it(tmp_path: Path, written: str) -> None:
+    with pytest.raises(ZeroDivisionError), write_partial(tmp_path / "out") as file:
+        file.write(written)
+        raise ZeroDivisionError
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == (
+        {"out.partial": written} if written else {}
+    )
+
+
+@pytest.mark.parametrize("name", ["out", "out.partial"])
+def test_neither_a_file_nor_its_partial_one_is_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    with (
+        pytest.raises(InputError, match=rf"{name}: exists already; nothing is overwritten"),
+        write_partial(tmp_path / "out"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_full_disk_keeps_the_partial_file_and_is_explained(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"out: no space left to write it"),
+        write_partial(tmp_path / "out") as file,
+    ):
+        file.write("1\n")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial"]

@@ -71,7 +71,7 @@ def heldout_batches() -> list[Batch]:
 def test_a_saved_model_gives_the_same_vectors_and_probabilities(tmp_path: Path, model: LanguageModel) -> None:
     save_model(tmp_path / "model", config={"batch_size": 2, **NODES}, model=model, vocabulary=VOCABULARY)
 
-    loaded = load_language_model(read_model(tmp_path / "model"), name="model")
+    loaded, _ = load_language_model(read_model(tmp_path / "model"), name="model")
 
     model.eval()
     (batch, *_) = heldout_batches()

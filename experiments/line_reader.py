@@ -1,0 +1,106 @@
+"""The lines of a file or of standard input, one by one: plain or gzip, of any number, none without end."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import IO
+
+from elmo.errors import InputError
+
+STANDARD_STREAM = "-"
+_LOOK_EVERY = 256  # lines, at how far the file is
+
+
+class LineReader:
+    """Reads lines in constant memory.
+
+    Args:
+        source: a path, of plain or gzip text, or `-` for standard input.
+        max_bytes: a line that is as long is cut there, which `decode` refuses.
+
+    Attributes:
+        name: begins the messages about a line.
+        fraction: the share of the file that has been read; of standard input, 0 up to its end.
+
+    Raises:
+        InputError: the file is not there, or cannot be read.
+    """
+
+    def __init__(self, source: str, *, max_bytes: int) -> None:
+        self.name = "stdin" if source == STANDARD_STREAM else source
+        self._path = None if source == STANDARD_STREAM else _checked_path(source)
+        self._max_bytes = max_bytes
+        self.fraction = 0.0
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """The lines as they are, each behind its number from 1. Raises InputError for a damaged gzip file."""
+        with self._opened() as (file, raw):
+            for number in count(1):
+                line = file.readline(self._max_bytes)
+                if not line:
+                    break
+                yield number, line
+                while self._is_cut(line):
+                    line = file.readline(self._max_bytes)
+                if number % _LOOK_EVERY == 0:
+                    self.fraction = _share_read(raw)
+        self.fraction = 1.0
+
+    def decode(self, line: bytes) -> str:
+        """A line's text, without its end and without the mark that may begin a file.
+
+        Raises:
+            InputError: what is wrong with the line, but not where it is: no UTF-8, or no end.
+        """
+        if self._is_cut(line):
+            raise InputError(
+                f"line of {self._max_bytes:,} bytes or more; expected a sentence or a paragraph a line"
+            )
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = f"0x{line[error.start]:02x}"
+            raise InputError(f"invalid UTF-8 at byte {error.start + 1} ({byte}); convert the text") from error
+        return text.removesuffix("\n").removesuffix("\r").removeprefix("\ufeff")
+
+    def _is_cut(self, line: bytes) -> bool:
+        return len(line) == self._max_bytes and not line.endswith(b"\n")
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, IO[bytes] | None]]:
+        """What to read lines from, and the file whose size and position tell how far it is."""
+        if self._path is None:
+            yield sys.stdin.buffer, None
+            return
+        try:
+            with self._path.open("rb") as raw:
+                if self._path.suffix != ".gz":
+                    yield raw, raw
+                    return
+                with gzip.GzipFile(fileobj=raw) as unzipped:
+                    yield unzipped, raw
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(f"{self.name}: damaged gzip file ({error})") from error
+
+
+def _share_read(file: IO[bytes] | None) -> float:
+    size = os.fstat(file.fileno()).st_size if file else 0
+    return min(1.0, file.tell() / size) if file and size else 0.0  # a pipe has no size
+
+
+def _checked_path(source: str) -> Path:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        raise InputError(f"input: {source} is a directory, expected a file")
+    if not path.exists():
+        raise InputError(f"input: no such file: {source}")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"input: {source} cannot be read (permission denied)")
+    return path

@@ -1,0 +1,193 @@
+"""Answers of a trained model to new text: `python -m experiments.predict run=DIR input=FILE output=FILE`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from elmo.errors import InputError
+from elmo.files import partial_path, refuse_existing, write_partial
+from experiments.command import INCOMPLETE, run_command
+from experiments.config import PredictConfig, Progress
+from experiments.line_reader import STANDARD_STREAM
+
+if TYPE_CHECKING:
+    from experiments.record_reader import RecordReader
+    from tasks.task import ExplainingPredictor, Predictor
+
+Show = Callable[[Sequence["_Line"], Sequence[Mapping[str, Any]]], None]
+WINDOW_BYTES = 1_000_000  # about so much input is held at once
+
+
+class _Line(NamedTuple):
+    """A line of the input: what the model reads of it, or why it cannot."""
+
+    number: int
+    num_bytes: int
+    input: Any
+    error: str | None
+
+
+def main(config: PredictConfig, overrides: list[str]) -> int:
+    """Write a line of JSON for every line of the input; 1 where some of them cannot be answered."""
+    from experiments.progress import make_progress
+    from experiments.record_reader import RecordReader
+
+    for path in (config.output, config.page_path()):
+        if path not in (None, STANDARD_STREAM):
+            refuse_existing(Path(path))
+    reader = RecordReader(config.input, format=config.format.value)
+    predictor, batch_size = _load(config)
+    lines = _at_least_one(_read(reader, predictor), reader.name)
+    num_answers = num_errors = 0
+    with ExitStack() as stack:
+        output = stack.enter_context(_opened(config.output))
+        progress = make_progress(_progress_kind(config), title="predicting", unit="lines")
+        stack.enter_context(progress)
+        show = stack.enter_context(_explained(config, predictor)) if config.explain else None
+        for window in _windows(lines, max_lines=batch_size):
+            readable = [line for line in window if line.error is None]
+            answers = predictor.predict([line.input for line in readable]) if readable else []
+            _write(output, window, answers)
+            if show is not None:
+                show(readable, answers)
+            num_answers, num_errors = num_answers + len(answers), num_errors + len(window) - len(answers)
+            progress.update(fraction=reader.fraction, tokens=num_answers + num_errors)
+    print(f"{num_answers:,} lines answered, {num_errors:,} not", file=sys.stderr)
+    return INCOMPLETE if num_errors else 0
+
+
+def _load(config: PredictConfig) -> tuple[Any, int]:
+    """The run's predictor, one that explains if need be, and how many inputs it is given at once."""
+    from elmo.model_directory import read_model
+    from elmo.registry import REGISTRY
+    from experiments.process import choose_device, set_up_process
+    from tasks.task import ExplainingPredictor, Setup
+
+    set_up_process(num_threads=config.num_threads)
+    saved = read_model(Path(config.run))
+    setup = Setup(
+        nodes=saved.config,
+        vocabulary={},
+        batch_size=config.batch_size or saved.config["batch_size"],
+        seed=0,
+        device=choose_device(config.device),
+        cache_path=Path(os.devnull),  # no data is prepared
+        report=lambda tokens, sentences, fraction: None,
+    )
+    predictor = REGISTRY.build(saved.config["task"]).predictor(saved, setup, name=config.run)
+    if config.explain and not isinstance(predictor, ExplainingPredictor):
+        task = saved.config["task"]["type"]
+        raise InputError(f"explain: the task of {config.run}, {task}, does not explain; leave it out")
+    return predictor, setup.batch_size
+
+
+def _read(reader: RecordReader, predictor: Predictor) -> Iterator[_Line]:
+    """The lines of the input; what is wrong with one is said on standard error."""
+    from experiments.explanation import printable
+
+    for number, line in reader:
+        try:
+            yield _Line(number, len(line), predictor.read(reader.record(line)), None)
+        except InputError as error:
+            print(printable(f"{reader.name}:{number}: {error}"), file=sys.stderr, flush=True)
+            yield _Line(number, len(line), None, str(error))
+
+
+def _at_least_one(lines: Iterator[_Line], name: str) -> Iterator[_Line]:
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{name}: no text to predict")
+    return chain([first], lines)
+
+
+def _windows(lines: Iterator[_Line], *, max_lines: int) -> Iterator[list[_Line]]:
+    """Lines in runs that are answered together; where one ends depends on the lines alone."""
+    window: list[_Line] = []
+    num_bytes = 0
+    for line in lines:
+        window.append(line)
+        num_bytes += line.num_bytes
+        if len(window) == max_lines or num_bytes >= WINDOW_BYTES:
+            yield window
+            window, num_bytes = [], 0
+    if window:
+        yield window
+
+
+def _write(output: TextIO, window: Sequence[_Line], answers: Sequence[Mapping[str, Any]]) -> None:
+    """The window's lines of JSON: the next answer, or the line's error in its place."""
+    remaining = iter(answers)
+    for line in window:
+        row = next(remaining) if line.error is None else {"error": line.error}
+        output.write(json.dumps({"line": line.number, **row}) + "\n")
+    output.flush()
+
+
+@contextmanager
+def _opened(output: str) -> Iterator[TextIO]:
+    """Where answers go; a file grows as `output.partial`, which stays where the command is interrupted."""
+    if output == STANDARD_STREAM:
+        yield sys.stdout
+        return
+    try:
+        with write_partial(Path(output)) as file:
+            yield file
+    except KeyboardInterrupt:
+        if partial_path(Path(output)).exists():
+            print(f"{partial_path(Path(output))} keeps what is done", file=sys.stderr)
+        raise
+
+
+def _progress_kind(config: PredictConfig) -> str:
+    """No bar where what passes by in the terminal tells enough, and would be torn by it."""
+    shown = config.explain or (config.output == STANDARD_STREAM and sys.stdout.isatty())
+    return "none" if shown and config.progress is Progress.auto else config.progress.value
+
+
+@contextmanager
+def _explained(config: PredictConfig, predictor: ExplainingPredictor) -> Iterator[Show]:
+    """What shows the words that a window's answers rest on."""
+    from experiments.explanation import ExplanationPage, TerminalExplanations
+
+    terminal = TerminalExplanations(sys.stderr if config.output == STANDARD_STREAM else sys.stdout)
+    places: list[TerminalExplanations | ExplanationPage] = [terminal]
+
+    def show(lines: Sequence[_Line], answers: Sequence[Mapping[str, Any]]) -> None:
+        explained = predictor.explain([line.input for line in lines])
+        for line, answer, saliencies in zip(lines, answers, explained, strict=True):
+            for place in places:
+                place.add(f"line {line.number}: {_in_short(answer)}", saliencies)
+
+    path = config.page_path()
+    if path is None:
+        yield show
+        return
+    with write_partial(Path(path)) as file:
+        page = ExplanationPage(file, title=f"Predictions of {config.run} on {config.input}")
+        places.append(page)
+        yield show
+        page.close()
+
+
+def _in_short(answer: Mapping[str, Any]) -> str:
+    """The plain values of an answer."""
+    parts = []
+    for key, value in answer.items():
+        if isinstance(value, (str, int)):
+            parts.append(f"{key} {value}")
+        elif isinstance(value, float):
+            parts.append(f"{key} {value:.3g}")
+        elif isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            parts.append(f"{key} {', '.join(value) or 'none'}")
+    return "; ".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, config_name="predict"))

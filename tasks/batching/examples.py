@@ -1,0 +1,103 @@
+"""Batches of examples of similar length, shuffled, one epoch after the other, from any position on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from elmo.errors import InputError
+
+POOL_BATCHES = 50  # sorted by length together: little padding, while the batches differ in every epoch
+
+Batch = TypeVar("Batch")
+
+
+class ExampleBatches(Generic[Batch]):
+    """The endless iterator over training batches; each epoch has every example once.
+
+    A batch is a function of seed, epoch and number alone, so a position is two integers.
+
+    Args:
+        lengths: of the examples; at least one.
+        batch_size: examples of a batch; the shortest batch of an epoch has what is left.
+        seed: of the order.
+        make: a batch of the examples with these indices.
+
+    Attributes:
+        epoch: of the batch that comes next, from 0.
+
+    Raises:
+        InputError: `batch_size` is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        make: Callable[[Sequence[int]], Batch],
+    ) -> None:
+        _check_batch_size(batch_size)
+        self.lengths = np.asarray(lengths)
+        self.batch_size, self.seed, self.make = batch_size, seed, make
+        self.load_state_dict({"epoch": 0, "taken": 0})
+
+    def __iter__(self) -> ExampleBatches[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        indices = self._groups[self._taken]
+        self._taken += 1
+        if self._taken == len(self._groups):
+            self.load_state_dict({"epoch": self.epoch + 1, "taken": 0})
+        return self.make(indices)
+
+    @property
+    def epochs_read(self) -> float:
+        """Epochs of batches that were taken: 1.5 in the middle of the second."""
+        return self.epoch + self._taken / len(self._groups)
+
+    def state_dict(self) -> dict[str, int]:
+        """The position of the batch that comes next."""
+        return {"epoch": self.epoch, "taken": self._taken}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go to a position."""
+        self.epoch, self._taken = state["epoch"], state["taken"]
+        self._groups = self._shuffled_groups()
+
+    def _shuffled_groups(self) -> list[list[int]]:
+        """The batches of the epoch: examples in random pools, pools sorted and cut, batches shuffled."""
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(len(self.lengths))
+        pool_size = POOL_BATCHES * self.batch_size
+        groups = [
+            group
+            for start in range(0, len(order), pool_size)
+            for group in _cut(self._sorted(order[start : start + pool_size]), self.batch_size)
+        ]
+        return [groups[index] for index in generator.permutation(len(groups))]
+
+    def _sorted(self, pool: np.ndarray) -> np.ndarray:
+        return pool[np.argsort(self.lengths[pool], kind="stable")]
+
+
+def evaluation_order(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """The indices of all examples in batches, the longest first, equal lengths in order.
+
+    What does not fit into memory then fails at once. InputError if `batch_size` is below 1.
+    """
+    _check_batch_size(batch_size)
+    return _cut(np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable"), batch_size)
+
+
+def _cut(order: np.ndarray, batch_size: int) -> list[list[int]]:
+    return [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise InputError(f"trainer.batch_size: expected at least 1, got {batch_size}")

@@ -1,0 +1,1 @@
+"""Heads: from the vectors of words to what a task asks for."""

@@ -1,0 +1,112 @@
+"""The biattentive classification network (McCann et al. 2017, section 5; Peters et al. 2018 for SST-5).
+
+Shape legend: B windows, T words of the longest one, P and E sizes of the vectors, S size of an encoded word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+from tasks.heads.arguments import check_dropout, check_sizes
+from tasks.heads.attention import masked_softmax
+from tasks.heads.pooling import Pooling
+from tasks.heads.recurrent import RecurrentLayer
+from tasks.heads.text_head import TextHead
+
+
+@REGISTRY.register("head", "bcn")
+class BcnHead(TextHead):
+    """A text read twice, the second time beside what it attends to in itself; four poolings; output layers.
+
+    With one text for both of the original's two::
+
+        X = encoder(relu(W x + b))
+        C = softmax(X X^T) X
+        integrated = integrator([X; X - C; X * C]), injected vectors beside it
+        output layers([max; mean; min; attention pooling of integrated])
+
+    The original ends in a maxout network with batch normalisation, in whose place Peters et al. have relu
+    layers. Maxout layers have layer normalisation here: a text's result then does not depend on its batch,
+    and a batch may have one window.
+
+    Args:
+        input_size, injected_size: P and E.
+        hidden_size: of the first layer, and cells of one direction of encoder and integrator.
+        output_sizes: of the output layers, from the first to the last.
+        maxout_pieces: values of which a unit of an output layer is the greatest; None for relu layers.
+        dropout: on the input of the first layer and of each output layer, while training.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        injected_size: int,
+        hidden_size: int = 300,
+        output_sizes: Sequence[int] = (1200, 600),
+        maxout_pieces: int | None = None,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        check_sizes({"hidden_size": hidden_size})
+        check_dropout(dropout)
+        self.feed_forward = nn.Sequential(nn.Dropout(dropout), nn.Linear(input_size, hidden_size), nn.ReLU())
+        self.encoder = RecurrentLayer(cell="lstm", input_size=hidden_size, hidden_size=hidden_size)
+        self.integrator = RecurrentLayer(
+            cell="lstm", input_size=3 * self.encoder.output_size, hidden_size=hidden_size
+        )
+        self.pooling = Pooling(
+            names=("max", "mean", "min", "attention"), size=self.integrator.output_size + injected_size
+        )
+        self.output = _output_network(self.pooling.output_size, output_sizes, maxout_pieces, dropout)
+        self.output_size = output_sizes[-1]
+
+    def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
+        x_BTS = self.encoder(self.feed_forward(vectors_BTP), mask_BT)
+        context_BTS = self_attended(x_BTS, mask_BT)
+        beside = torch.cat([x_BTS, x_BTS - context_BTS, x_BTS * context_BTS], dim=-1)
+        integrated = self.integrator(beside, mask_BT)
+        if injected_BTE is not None:
+            integrated = torch.cat([integrated, injected_BTE], dim=-1)
+        return self.output(self.pooling(integrated, mask_BT))
+
+
+class Maxout(nn.Module):
+    """A layer whose units are each the greatest of several linear functions (Goodfellow et al. 2013)."""
+
+    def __init__(self, *, input_size: int, output_size: int, num_pieces: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, output_size * num_pieces)
+        self.num_pieces = num_pieces
+
+    def forward(self, vectors_BP: Tensor) -> Tensor:
+        """(B, output_size)."""
+        return self.linear(vectors_BP).unflatten(1, (-1, self.num_pieces)).amax(dim=2)
+
+
+def self_attended(x_BTS: Tensor, mask_BT: Tensor) -> Tensor:
+    """(B, T, S) for each word the mean of all words, weighted with the softmax of their products with it."""
+    weights_BTT = masked_softmax(x_BTS @ x_BTS.transpose(1, 2), mask_BT[:, None])
+    return weights_BTT @ x_BTS
+
+
+def _output_network(
+    input_size: int, sizes: Sequence[int], maxout_pieces: int | None, dropout: float
+) -> nn.Sequential:
+    if not sizes or min(sizes) < 1:
+        raise InputError(f"head.output_sizes: expected one size or more, all above 0, got {list(sizes)}")
+    if maxout_pieces is not None and maxout_pieces < 2:
+        raise InputError(f"head.maxout_pieces: expected at least 2, or null for relu, got {maxout_pieces}")
+    layers: list[nn.Module] = []
+    for before, size in zip([input_size, *sizes], sizes, strict=False):
+        if maxout_pieces is None:
+            layers += [nn.Dropout(dropout), nn.Linear(before, size), nn.ReLU()]
+        else:
+            maxout = Maxout(input_size=before, output_size=size, num_pieces=maxout_pieces)
+            layers += [nn.LayerNorm(before), nn.Dropout(dropout), maxout]
+    return nn.Sequential(*layers)

@@ -1,0 +1,60 @@
+"""A bidirectional LSTM whose outputs are pooled, as InferSent encodes sentences (Conneau et al. 2017).
+
+Shape legend: B windows, T words of the longest one, P and E sizes of the vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from elmo.registry import REGISTRY
+from tasks.heads.arguments import check_dropout, check_sizes
+from tasks.heads.pooling import Pooling, PoolingName
+from tasks.heads.recurrent import RecurrentLayer
+from tasks.heads.text_head import TextHead
+
+
+@REGISTRY.register("head", "bilstm")
+class BiLstmHead(TextHead):
+    """Bidirectional LSTM layers, then joined poolings of the last one's outputs with injected vectors beside.
+
+    Args:
+        input_size, injected_size: P and E.
+        hidden_size: cells of one direction.
+        num_layers: LSTM layers, one upon the other.
+        dropout: between layers, while training.
+        pooling: attention, max, mean, min, or several of them.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        injected_size: int,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        dropout: float = 0.2,
+        pooling: Sequence[PoolingName] = ("max", "mean"),
+    ) -> None:
+        super().__init__()
+        check_sizes({"hidden_size": hidden_size, "num_layers": num_layers})
+        check_dropout(dropout)
+        sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
+        self.layers = nn.ModuleList(
+            RecurrentLayer(cell="lstm", input_size=size, hidden_size=hidden_size) for size in sizes
+        )
+        self.dropout = dropout
+        self.pooling = Pooling(names=pooling, size=2 * hidden_size + injected_size)
+        self.output_size = self.pooling.output_size
+
+    def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
+        outputs = self.layers[0](vectors_BTP, mask_BT)
+        for layer in self.layers[1:]:
+            outputs = layer(F.dropout(outputs, self.dropout, self.training), mask_BT)
+        if injected_BTE is not None:
+            outputs = torch.cat([outputs, injected_BTE], dim=-1)
+        return self.pooling(outputs, mask_BT)

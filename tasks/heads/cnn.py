@@ -1,0 +1,79 @@
+"""The convolutional stack that many tutorials put on ELMo vectors, over a fixed number of words.
+
+Shape legend: B windows, T words of the longest one, P and E sizes of the vectors, C filters, X pairs of
+positions.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+from tasks.heads.arguments import check_sizes
+from tasks.heads.text_head import TextHead, refuse_injection
+
+
+@REGISTRY.register("head", "cnn")
+class CnnHead(TextHead):
+    """Convolution, relu, convolution, relu, maximum of each pair of positions, flattened, a layer with relu.
+
+    A window is filled up to `num_words` with zeros, which the convolutions see; their own edges are not
+    padded. The dropout of 0.5 that ends the stack is the classifier's, who drops what a head gives.
+
+    Args:
+        input_size, injected_size: P and E; E must be 0, for nothing here is recurrent.
+        num_words: words of a window at most.
+        num_filters: C, of each convolution.
+        width: words that a filter sees.
+        hidden_size: units of the layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        injected_size: int,
+        num_words: int,
+        num_filters: int = 64,
+        width: int = 3,
+        hidden_size: int = 64,
+    ) -> None:
+        super().__init__()
+        refuse_injection("cnn", injected_size)
+        check_sizes({"num_filters": num_filters, "width": width, "hidden_size": hidden_size})
+        if num_words < 2 * width:
+            raise InputError(
+                f"head.num_words: expected at least {2 * width}, twice head.width, got {num_words}"
+            )
+        self.num_words = self.max_words = num_words
+        self.width = width
+        self.num_positions = (num_words - 2 * (width - 1)) // 2
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(input_size, num_filters, width),
+            nn.ReLU(),
+            nn.Conv1d(num_filters, num_filters, width),
+            nn.ReLU(),
+            nn.MaxPool1d(2),
+        )
+        self.hidden = nn.Linear(num_filters * self.num_positions, hidden_size)
+        self.output_size = hidden_size
+
+    def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
+        features_BCX = self.convolutions(self._filled_up(vectors_BTP, mask_BT).transpose(1, 2))
+        rest = self.num_positions - features_BCX.shape[-1]
+        return F.relu(self.hidden(F.pad(features_BCX, (0, rest), mode="replicate").flatten(1)))
+
+    def _filled_up(self, vectors_BTP: Tensor, mask_BT: Tensor) -> Tensor:
+        """Zeros behind the words, to `num_words` or to a first pooled position that sees nothing but zeros.
+
+        All positions behind such a one are like it, so that they need no convolution.
+        """
+        longest = int(mask_BT.sum(dim=1).max())
+        if longest > self.num_words:
+            raise InputError(
+                f"head.num_words: expected windows of at most {self.num_words} words, got {longest}"
+            )
+        length = min(self.num_words, longest + longest % 2 + 2 * self.width)
+        return F.pad(vectors_BTP[:, :length], (0, 0, 0, max(0, length - vectors_BTP.shape[1])))

@@ -1,0 +1,49 @@
+"""The plainest head: a window is what is pooled from its words.
+
+Shape legend: B windows, T words of the longest one, P and E sizes of the vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from elmo.registry import REGISTRY
+from tasks.heads.arguments import check_sizes
+from tasks.heads.pooling import Pooling, PoolingName
+from tasks.heads.text_head import TextHead, refuse_injection
+
+
+@REGISTRY.register("head", "pooled")
+class PooledHead(TextHead):
+    """Joined poolings, and behind them a layer of rectified linear units if wanted.
+
+    With [mean] and such a layer it is a deep averaging network (Iyyer et al. 2015).
+
+    Args:
+        input_size, injected_size: P and E; E must be 0, for nothing here is recurrent.
+        pooling: attention, max, mean, min, or several of them.
+        hidden_size: units of the layer; None for no layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        injected_size: int,
+        pooling: Sequence[PoolingName] = ("mean", "max"),
+        hidden_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        refuse_injection("pooled", injected_size)
+        self.pooling = Pooling(names=pooling, size=input_size)
+        self.hidden: nn.Module = nn.Identity()
+        self.output_size = self.pooling.output_size
+        if hidden_size is not None:
+            check_sizes({"hidden_size": hidden_size})
+            self.hidden = nn.Sequential(nn.Linear(self.pooling.output_size, hidden_size), nn.ReLU())
+            self.output_size = hidden_size
+
+    def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
+        return self.hidden(self.pooling(vectors_BTP, mask_BT))

@@ -1,0 +1,114 @@
+"""The span head: attention over the question and pointers into the passage, after the reader of DrQA.
+
+Shape legend: B pairs of passage and question, T words of the longest passage, Q of the longest question,
+P size of a word's input, R of its encoding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from elmo.registry import REGISTRY
+from tasks.heads.arguments import check_dropout, check_sizes
+from tasks.heads.attention import AttentionPooling, masked_softmax, variational_dropout, weighted_sum
+from tasks.heads.no_answer import NoAnswerScore
+from tasks.heads.recurrent import Cell, RecurrentLayer
+from tasks.heads.span_head import SpanHead, SpanScores, Words
+
+
+@REGISTRY.register("head", "span")
+class PointerReader(SpanHead):
+    """The reader of Chen et al. (2017), section 3.2, with an end that knows where the start may be.
+
+    Each passage word's vector is joined by its attention over the question's vectors, read by recurrent
+    layers, and compared with one vector of the question as a start; with that vector and the mean of the
+    likely starts as an end.
+
+    Args:
+        input_size: P.
+        injected_size: of vectors that join the output of the first recurrent layer; 0 for none.
+        cell: of the recurrent layers.
+        hidden_size: of a recurrent layer in one direction.
+        num_layers: recurrent layers, of the passage and of the question; the outputs of all are used.
+        alignment_size: in which the passage's words are compared with the question's before they are read.
+        dropout: before each recurrent layer and the pointers, while training.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        injected_size: int,
+        cell: Cell,
+        hidden_size: int,
+        num_layers: int,
+        alignment_size: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        check_sizes({"hidden_size": hidden_size, "num_layers": num_layers, "alignment_size": alignment_size})
+        check_dropout(dropout)
+        read_size = num_layers * 2 * hidden_size + injected_size
+        self.alignment = nn.Linear(input_size, alignment_size)
+        self.passage_reader = _reader(cell, 2 * input_size, injected_size, hidden_size, num_layers)
+        self.question_reader = _reader(cell, input_size, injected_size, hidden_size, num_layers)
+        self.question_pooling = AttentionPooling(size=read_size)
+        self.start = nn.Linear(read_size, read_size)
+        self.end = nn.Linear(2 * read_size, read_size)
+        self.no_answer = NoAnswerScore(start_size=read_size, end_size=read_size, pair_size=read_size)
+        self.dropout = dropout
+
+    def forward(self, passage: Words, question: Words) -> SpanScores:
+        joined_BTP = torch.cat([passage.vectors, self._aligned(passage, question)], dim=2)
+        passage_BTR = self._read(self.passage_reader, passage._replace(vectors=joined_BTP))
+        question_BQR = self._read(self.question_reader, question)
+        question_BR = self.question_pooling(question_BQR, question.mask)
+
+        start_BT = _compared(passage_BTR, self.start(question_BR))
+        likely_BR = weighted_sum(masked_softmax(start_BT, passage.mask), passage_BTR)
+        end_BT = _compared(passage_BTR, self.end(torch.cat([question_BR, likely_BR], dim=1)))
+        no_answer_B = self.no_answer(
+            start=(start_BT, passage_BTR),
+            end=(end_BT, passage_BTR),
+            pair_BP=question_BR,
+            mask_BT=passage.mask,
+        )
+        padding_BT = ~passage.mask
+        return SpanScores(
+            start_BT.masked_fill(padding_BT, -torch.inf),
+            end_BT.masked_fill(padding_BT, -torch.inf),
+            no_answer_B,
+        )
+
+    def _aligned(self, passage: Words, question: Words) -> Tensor:
+        """(B, T, P): for each passage word, the mean of the question's vectors that are like its own."""
+        asked_BQA = torch.relu(self.alignment(question.vectors))
+        similarity_BTQ = torch.relu(self.alignment(passage.vectors)) @ asked_BQA.transpose(1, 2)
+        return masked_softmax(similarity_BTQ, question.mask[:, None]) @ question.vectors
+
+    def _read(self, reader: nn.ModuleList, words: Words) -> Tensor:
+        """(B, T, R): the outputs of all layers side by side, with what is injected after the first."""
+        outputs: list[Tensor] = []
+        vectors = words.vectors
+        for layer in reader:
+            vectors = layer(variational_dropout(vectors, self.dropout, self.training), words.mask)
+            if not outputs and words.injected is not None:
+                vectors = torch.cat([vectors, words.injected], dim=2)
+            outputs.append(vectors)
+        return variational_dropout(torch.cat(outputs, dim=2), self.dropout, self.training)
+
+
+def _reader(
+    cell: Cell, input_size: int, injected_size: int, hidden_size: int, num_layers: int
+) -> nn.ModuleList:
+    above = 2 * hidden_size  # the output of a layer, which is the input of the one above
+    sizes = [input_size, above + injected_size, *[above] * num_layers][:num_layers]
+    return nn.ModuleList(
+        RecurrentLayer(cell=cell, input_size=size, hidden_size=hidden_size) for size in sizes
+    )
+
+
+def _compared(words_BTR: Tensor, query_BR: Tensor) -> Tensor:
+    """(B, T), the product of each word with its pair's query."""
+    return (words_BTR @ query_BR[:, :, None]).squeeze(2)
