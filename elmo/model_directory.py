@@ -23,6 +23,7 @@ from elmo.vocabulary import Vocabulary
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocabulary.txt"
 WORDS_DIRECTORY = "words"
+BILM = "bilm"  # key of config.json, where a biLM is a part of another encoder
 ENCODER = "encoder"  # key of config.json, and first part of the names of the encoder's weights
 
 
@@ -91,24 +92,35 @@ def read_model(path: Path) -> SavedModel:
 
 
 def read_encoder(path: Path) -> nn.Module:
-    """The encoder of a run's or a model's directory, in evaluation mode, on the CPU; nothing else is read.
+    """The biLM of a run's or a model's directory, in evaluation mode, on the CPU; nothing else is read.
 
     Raises:
         InputError: names what is missing or damaged, or the weight that does not fit the config.
     """
     directory = find_model(path)
-    node = _read_config(directory).get(ENCODER)
-    if not isinstance(node, dict):
-        raise InputError(f"{directory / CONFIG_FILE}: a model without {ENCODER}")
+    node, prefix = _place_of_bilm(_read_config(directory), name=str(directory / CONFIG_FILE))
     REGISTRY.discover("elmo.encoders")
     given = {}
     if REGISTRY.kind_of(node.get("type")) == "word_encoder":
         given["vocabulary"] = Vocabulary.from_file(directory / VOCABULARY_FILE)
     encoder = build_blank(node, **given)
     encoder.to_empty(device="cpu")
-    weights = _read_weights(directory, prefix=f"{ENCODER}.")
+    weights = _read_weights(directory, prefix=prefix)
     load_weights(encoder, weights, name=str(directory / WEIGHTS_FILE))
     return encoder.eval()
+
+
+def _place_of_bilm(config: Mapping[str, Any], *, name: str) -> tuple[dict[str, Any], str]:
+    """The node of a model's biLM, and the beginning of its weights' names.
+
+    A model of a task above it says in its config where its biLM is, if it has one.
+    """
+    if BILM in config:
+        return config[BILM]["node"], config[BILM]["weights"]
+    node, task = config.get(ENCODER), config.get("task", {}).get("type", "language_model")
+    if not isinstance(node, dict) or task != "language_model":
+        raise InputError(f"{name}: a model of task {task} without a biLM; give one that has been pretrained")
+    return node, f"{ENCODER}."
 
 
 def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> None:
@@ -116,13 +128,15 @@ def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> None:
     for name, words in lists.items():
         directory.mkdir(exist_ok=True)
         text = "".join(f"{word}\n" for word in words)
-        (directory / f"{name}.txt").write_text(text, encoding="utf-8", newline="")
+        (directory / f"{name}.txt").write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
 
 
 def _read_words(directory: Path) -> dict[str, list[str]]:
     try:
         files = sorted(directory.glob("*.txt"))
-        return {path.stem: path.read_bytes().decode("utf-8").split("\n")[:-1] for path in files}
+        return {
+            path.stem: path.read_bytes().decode("utf-8", "surrogatepass").split("\n")[:-1] for path in files
+        }
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{directory}: damaged ({error})") from error
 

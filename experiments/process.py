@@ -36,5 +36,5 @@ def choose_device(name: str) -> torch.device:
     device = torch.device(name)
     count = torch.cuda.device_count() if device.type == "cuda" else 1
     if not available[device.type] or (device.index or 0) >= count:
-        raise InputError(f"trainer.device: {name} is not available here; use auto or cpu")
+        raise InputError(f"device: {name} is not available here; use auto or cpu")
     return device

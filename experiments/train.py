@@ -157,7 +157,9 @@ def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory) -> dict[str
     done = trainer.progress() if trainer.position.step else 0.0
     kind, units = config.logger.progress.value, trainer.position.units
     try:
-        with make_progress(kind, title="training", start_tokens=units, start_fraction=done) as progress:
+        with make_progress(
+            kind, title="training", unit=trainer.training.unit, start_tokens=units, start_fraction=done
+        ) as progress:
             return trainer.run(
                 lambda step, units, loss, fraction: progress.update(
                     fraction=fraction, tokens=units, step=step, loss=loss

@@ -92,6 +92,10 @@ class LanguageModel(nn.Module):
 def build_model(nodes: Mapping[str, Any], *, num_types: int) -> LanguageModel:
     """A freshly initialised model from its component nodes. Raises InputError for values that disagree."""
     encoder = REGISTRY.build(nodes["encoder"])
+    if not isinstance(encoder, CharCnnLstm):
+        raise InputError(
+            f"encoder.type: {nodes['encoder']['type']} is no language model; encoder=elmo_tiny is one"
+        )
     softmax = REGISTRY.build(nodes["softmax"], input_size=encoder.projection_size, num_types=num_types)
     return LanguageModel(encoder=encoder, softmax=softmax)
 

@@ -289,7 +289,7 @@ class QuestionAnsweringTraining:
         """Write the self-contained model directory."""
         config = {
             **{group: self.setup.nodes[group] for group in MODEL_GROUPS},
-            "encoder": self.encoder.saved_node(),
+            **self.encoder.saved_config(),
             "batch_size": self.setup.batch_size,
             "language": self.source.language,
         }

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elmo.encoders.elmo import ElmoEncoder
 from elmo.encoders.parts import (
     build_parts,
     check_parts,
@@ -20,7 +21,7 @@ from elmo.encoders.parts import (
     word_lists,
 )
 from elmo.encoders.token_encoder import TokenEncoder
-from elmo.model_directory import SavedModel
+from elmo.model_directory import BILM, ENCODER, SavedModel
 from tasks.feature_store import FeatureCache, FeatureStore
 from tasks.fine_tuning import FineTuning
 from tasks.representation import Window
@@ -77,9 +78,15 @@ class EncoderParts:
             return {"encoder": "a frozen biLM with random weights; init_from=RUN gives it others"}
         return {}
 
-    def saved_node(self) -> dict[str, Any]:
-        """The node for a model directory: it needs no other file."""
-        return saved_node(self.parts, self.node)
+    def saved_config(self) -> dict[str, Any]:
+        """What a model directory's config says of the encoder, its biLM and all: no other file is needed."""
+        node = saved_node(self.parts, self.node)
+        nodes = node["parts"] if node["type"] == "concat" else dict.fromkeys(self.parts, node)
+        config = {ENCODER: node}
+        for name, part in self.parts.items():
+            if isinstance(part, ElmoEncoder):
+                config[BILM] = {"node": nodes[name], "weights": f"{PREFIX}{name}.bilm."}
+        return config
 
     def word_lists(self) -> dict[str, list[str]]:
         """The lists of words for a model directory."""

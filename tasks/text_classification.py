@@ -324,7 +324,7 @@ class TextClassificationTraining:
         """Write the self-contained model directory."""
         config = {
             **{group: self.setup.nodes[group] for group in MODEL_GROUPS},
-            "encoder": self.encoder.saved_node(),
+            **self.encoder.saved_config(),
             "batch_size": self.setup.batch_size,
             "labels": self.labels,
             "multi_label": self.decision.multi_label,

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from elmo.embedder import ElmoEmbedder
 from elmo.errors import InputError
 from elmo.model_directory import read_model
 from elmo.registry import REGISTRY
@@ -412,6 +414,19 @@ def test_layers_thaw_as_training_goes_on(data: Data) -> None:
         named = training.model.representation.named_parameters()
         learning.append(sum(parameter.requires_grad for name, parameter in named if ".bilm." in name))
     assert learning[0] < learning[5] < learning[10]
+
+
+def test_the_bilm_within_a_task_s_model_embeds_and_starts_another(tmp_path: Path, data: Data) -> None:
+    concat = {"type": "concat", "parts": {"words": WORD, "elmo": BILM}}
+    training = TextClassificationTask(**TASK).start(data.setup(encoder=concat))
+    training.save_model(tmp_path / "model")
+    (vectors,) = ElmoEmbedder(tmp_path / "model").embed_batch([["the", "sun"]])
+    expected = training.encoder.parts["elmo"]([["the", "sun"]])[:, 0]
+    np.testing.assert_allclose(vectors, expected.detach().numpy(), atol=1e-6)
+    words_alone = TextClassificationTask(**TASK).start(data.setup())
+    words_alone.save_model(tmp_path / "words")
+    with pytest.raises(InputError, match="a model of task text_classification without a biLM"):
+        ElmoEmbedder(tmp_path / "words")
 
 
 def test_a_fine_tuned_model_is_saved_whole(tmp_path: Path) -> None:
