@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -93,11 +92,13 @@ class ElmoEmbedder:
         self._all_layers = LayerChoice("all", self.num_layers)
         self._model, self._precision, self._state_name = str(model), precision, state
         self._tokens_per_batch = tokens_per_batch
+        self._fingerprint = fingerprint(self._encoder)  # as long as it has all its weights
         self._runner = SentenceRunner(
             self._encoder,
             dtype=PRECISIONS[precision],
             max_tokens=tokens_per_batch,
             remembered_words=_REMEMBERED_WORDS,
+            weights_given_up=True,
         )
         self._state = self._first_state()
 
@@ -221,10 +222,6 @@ class ElmoEmbedder:
         """Let the next batch start from zeros again, where the state is carried."""
         if self._state_name == "carried":
             self._state = self._first_state()
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(self._encoder)
 
     def _first_state(self) -> StartState | None:
         """None: a warm state that is not stored and still to be measured."""

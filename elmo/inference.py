@@ -24,13 +24,17 @@ class InferenceStack:
     Args:
         bilstm: the layers, on their device.
         dtype: of the matrix products: the weights' own, or bfloat16; all else is in the weights' own.
+        weights_given_up: the layers lose their matrices, of which this has its own copies, so that memory
+            holds them once.
     """
 
-    def __init__(self, bilstm: BiLstm, *, dtype: torch.dtype) -> None:
+    def __init__(self, bilstm: BiLstm, *, dtype: torch.dtype, weights_given_up: bool = False) -> None:
         self._skip_connected = bilstm.skip_connected
-        self._layers = [
-            [_Direction(layer, direction, dtype) for direction in (0, 1)] for layer in bilstm.lstm_layers()
-        ]
+        self._layers: list[list[_Direction]] = []
+        for layer in bilstm.lstm_layers():
+            self._layers.append([_Direction(layer, direction, dtype) for direction in (0, 1)])
+            if weights_given_up:
+                layer.kernel = layer.projection = None  # type: ignore[assignment]
 
     def run_packed(
         self, vectors_UP: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: Sequence[State]

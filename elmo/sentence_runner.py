@@ -28,12 +28,19 @@ class SentenceRunner:
         dtype: float32 or bfloat16, of the matrix products.
         max_tokens: packed tokens that go through the layers at once; longer batches go in pieces.
         remembered_words: distinct words whose context-free vectors are kept.
+        weights_given_up: the encoder's LSTM layers lose their matrices, which the runner has copies of.
     """
 
     def __init__(
-        self, encoder: Encoder, *, dtype: torch.dtype, max_tokens: int, remembered_words: int
+        self,
+        encoder: Encoder,
+        *,
+        dtype: torch.dtype,
+        max_tokens: int,
+        remembered_words: int,
+        weights_given_up: bool = False,
     ) -> None:
-        self._stack = InferenceStack(encoder.bilstm, dtype=dtype)
+        self._stack = InferenceStack(encoder.bilstm, dtype=dtype, weights_given_up=weights_given_up)
         self._max_tokens = max_tokens
         self._device = next(encoder.parameters()).device
         self._word_vectors = WordVectors(encoder, capacity=remembered_words, dtype=dtype)

@@ -42,7 +42,6 @@ def main(config: EmbedConfig, overrides: list[str]) -> None:
         prose=config.prose,
         language=config.language,
     )
-    set_up_process(num_threads=config.num_threads)
     embedder = ElmoEmbedder(
         config.model,
         config.weights,
@@ -52,6 +51,9 @@ def main(config: EmbedConfig, overrides: list[str]) -> None:
         precision=config.precision.value,
         tokens_per_batch=config.tokens_per_batch,
     )
+    set_up_process(
+        num_threads=config.num_threads
+    )  # behind the loading, whose freed memory is not needed again
     metadata = {**embedder.metadata, "dtype": config.dtype.value, "tokenizer": tokenizer.fingerprint()}
     with _open_spool(config, embedder, metadata) as spool:
         try:
