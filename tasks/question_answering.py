@@ -11,7 +11,7 @@ from torch import Tensor
 
 from elmo.encoders.token_encoder import TokenEncoder
 from elmo.errors import InputError
-from elmo.model_directory import SavedModel, load_weights, save_model
+from elmo.model_directory import SavedModel, load_weights
 from elmo.registry import REGISTRY
 from tasks.answer_decoding import span_losses
 from tasks.answer_reports import Table, predictions_of, write_predictions, write_unusable
@@ -25,11 +25,9 @@ from tasks.representation import Representation
 from tasks.sentence_baseline import most_similar_sentences
 from tasks.sources.labelled import PARTS, Part
 from tasks.sources.questions import QuestionSource
-from tasks.supervised import EncoderParts, fingerprint_of, make_cache, unlearned_parts
+from tasks.supervised import EncoderParts, SupervisedTraining, make_cache, unlearned_parts
 from tasks.task import Setup
 from tasks.word_matches import NUM_FEATURES
-
-MODEL_GROUPS = ("task", "tokenizer", "mix", "head")  # what a trained model is rebuilt from, with its encoder
 
 
 @REGISTRY.register("task", "question_answering")
@@ -155,15 +153,14 @@ class QuestionAnsweringTask:
         return Answerer(representation=representation, head=head, word_features=self.word_features)
 
 
-class QuestionAnsweringTraining:
+class QuestionAnsweringTraining(SupervisedTraining):
     """A model of question answering under way: what `tasks.task.Training` describes.
 
     A batch has pairs of a question and a window of its passage, which are the examples that are counted.
     """
 
-    unit = "examples"
-    gradient_scale = 1.0
-    loss_name = "train/loss"
+    model: Answerer
+    source: QuestionSource
 
     def __init__(
         self,
@@ -265,35 +262,8 @@ class QuestionAnsweringTraining:
         sizes = 12 * (representation.input_size + representation.injected_size) + 4 * mean
         return int(4 * self.units_per_batch * mean * sizes)
 
-    def constants(self) -> set[str]:
-        """What belongs to frozen encoders."""
-        return self.encoder.constants(self.model)
-
-    def rate_factors(self) -> dict[str, float]:
-        """Those of fine-tuning."""
-        return self.encoder.rate_factors()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: each batch is by itself."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing was carried."""
-
-    def fingerprints(self) -> dict[str, str]:
-        """Of each part's passages, questions and words."""
-        tokenizer = REGISTRY.build(self.setup.nodes["tokenizer"]).fingerprint()
-        return {part: fingerprint_of(self.source.describe_examples(part), tokenizer) for part in PARTS}
-
-    def save_model(self, path: Path) -> None:
-        """Write the self-contained model directory."""
-        config = {
-            **{group: self.setup.nodes[group] for group in MODEL_GROUPS},
-            **self.encoder.saved_config(),
-            "batch_size": self.setup.batch_size,
-            "language": self.source.language,
-        }
-        save_model(path, config=config, model=self.model, words=self.encoder.word_lists())
+    def _saved_facts(self) -> dict[str, Any]:
+        return {"language": self.source.language}
 
     @property
     def _threshold(self) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +23,15 @@ from elmo.encoders.parts import (
     word_lists,
 )
 from elmo.encoders.token_encoder import TokenEncoder
-from elmo.model_directory import BILM, ENCODER, SavedModel
+from elmo.model_directory import BILM, ENCODER, SavedModel, save_model
+from elmo.registry import REGISTRY
 from tasks.feature_store import FeatureCache, FeatureStore
 from tasks.fine_tuning import FineTuning
 from tasks.representation import Window
+from tasks.sources.labelled import PARTS, Part
 from tasks.task import Setup
 
+MODEL_GROUPS = ("task", "tokenizer", "mix", "head")  # what a model is rebuilt from, with its encoder
 PREFIX = "representation.parts."  # before a part's name in the names of the parameters of every model here
 FROZEN = {"trainable": False, "learning_rate_factor": 1.0, "layer_factor": 1.0, "unfreeze_every": None}
 
@@ -113,6 +118,64 @@ class EncoderParts:
         contextual = [name for name in self.frozen if self.parts[name].is_contextual]
         stores = {name: cache.store(self.parts[name], texts) for name in contextual}
         return {name: store for name, store in stores.items() if store is not None}
+
+
+class Examples(Protocol):
+    """What a source of examples tells of itself."""
+
+    def describe_examples(self, part: Part) -> dict[str, Any]: ...
+
+
+class SupervisedTraining(ABC):
+    """What the trainings of all tasks with gold answers have in common (see `tasks.task.Training`).
+
+    Attributes:
+        source: of the examples.
+        encoder: the parts of the model's encoder.
+        model: with its representation as `representation`.
+    """
+
+    unit = "examples"
+    gradient_scale = 1.0
+    loss_name = "train/loss"
+    setup: Setup
+    source: Examples
+    encoder: EncoderParts
+    model: nn.Module
+
+    @abstractmethod
+    def _saved_facts(self) -> dict[str, Any]:
+        """What a saved model's config has beside its components."""
+
+    def constants(self) -> set[str]:
+        """What belongs to frozen encoders."""
+        return self.encoder.constants(self.model)
+
+    def rate_factors(self) -> dict[str, float]:
+        """Those of fine-tuning."""
+        return self.encoder.rate_factors()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: each batch is by itself."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027  # the counterpart of nothing
+        """Nothing was carried."""
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of each part's examples and words."""
+        tokenizer = REGISTRY.build(self.setup.nodes["tokenizer"]).fingerprint()
+        return {part: fingerprint_of(self.source.describe_examples(part), tokenizer) for part in PARTS}
+
+    def save_model(self, path: Path) -> None:
+        """Write the self-contained model directory."""
+        config = {
+            **{group: self.setup.nodes[group] for group in MODEL_GROUPS},
+            **self.encoder.saved_config(),
+            "batch_size": self.setup.batch_size,
+            **self._saved_facts(),
+        }
+        save_model(path, config=config, model=self.model, words=self.encoder.word_lists())
 
 
 def unlearned_parts(setup: Setup) -> dict[str, TokenEncoder]:

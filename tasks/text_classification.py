@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elmo.encoders.token_encoder import TokenEncoder
 from elmo.errors import InputError
-from elmo.model_directory import SavedModel, load_weights, save_model
+from elmo.model_directory import SavedModel, load_weights
 from elmo.registry import REGISTRY
 from tasks.batching.examples import ExampleBatches
 from tasks.classification_reports import Results, Table, tables, write_reports
@@ -31,13 +31,11 @@ from tasks.classifier import Classifier
 from tasks.heads.text_head import TextHead
 from tasks.representation import Representation
 from tasks.sources.labelled import PARTS, LabelledSource, Part
-from tasks.supervised import EncoderParts, fingerprint_of, make_cache, unlearned_parts
+from tasks.supervised import EncoderParts, SupervisedTraining, make_cache, unlearned_parts
 from tasks.task import Setup
 from tasks.text_examples import TextBatch, TextExamples, read_examples, read_labels
 from tasks.text_predictor import TextPredictor, logits_of
 from tasks.text_windows import TextReader
-
-MODEL_GROUPS = ("task", "tokenizer", "mix", "head")  # what a trained model is rebuilt from, with its encoder
 
 
 @REGISTRY.register("task", "text_classification")
@@ -191,12 +189,11 @@ class TextClassificationTask:
         )
 
 
-class TextClassificationTraining:
+class TextClassificationTraining(SupervisedTraining):
     """A classifier under way: what `tasks.task.Training` describes."""
 
-    unit = "examples"
-    gradient_scale = 1.0
-    loss_name = "train/loss"
+    model: Classifier
+    source: LabelledSource
 
     def __init__(
         self,
@@ -300,37 +297,12 @@ class TextClassificationTraining:
         sizes = 6 * (representation.input_size + representation.injected_size) + 12 * head.output_size
         return int(4 * words * sizes)
 
-    def constants(self) -> set[str]:
-        """What belongs to frozen encoders."""
-        return self.encoder.constants(self.model)
-
-    def rate_factors(self) -> dict[str, float]:
-        """Those of fine-tuning."""
-        return self.encoder.rate_factors()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: each batch is by itself."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing was carried."""
-
-    def fingerprints(self) -> dict[str, str]:
-        """Of each part's texts, labels and words."""
-        tokenizer = REGISTRY.build(self.setup.nodes["tokenizer"]).fingerprint()
-        return {part: fingerprint_of(self.source.describe_examples(part), tokenizer) for part in PARTS}
-
-    def save_model(self, path: Path) -> None:
-        """Write the self-contained model directory."""
-        config = {
-            **{group: self.setup.nodes[group] for group in MODEL_GROUPS},
-            **self.encoder.saved_config(),
-            "batch_size": self.setup.batch_size,
+    def _saved_facts(self) -> dict[str, Any]:
+        return {
             "labels": self.labels,
             "multi_label": self.decision.multi_label,
             "texts": {"prose": self.source.prose, "language": self.source.language},
         }
-        save_model(path, config=config, model=self.model, words=self.encoder.word_lists())
 
     def _results(self, part: Part) -> Results:
         examples = self.examples[part]
