@@ -22,7 +22,7 @@ from elmo.vocabulary import Vocabulary
 
 FORMAT = 1
 CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocabulary.txt"
-WORDS_DIRECTORY = "words"
+WORDS = "words"  # directory of the lists of words, and key of config.json for their names
 BILM = "bilm"  # key of config.json, where a biLM is a part of another encoder
 ENCODER = "encoder"  # key of config.json, and first part of the names of the encoder's weights
 
@@ -60,8 +60,10 @@ def save_model(
         save_file(weights, aside / WEIGHTS_FILE)
         if vocabulary is not None:
             vocabulary.save(aside / VOCABULARY_FILE)
-        _write_words(aside / WORDS_DIRECTORY, words or {})
-        text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False)
+        _write_words(aside / WORDS, words or {})
+        text = json.dumps(
+            {"format": FORMAT, **config, WORDS: sorted(words or {})}, indent=2, ensure_ascii=False
+        )
         (aside / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
@@ -87,7 +89,7 @@ def read_model(path: Path) -> SavedModel:
         config,
         weights,
         Vocabulary.from_file(vocabulary) if vocabulary.exists() else None,
-        _read_words(directory / WORDS_DIRECTORY),
+        {name: _read_words(directory / WORDS / f"{name}.txt") for name in config.pop(WORDS, [])},
     )
 
 
@@ -118,8 +120,10 @@ def _place_of_bilm(config: Mapping[str, Any], *, name: str) -> tuple[dict[str, A
     if BILM in config:
         return config[BILM]["node"], config[BILM]["weights"]
     node, task = config.get(ENCODER), config.get("task", {}).get("type", "language_model")
-    if not isinstance(node, dict) or task != "language_model":
+    if task != "language_model":
         raise InputError(f"{name}: a model of task {task} without a biLM; give one that has been pretrained")
+    if not isinstance(node, dict):
+        raise InputError(f"{name}: a model without {ENCODER}")
     return node, f"{ENCODER}."
 
 
@@ -131,14 +135,11 @@ def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> None:
         (directory / f"{name}.txt").write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
 
 
-def _read_words(directory: Path) -> dict[str, list[str]]:
+def _read_words(path: Path) -> list[str]:
     try:
-        files = sorted(directory.glob("*.txt"))
-        return {
-            path.stem: path.read_bytes().decode("utf-8", "surrogatepass").split("\n")[:-1] for path in files
-        }
+        return path.read_bytes().decode("utf-8", "surrogatepass").split("\n")[:-1]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{directory}: damaged ({error})") from error
+        raise InputError(f"{path}: missing or damaged ({error}); copy the model's directory whole") from error
 
 
 def _read_config(directory: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -318,6 +319,14 @@ def test_a_saved_model_has_the_scores_and_answers_of_the_trained_one(
         assert list(said["probabilities"]) == ["bad", "good"]
         assert list(said["probabilities"].values()) == pytest.approx(logits_V.softmax(0).tolist(), abs=1e-6)
         assert said["probability"] == said["probabilities"][said["label"]]
+
+
+def test_a_model_directory_that_lacks_a_list_of_words_is_told(saved_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(saved_path, copy)
+    (copy / "words" / "word.vocabulary.txt").unlink()
+    with pytest.raises(InputError, match=r"words/word\.vocabulary\.txt: missing or damaged"):
+        read_model(copy)
 
 
 def test_a_predictor_answers_an_empty_text_and_refuses_a_record_without_one(
