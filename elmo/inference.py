@@ -15,7 +15,7 @@ from torch import Tensor
 from elmo.bilstm import BiLstm
 from elmo.lstm import FORGET_BIAS, LstmLayer, State
 
-_TOKENS_AT_ONCE = 1024  # whose gates are held at a time; the input products of all of them are one product
+_TOKENS_AT_ONCE = 512  # whose gates are held at a time; the input products of all of them are one product
 
 
 class InferenceStack:

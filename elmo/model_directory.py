@@ -60,10 +60,8 @@ def save_model(
         save_file(weights, aside / WEIGHTS_FILE)
         if vocabulary is not None:
             vocabulary.save(aside / VOCABULARY_FILE)
-        _write_words(aside / WORDS, words or {})
-        text = json.dumps(
-            {"format": FORMAT, **config, WORDS: sorted(words or {})}, indent=2, ensure_ascii=False
-        )
+        lists = _write_words(aside / WORDS, words or {})
+        text = json.dumps({"format": FORMAT, **config, **lists}, indent=2, ensure_ascii=False)
         (aside / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
@@ -127,12 +125,13 @@ def _place_of_bilm(config: Mapping[str, Any], *, name: str) -> tuple[dict[str, A
     return node, f"{ENCODER}."
 
 
-def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> None:
-    """A file for each list, a word a line: words have no line breaks."""
+def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """A file for each list, a word a line: words have no line breaks. What config.json says of them."""
     for name, words in lists.items():
         directory.mkdir(exist_ok=True)
         text = "".join(f"{word}\n" for word in words)
-        (directory / f"{name}.txt").write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
+        (directory / f"{name}.txt").write_bytes(text.encode("utf-8", "surrogatepass"))
+    return {WORDS: sorted(lists)} if lists else {}
 
 
 def _read_words(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ from elmo.characters import MAX_CHARACTERS, NUM_MARKERS, TypeTable
 from elmo.encoders.char_cnn_lstm import CharCnnLstm
 from elmo.loading import Encoder
 
-_WORDS_AT_ONCE = 128  # bounds the convolutions' scores: words x characters x filters
+_WORDS_AT_ONCE = 64  # bounds the convolutions' scores: words x characters x filters
 
 
 class WordVectors:

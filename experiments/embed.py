@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from experiments.sentence_reader import Sentence, SentenceReader
     from experiments.vector_spool import VectorSpool
 
-WINDOW_WORDS = 16_384  # computed together, and lost when the process is killed
+WINDOW_WORDS = 8_192  # computed together, and lost when the process is killed
 
 
 def main(config: EmbedConfig, overrides: list[str]) -> None:

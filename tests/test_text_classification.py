@@ -324,8 +324,8 @@ def test_a_saved_model_has_the_scores_and_answers_of_the_trained_one(
 def test_a_model_directory_that_lacks_a_list_of_words_is_told(saved_path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model"
     shutil.copytree(saved_path, copy)
-    (copy / "words" / "word.vocabulary.txt").unlink()
-    with pytest.raises(InputError, match=r"words/word\.vocabulary\.txt: missing or damaged"):
+    (copy / "words" / "word.words.txt").unlink()
+    with pytest.raises(InputError, match=r"words/word\.words\.txt: missing or damaged"):
         read_model(copy)
 
 
