@@ -76,7 +76,9 @@ class _Direction:
         self, x_NP: Tensor, batch_sizes: Sequence[int], h_RP: Tensor, c_RH: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(N, P) outputs, and (R, P) and (R, H), each row's state after its last step."""
-        h_RP, c_RH = h_RP.clone(), c_RH.clone()
+        num_rows = len(h_RP)
+        c_RH, h_RP = c_RH.clone(), _padded(h_RP)
+        cell_output = _padded(torch.zeros_like(c_RH))
         outputs_NP = x_NP.new_empty(len(x_NP), h_RP.shape[1])
         start = stop = 0
         gates = x_NP[:0]
@@ -84,24 +86,28 @@ class _Direction:
             if stop == start:
                 stop = start + _whole_steps(batch_sizes, step)
                 offset = start
-                gates = self.from_input(x_NP[start:stop]).to(x_NP.dtype).add_(self.bias)
-            h, c = h_RP[:size], c_RH[:size]
-            z = gates[start - offset : start - offset + size].add_(self.from_output(h))
-            h.copy_(self._step(z, c))
-            outputs_NP[start : start + size] = h
+                gates = self.from_input(_padded(x_NP[start:stop])).to(x_NP.dtype).add_(self.bias)
+            z = gates[start - offset : start - offset + size]
+            z += self.from_output(h_RP[: _rounded(size)])[:size]
+            self._step(z, c_RH[:size], cell_output[:size])
+            outputs_NP[start : start + size] = self._project(cell_output, size)
+            h_RP[:size] = outputs_NP[start : start + size]
             start += size
-        return outputs_NP, h_RP, c_RH
+        return outputs_NP, h_RP[:num_rows], c_RH
 
-    def _step(self, z: Tensor, c: Tensor) -> Tensor:
-        """The new output of rows with gates `z` before activation; their cells are updated in place."""
+    def _step(self, z: Tensor, c: Tensor, output: Tensor) -> None:
+        """Update the cells of rows with gates `z` before activation, and write what they give out."""
         i, j, f, o = z.chunk(4, dim=1)
         c.mul_(f.sigmoid_()).addcmul_(i.sigmoid_(), self.tanh_(j))
         if self.cell_clip is not None:
             c.clamp_(-self.cell_clip, self.cell_clip)
-        h = self.tanh_(c.clone()).mul_(o.sigmoid_())
+        self.tanh_(output.copy_(c)).mul_(o.sigmoid_())
+
+    def _project(self, cell_output: Tensor, size: int) -> Tensor:
+        """The outputs of the first rows."""
         if self.projection is None:
-            return h
-        h = self.projection(h).to(c.dtype)
+            return cell_output[:size]
+        h = self.projection(cell_output[: _rounded(size)])[:size].to(cell_output.dtype)
         return h if self.projection_clip is None else h.clamp_(-self.projection_clip, self.projection_clip)
 
 
@@ -113,6 +119,20 @@ def _whole_steps(batch_sizes: Sequence[int], step: int) -> int:
             break
         tokens += size
     return tokens
+
+
+def _rounded(number: int) -> int:
+    """A number of rows, rounded up by at most an eighth.
+
+    oneDNN compiles a product for each number of rows that it meets, and keeps it; few are enough this way.
+    """
+    step = 1 << max(0, number.bit_length() - 4)
+    return -(-number // step) * step
+
+
+def _padded(rows: Tensor) -> Tensor:
+    """A copy with zeros behind, up to a rounded number of rows."""
+    return F.pad(rows, (0, 0, 0, _rounded(len(rows)) - len(rows)))
 
 
 def _rough_tanh_(x: Tensor) -> Tensor:

@@ -28,8 +28,7 @@ class BidafSelfAttention(SpanHead):
     Args:
         input_size: P.
         injected_size: of vectors that join the output of the first recurrent layer; 0 for none.
-        cell: of the recurrent layers. The paper's is the GRU, whose forget and input gates are tied; an LSTM
-            trains faster on a CPU.
+        cell: of the recurrent layers. The paper's is the GRU, whose forget and input gates are tied.
         hidden_size: H, of a recurrent layer in one direction.
         linear_size: S, of the linear layers with relu.
         dropout: variational, before and after recurrent layers, while training.
