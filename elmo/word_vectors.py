@@ -24,7 +24,7 @@ class WordVectors:
 
     Args:
         encoder: whose parameters do not change any more.
-        capacity: words that are remembered; memory is taken as it fills.
+        capacity: words that are remembered; memory for all of them is taken at once, and stays as it is.
         dtype: float32 or bfloat16, of the matrix products.
     """
 
@@ -32,7 +32,7 @@ class WordVectors:
         self._encoder = encoder
         self._dtype = dtype
         self._device = next(encoder.parameters()).device
-        self._table = torch.empty(capacity, encoder.projection_size, device=self._device)
+        self._table = torch.full((capacity, encoder.projection_size), 0.0, device=self._device)
         self._rows: OrderedDict[str, int] = OrderedDict()
         self._markers: Tensor | None = None
 
