@@ -25,7 +25,7 @@ from tasks.representation import Representation
 from tasks.sentence_baseline import most_similar_sentences
 from tasks.sources.labelled import PARTS, Part
 from tasks.sources.questions import QuestionSource
-from tasks.supervised import EncoderParts, SupervisedTraining, make_cache, unlearned_parts
+from tasks.supervised import EncoderParts, SupervisedTraining, check_components, make_cache
 from tasks.task import Setup
 from tasks.word_matches import NUM_FEATURES
 
@@ -71,12 +71,7 @@ class QuestionAnsweringTask:
 
     def check(self, setup: Setup) -> None:
         """Find faults of the components' values without reading data."""
-        for group in ("head", "mix"):
-            if group not in setup.nodes:
-                raise InputError(f"{group}: missing; {group}=... names one")
-        REGISTRY.build(setup.nodes["tokenizer"])
-        build_source(setup).check_examples()
-        parts = unlearned_parts(setup)
+        parts = check_components(setup, build_source(setup))
         if all(part.size for part in parts.values()):
             self.build_model(setup.nodes, parts)
 

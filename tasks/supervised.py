@@ -23,6 +23,7 @@ from elmo.encoders.parts import (
     word_lists,
 )
 from elmo.encoders.token_encoder import TokenEncoder
+from elmo.errors import InputError
 from elmo.model_directory import BILM, ENCODER, SavedModel, save_model
 from elmo.registry import REGISTRY
 from tasks.feature_store import FeatureCache, FeatureStore
@@ -123,6 +124,8 @@ class EncoderParts:
 class Examples(Protocol):
     """What a source of examples tells of itself."""
 
+    def check_examples(self) -> None: ...
+
     def describe_examples(self, part: Part) -> dict[str, Any]: ...
 
 
@@ -176,6 +179,20 @@ class SupervisedTraining(ABC):
             **self._saved_facts(),
         }
         save_model(path, config=config, model=self.model, words=self.encoder.word_lists())
+
+
+def check_components(setup: Setup, source: Examples) -> dict[str, TokenEncoder]:
+    """The parts of a new model's encoder, once every other component was found to be there.
+
+    Raises:
+        InputError: what is missing, or what `unlearned_parts` says.
+    """
+    for group in ("head", "mix"):
+        if group not in setup.nodes:
+            raise InputError(f"{group}: missing; {group}=... names one")
+    REGISTRY.build(setup.nodes["tokenizer"])
+    source.check_examples()
+    return unlearned_parts(setup)
 
 
 def unlearned_parts(setup: Setup) -> dict[str, TokenEncoder]:

@@ -31,7 +31,7 @@ from tasks.classifier import Classifier
 from tasks.heads.text_head import TextHead
 from tasks.representation import Representation
 from tasks.sources.labelled import PARTS, LabelledSource, Part
-from tasks.supervised import EncoderParts, SupervisedTraining, make_cache, unlearned_parts
+from tasks.supervised import EncoderParts, SupervisedTraining, check_components, make_cache
 from tasks.task import Setup
 from tasks.text_examples import TextBatch, TextExamples, read_examples, read_labels
 from tasks.text_predictor import TextPredictor, logits_of
@@ -83,12 +83,7 @@ class TextClassificationTask:
 
     def check(self, setup: Setup) -> None:
         """Find faults of the components' values without reading data."""
-        for group in ("head", "mix"):
-            if group not in setup.nodes:
-                raise InputError(f"{group}: missing; {group}=... names one")
-        REGISTRY.build(setup.nodes["tokenizer"])
-        build_source(setup).check_examples()
-        parts = unlearned_parts(setup)
+        parts = check_components(setup, build_source(setup))
         if all(part.size for part in parts.values()):
             self.build_model(setup.nodes, parts, num_labels=2)
 
