@@ -51,6 +51,7 @@ def write_hdf5(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
         offset = None
         # through a file of Python: a full disk is then an OSError that leaves nothing open
         with aside.open("w+b") as image, h5py.File(image, "w") as file:
+            _bound_metadata(file)
             for key, vectors in _numbered(rows, index):
                 file.create_dataset(key, data=vectors)
             file.attrs[METADATA] = json.dumps(metadata)
@@ -124,6 +125,15 @@ def _numbered(rows: Rows, index: IO[bytes]) -> Iterator[tuple[str, np.ndarray]]:
         index.write(f"{', ' if number else ''}{pair}".encode())
         yield str(number), vectors
     index.write(b"}")
+
+
+def _bound_metadata(file: h5py.File) -> None:
+    """Let HDF5 hold few megabytes of what it knows of data sets; by itself it takes 32 as they become many."""
+    config = file.id.get_mdc_config()
+    config.set_initial_size = True
+    config.initial_size = config.min_size = 1 << 20
+    config.max_size = 2 << 20
+    file.id.set_mdc_config(config)
 
 
 def _reserve_string(file: h5py.File, name: str, size: int) -> int:
