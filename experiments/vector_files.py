@@ -128,7 +128,7 @@ def _numbered(rows: Rows, index: IO[bytes]) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _bound_metadata(file: h5py.File) -> None:
-    """Let HDF5 hold few megabytes of what it knows of data sets; by itself it takes 32 as they become many."""
+    """Let HDF5 hold two megabytes of what it knows of data sets; by itself it takes 32."""
     config = file.id.get_mdc_config()
     config.set_initial_size = True
     config.initial_size = config.min_size = 1 << 20
