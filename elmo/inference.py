@@ -58,7 +58,7 @@ class InferenceStack:
 
 
 class _Direction:
-    """One direction of one layer; its weights are (outputs, inputs) and contiguous."""
+    """One direction of one layer, with its own copies of the weights."""
 
     def __init__(self, layer: LstmLayer, direction: int, dtype: torch.dtype) -> None:
         kernel = layer.kernel.detach()[direction].to(dtype)
