@@ -6,13 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elmo.embedder import ElmoEmbedder
-    from elmo.mixes.scalar import ScalarMix
-    from elmo.module import Elmo
+    from elmo.bilm.mixes.scalar import ScalarMix
+    from elmo.inference.embedder import ElmoEmbedder
+    from elmo.inference.module import Elmo
 
 __all__ = ["Elmo", "ElmoEmbedder", "ScalarMix"]
 
-_HOMES = {"Elmo": "elmo.module", "ElmoEmbedder": "elmo.embedder", "ScalarMix": "elmo.mixes.scalar"}
+_HOMES = {
+    "Elmo": "elmo.inference.module",
+    "ElmoEmbedder": "elmo.inference.embedder",
+    "ScalarMix": "elmo.bilm.mixes.scalar",
+}
 
 
 def __getattr__(name: str) -> Any:

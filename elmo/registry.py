@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from elmo.errors import InputError
+from elmo.errors import InputError, shown_with_type
 
 MISSING_VALUE = "???"  # how a config says that the user must give a value
 _SCALARS = (bool, int, float, str)
@@ -93,7 +93,7 @@ class Registry:
         if name in self._classes.get(kind, {}):
             return None
         if not isinstance(name, str):
-            return f"expected the name of a component (str), got {_shown(name)}"
+            return f"expected the name of a component (str), got {shown_with_type(name)}"
         actual = self.kind_of(name)
         if actual is None:
             return f"unknown {kind} {name!r}{suggest(name, self.names(kind))}"
@@ -104,7 +104,7 @@ class Registry:
     ) -> tuple[dict[str, Any], list[str]]:
         """The constructor's arguments as a node gives them, and the node's faults."""
         if not isinstance(node, Mapping):
-            return {}, [f"{where}: expected a mapping with `type`, got {_shown(node)}"]
+            return {}, [f"{where}: expected a mapping with `type`, got {shown_with_type(node)}"]
         name = node.get("type", MISSING_VALUE)
         if name == MISSING_VALUE:
             return {}, [f"{where}.type: missing{suggest('', self.names(kind))}"]
@@ -183,7 +183,7 @@ def _read_plain(value: Any, hint: Any, cls: Any, where: str, faults: list[str]) 
     wanted = type(None) if cls is None else cls
     fits = type(value) is wanted if wanted in _SCALARS else isinstance(value, wanted)  # a bool is no int
     if not fits:
-        faults.append(f"{where}: expected {_hint_name(hint)}, got {_shown(value)}")
+        faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
     return value
 
 
@@ -199,7 +199,7 @@ def _read_union(value: Any, hint: Any, where: str, faults: list[str]) -> Any:
         if not found[0].startswith(f"{where}: expected"):  # it is this member, wrong inside
             faults.extend(found)
             return value
-    faults.append(f"{where}: expected {_hint_name(hint)}, got {_shown(value)}")
+    faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
     return value
 
 
@@ -210,7 +210,7 @@ def _read_choice(value: Any, choices: Mapping[Any, Any], hint: Any, where: str, 
     if isinstance(value, str):
         faults.append(f"{where}: unknown choice {value!r}{suggest(value, map(str, choices))}")
     else:
-        faults.append(f"{where}: expected {_hint_name(hint)}, got {_shown(value)}")
+        faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
     return value
 
 
@@ -270,11 +270,6 @@ def _place(error: Exception) -> str:
 
 def _full_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
 def _hint_name(hint: Any) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elmo.errors import InputError
-from experiments.command import run_command
-from experiments.config import ConvertConfig, ConvertTarget
+from experiments.config.command import run_command
+from experiments.config.schema import ConvertConfig, ConvertTarget
 
 if TYPE_CHECKING:
-    from elmo.encoders.char_cnn_lstm import CharCnnLstm
-    from elmo.encoders.word_lstm import WordLstm
+    from elmo.bilm.char_cnn_lstm import CharCnnLstm
+    from elmo.bilm.word_lstm import WordLstm
 
 
 def main(config: ConvertConfig, overrides: list[str]) -> None:
@@ -30,9 +30,9 @@ def main(config: ConvertConfig, overrides: list[str]) -> None:
 def _to_model(config: ConvertConfig) -> CharCnnLstm | WordLstm:
     from torch import nn
 
-    from elmo.model_directory import ENCODER, save_model
-    from elmo.official import read_official, read_official_words
-    from elmo.official_options import read_options, read_word_options
+    from elmo.io.model_directory import ENCODER, save_model
+    from elmo.io.official import read_official, read_official_words
+    from elmo.io.official_options import read_options, read_word_options
 
     options, weights = Path(config.options), Path(config.weights)
     encoder: CharCnnLstm | WordLstm
@@ -55,10 +55,10 @@ def _to_model(config: ConvertConfig) -> CharCnnLstm | WordLstm:
 
 
 def _to_official(config: ConvertConfig) -> CharCnnLstm | WordLstm:
-    from elmo.encoders.char_cnn_lstm import CharCnnLstm
-    from elmo.encoders.word_lstm import WordLstm
-    from elmo.model_directory import read_encoder
-    from elmo.official import write_official
+    from elmo.bilm.char_cnn_lstm import CharCnnLstm
+    from elmo.bilm.word_lstm import WordLstm
+    from elmo.io.model_directory import read_encoder
+    from elmo.io.official import write_official
 
     encoder = read_encoder(Path(config.model))
     if not isinstance(encoder, (CharCnnLstm, WordLstm)):

@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from elmo.errors import InputError
 from elmo.files import refuse_existing
-from experiments.command import run_command
-from experiments.config import EmbedConfig, StartState
+from experiments.config.command import run_command
+from experiments.config.schema import EmbedConfig, StartState
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from elmo.embedder import ElmoEmbedder
-    from experiments.sentence_reader import Sentence, SentenceReader
-    from experiments.vector_spool import VectorSpool
+    from elmo.inference.embedder import ElmoEmbedder
+    from experiments.io.sentence_reader import Sentence, SentenceReader
+    from experiments.io.vector_spool import VectorSpool
 
 WINDOW_WORDS = 8_192  # computed together, and lost when the process is killed
 
 
 def main(config: EmbedConfig, overrides: list[str]) -> None:
     """Embed all sentences, or go on where an interrupted command stopped, and write the output."""
-    from elmo.embedder import ElmoEmbedder
+    from elmo.inference.embedder import ElmoEmbedder
     from elmo.registry import REGISTRY
-    from experiments.process import set_up_process
-    from experiments.sentence_reader import SentenceReader
-    from experiments.vector_files import writer_of
+    from experiments.io.sentence_reader import SentenceReader
+    from experiments.io.vector_files import writer_of
+    from experiments.training.process import set_up_process
 
     output = Path(config.output)
     write = writer_of(output)
@@ -82,7 +82,7 @@ def _write(
     progress_kind: str,
 ) -> None:
     """Put the output together from the spool."""
-    from experiments.progress import make_progress
+    from experiments.logging.progress import make_progress
 
     free = shutil.disk_usage(path.parent).free
     if free < spool.num_bytes:  # HDF5 cannot meet a full disk without leaving errors of its own behind
@@ -106,7 +106,7 @@ def _open_spool(config: EmbedConfig, embedder: ElmoEmbedder, metadata: dict[str,
     """The work beside the output: `output.partial`."""
     import numpy as np
 
-    from experiments.vector_spool import VectorSpool
+    from experiments.io.vector_spool import VectorSpool
 
     output = Path(config.output)
     path = output.with_name(f"{output.name}.partial")
@@ -125,8 +125,8 @@ def _embed_all(
     reader: SentenceReader, embedder: ElmoEmbedder, spool: VectorSpool, progress_kind: str
 ) -> None:
     """Append the vectors of all sentences that the spool does not have yet, a window at a time."""
-    from experiments.progress import make_progress
-    from experiments.sentence_reader import windows
+    from experiments.io.sentence_reader import windows
+    from experiments.logging.progress import make_progress
 
     sentences = iter(reader)
     _skip_known(sentences, spool, reader.name)

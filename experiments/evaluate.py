@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
-from experiments.command import run_command
-from experiments.config import EvaluateConfig
+from experiments.config.command import run_command
+from experiments.config.schema import EvaluateConfig
 
 
 def main(config: EvaluateConfig, overrides: list[str]) -> None:
     """Print the figures of the run's model on its own held-out data, or on that of `data`."""
-    from elmo.model_directory import read_model
+    from elmo.device import choose_device
+    from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
-    from experiments.process import choose_device, set_up_process
-    from experiments.progress import make_progress, summary_table
-    from experiments.report import write_figures
+    from experiments.logging.progress import make_progress, summary_table
+    from experiments.logging.report import write_figures
+    from experiments.training.process import set_up_process
     from tasks.task import Setup
 
     set_up_process(num_threads=config.num_threads)

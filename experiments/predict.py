@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from elmo.errors import InputError
 from elmo.files import partial_path, refuse_existing, write_partial
-from experiments.command import INCOMPLETE, run_command
-from experiments.config import PredictConfig, Progress
-from experiments.line_reader import STANDARD_STREAM
+from experiments.config.command import INCOMPLETE, run_command
+from experiments.config.schema import PredictConfig, Progress
+from experiments.io.line_reader import STANDARD_STREAM
 
 if TYPE_CHECKING:
-    from experiments.record_reader import RecordReader
+    from experiments.io.record_reader import RecordReader
     from tasks.task import ExplainingPredictor, Predictor
 
 Show = Callable[[Sequence["_Line"], Sequence[Mapping[str, Any]]], None]
@@ -36,8 +36,8 @@ class _Line(NamedTuple):
 
 def main(config: PredictConfig, overrides: list[str]) -> int:
     """Write a line of JSON for every line of the input; 1 where some of them cannot be answered."""
-    from experiments.progress import make_progress
-    from experiments.record_reader import RecordReader
+    from experiments.io.record_reader import RecordReader
+    from experiments.logging.progress import make_progress
 
     for path in (config.output, config.page_path()):
         if path not in (None, STANDARD_STREAM):
@@ -65,9 +65,10 @@ def main(config: PredictConfig, overrides: list[str]) -> int:
 
 def _load(config: PredictConfig) -> tuple[Any, int]:
     """The run's predictor, one that explains if need be, and how many inputs it is given at once."""
-    from elmo.model_directory import read_model
+    from elmo.device import choose_device
+    from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
-    from experiments.process import choose_device, set_up_process
+    from experiments.training.process import set_up_process
     from tasks.task import ExplainingPredictor, Setup
 
     set_up_process(num_threads=config.num_threads)
@@ -90,7 +91,7 @@ def _load(config: PredictConfig) -> tuple[Any, int]:
 
 def _read(reader: RecordReader, predictor: Predictor) -> Iterator[_Line]:
     """The lines of the input; what is wrong with one is said on standard error."""
-    from experiments.explanation import printable
+    from experiments.logging.explanation import printable
 
     for number, line in reader:
         try:
@@ -154,7 +155,7 @@ def _progress_kind(config: PredictConfig) -> str:
 @contextmanager
 def _explained(config: PredictConfig, predictor: ExplainingPredictor) -> Iterator[Show]:
     """What shows the words that a window's answers rest on."""
-    from experiments.explanation import ExplanationPage, TerminalExplanations
+    from experiments.logging.explanation import ExplanationPage, TerminalExplanations
 
     terminal = TerminalExplanations(sys.stderr if config.output == STANDARD_STREAM else sys.stdout)
     places: list[TerminalExplanations | ExplanationPage] = [terminal]

@@ -12,28 +12,29 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from elmo.errors import InputError
 from elmo.files import refuse_existing, write_aside
-from experiments.command import run_command
-from experiments.config import ScoreConfig
-from experiments.line_reader import STANDARD_STREAM
+from experiments.config.command import run_command
+from experiments.config.schema import ScoreConfig
+from experiments.io.line_reader import STANDARD_STREAM
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from experiments.sentence_reader import Sentence
-    from tasks.scoring import SentenceScore
+    from experiments.io.sentence_reader import Sentence
+    from tasks.language_model.scores import SentenceScore
 
 WINDOW_WORDS = 65_536  # whose sentences are sorted by length together
 
 
 def main(config: ScoreConfig, overrides: list[str]) -> None:
     """Write a line of JSON for every sentence, and say the perplexity of the whole on standard error."""
-    from elmo.model_directory import read_model
+    from elmo.device import choose_device
+    from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
-    from experiments.process import choose_device, set_up_process
-    from experiments.progress import make_progress
-    from experiments.sentence_reader import SentenceReader, windows
-    from tasks.language_model import load_language_model
-    from tasks.scoring import score_sentences
+    from experiments.io.sentence_reader import SentenceReader, windows
+    from experiments.logging.progress import make_progress
+    from experiments.training.process import set_up_process
+    from tasks.language_model.scores import score_sentences
+    from tasks.language_model.task import load_language_model
 
     if config.output != STANDARD_STREAM:
         refuse_existing(Path(config.output))

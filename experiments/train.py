@@ -10,24 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.command import run_command
-from experiments.config import GIVEN, TrainConfig, plain_config, save_overrides, save_resolved
+from experiments.config.command import run_command
+from experiments.config.schema import GIVEN, TrainConfig, plain_config, save_overrides, save_resolved
 
 if TYPE_CHECKING:  # torch and what stands on it take a second to import, which `--help` shall not wait for
-    from experiments.checkpoint import Checkpoints
-    from experiments.loggers import RunLogger
-    from experiments.run_directory import RunDirectory
-    from experiments.trainer import Trainer
+    from experiments.io.run_directory import RunDirectory
+    from experiments.logging.run_logger import RunLogger
+    from experiments.training.checkpoint import Checkpoints
+    from experiments.training.trainer import Trainer
     from tasks.task import Report, Setup, Training
 
 
 def main(config: TrainConfig, overrides: list[str]) -> None:
     """Train as configured and leave the run's directory behind; InputError for what the user has to mend."""
-    from experiments.checkpoint import Checkpoints
-    from experiments.environment import write_environment
-    from experiments.process import set_up_process
-    from experiments.report import print_facts
-    from experiments.resume import resumed_config
+    from experiments.config.resume import resumed_config
+    from experiments.io.environment import write_environment
+    from experiments.logging.report import print_facts
+    from experiments.training.checkpoint import Checkpoints
+    from experiments.training.process import set_up_process
 
     if config.resume is not None:
         config = resumed_config(config, overrides)
@@ -49,7 +49,7 @@ def main(config: TrainConfig, overrides: list[str]) -> None:
 
 
 def _open_run(config: TrainConfig, overrides: list[str]) -> RunDirectory:
-    from experiments.run_directory import create_run_directory
+    from experiments.io.run_directory import create_run_directory
 
     assert config.output_dir is not None  # filled in before any command runs
     run = create_run_directory(Path(config.output_dir), resumed=config.resume is not None)
@@ -64,7 +64,7 @@ def _start_training(config: TrainConfig) -> Training:
     import torch
 
     from elmo.registry import REGISTRY
-    from experiments.progress import make_progress
+    from experiments.logging.progress import make_progress
 
     with make_progress(config.logger.progress.value, title="preparing") as progress:
         setup = _make_setup(
@@ -83,7 +83,7 @@ def _start_training(config: TrainConfig) -> Training:
 
 
 def _make_setup(config: TrainConfig, *, report: Report) -> Setup:
-    from experiments.process import choose_device
+    from elmo.device import choose_device
     from tasks.task import Setup
 
     nodes = {group: getattr(config, group) for group in GIVEN}
@@ -102,7 +102,7 @@ def _make_setup(config: TrainConfig, *, report: Report) -> Setup:
 
 
 def _open_logger(config: TrainConfig, run: RunDirectory, *, resumed_step: int | None) -> RunLogger:
-    from experiments.loggers import open_run_logger
+    from experiments.logging.run_logger import open_run_logger
 
     options = config.logger
     return open_run_logger(
@@ -124,7 +124,7 @@ def _make_trainer(
     import torch
 
     from elmo.registry import REGISTRY
-    from experiments.trainer import Limits, Periods, Trainer
+    from experiments.training.trainer import Limits, Periods, Trainer
 
     options = config.trainer
     return Trainer(
@@ -146,7 +146,7 @@ def _make_trainer(
 
 def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory) -> dict[str, float]:
     """Run the trainer with a progress display; Ctrl-C or SIGTERM ends it behind the step under way."""
-    from experiments.progress import make_progress
+    from experiments.logging.progress import make_progress
 
     def stop(number: int, frame: object) -> None:
         trainer.request_stop()
@@ -177,8 +177,8 @@ def _finish(
     training: Training, trainer: Trainer, run: RunDirectory, logger: RunLogger, scores: Mapping[str, float]
 ) -> None:
     """Write the model and the final figures, and print them."""
-    from experiments.environment import peak_accelerator_memory_bytes, peak_memory_bytes
-    from experiments.report import print_figures
+    from experiments.io.environment import peak_accelerator_memory_bytes, peak_memory_bytes
+    from experiments.logging.report import print_figures
 
     if run.model_path.exists():
         shutil.rmtree(run.model_path)  # of a finished run that was resumed for longer

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from elmo.model_directory import SavedModel
+from elmo.io.model_directory import SavedModel
 
 Report = Callable[[int, int, float | None], None]  # words, sentences, share done if known
 
@@ -29,8 +29,8 @@ class Setup:
         shard, num_shards: this process's number and the number of processes.
         report: called while data is prepared.
         initial: the run, model or official files that the encoder starts from; None: it starts fresh.
-        fine_tuning: how an encoder that was trained before goes on learning (see `tasks.fine_tuning`).
-        features: how a frozen encoder's vectors are kept (see `tasks.feature_store`).
+        fine_tuning: how a pretrained encoder goes on learning (see `tasks.supervised.fine_tuning`).
+        features: how a frozen encoder's vectors are kept (see `tasks.supervised.feature_store`).
     """
 
     nodes: Mapping[str, Any]

@@ -1,6 +1,6 @@
 """Golden losses of seeded tiny runs: they prove that a change of structure changed nothing that is computed.
 
-`tests/data/golden_losses.json` is written anew by `python tests/test_golden_losses.py`, which is right only after a
+`python tests/test_golden_losses.py` writes `tests/data/golden_losses.json` anew, which is right only after a
 change that is meant to change what is computed.
 """
 
@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from experiments import train
-from experiments.command import run_command
+from experiments.config.command import run_command
 
 GOLDEN_PATH = Path(__file__).parent / "data" / "golden_losses.json"
 TINY = [

@@ -1,0 +1,1 @@
+"""The bidirectional language model: its parts, kinds, mixes and softmaxes."""

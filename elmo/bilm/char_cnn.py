@@ -1,0 +1,136 @@
+"""The character encoder of ELMo: convolutions over a word's bytes, highway layers, a projection.
+
+Source: Peters et al. 2018, section 3.4; Kim et al. 2016.
+
+Shape legend: U distinct types, C characters, E character embedding, F filters in all, P projection.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from elmo.errors import InputError
+from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS
+
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+CARRY_BIAS = -2.0  # highway layers begin by carrying most of their input
+
+
+class CharCnn(nn.Module):
+    """A context-free vector for every word, from its characters alone.
+
+    Args:
+        embedding_size: values of a character.
+        filters: [width, number] of each convolution, in the order in which their outputs are joined.
+        num_highways: highway layers after the convolutions.
+        projection_size: values of the result.
+        activation: relu or tanh, of the convolutions only; highway layers always use relu.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        filters: Sequence[Sequence[int]],
+        num_highways: int,
+        projection_size: int,
+        activation: str,
+    ) -> None:
+        super().__init__()
+        _check_filters(filters)
+        if activation not in ACTIVATIONS:
+            raise InputError(
+                f"encoder.activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}"
+            )
+        num_filters = sum(number for _, number in filters)
+        self.filters = [(int(width), int(number)) for width, number in filters]
+        self.activation = activation
+        self.embedding = nn.Parameter(torch.empty(NUM_CHARACTERS, embedding_size))
+        self.convolutions = nn.ParameterList(torch.empty(w * embedding_size, n) for w, n in self.filters)
+        self.convolution_biases = nn.ParameterList(torch.zeros(n) for _, n in self.filters)
+        self.highways = nn.ModuleList(Highway(num_filters) for _ in range(num_highways))
+        self.projection = nn.Linear(num_filters, projection_size) if num_filters != projection_size else None
+        self.reset_parameters()
+
+    @property
+    def widest_filter(self) -> int:
+        """Characters that the widest convolution spans."""
+        return max(width for width, _ in self.filters)
+
+    def reset_parameters(self) -> None:
+        """The initial distributions of the original training code."""
+        nn.init.uniform_(self.embedding, -1.0, 1.0)
+        for (width, _), weight, bias in zip(
+            self.filters, self.convolutions, self.convolution_biases, strict=True
+        ):
+            if self.activation == "relu":
+                nn.init.uniform_(weight, -0.05, 0.05)
+            else:
+                nn.init.normal_(weight, std=1 / math.sqrt(width * self.embedding.shape[1]))
+            nn.init.zeros_(bias)
+        if self.projection is not None:
+            nn.init.normal_(self.projection.weight, std=1 / math.sqrt(self.projection.in_features))
+            nn.init.zeros_(self.projection.bias)
+
+    def forward(self, characters_UC: Tensor) -> Tensor:
+        """(U, C) character ids, C at least the widest filter -> (U, P) word vectors."""
+        maxima = self._convolve(F.embedding(characters_UC, self.embedding))
+        vectors_UF = ACTIVATIONS[self.activation](maxima + torch.cat(list(self.convolution_biases)))
+        for highway in self.highways:
+            vectors_UF = highway(vectors_UF)
+        return vectors_UF if self.projection is None else self.projection(vectors_UF)
+
+    def _convolve(self, embedded_UCE: Tensor) -> Tensor:
+        """The maximum over positions of every filter, (U, F), before bias and activation.
+
+        All filters run as one product over windows of the widest one: the windows are built once, and in the
+        published sizes the widest filters hold most of the weights anyway. A narrower filter has zeros
+        behind its own characters, and valid positions closer to the end of the row.
+        """
+        U, C, E = embedded_UCE.shape
+        widest = self.widest_filter
+        padded = F.pad(embedded_UCE, (0, 0, 0, widest - 1))
+        windows = padded.as_strided((U, C, widest * E), (padded.stride(0), E, 1))
+        weight = torch.cat([F.pad(w, (0, 0, 0, widest * E - len(w))) for w in self.convolutions], dim=1)
+        scores_UCF = windows @ weight
+        with torch.no_grad():
+            columns = scores_UCF.split([number for _, number in self.filters], dim=2)
+            best = [
+                c[:, : C - width + 1].max(dim=1).indices
+                for c, (width, _) in zip(columns, self.filters, strict=True)
+            ]
+        # gathered, the maxima have a gradient of one scatter, not of a full-size tensor per filter width
+        return scores_UCF.gather(1, torch.cat(best, dim=1)[:, None]).squeeze(1)
+
+
+class Highway(nn.Module):
+    """y = g relu(transform(x)) + (1 - g) x with g = sigmoid(carry(x)): "carry" lets the transform through."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.carry = nn.Linear(size, size)
+        self.transform = nn.Linear(size, size)
+        for linear in (self.carry, self.transform):
+            nn.init.normal_(linear.weight, std=1 / math.sqrt(size))
+        nn.init.constant_(self.carry.bias, CARRY_BIAS)
+        nn.init.zeros_(self.transform.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., size) -> (..., size)."""
+        gate = torch.sigmoid(self.carry(x))
+        return x + gate * (torch.relu(self.transform(x)) - x)
+
+
+def _check_filters(filters: Sequence[Sequence[int]]) -> None:
+    if not filters:
+        raise InputError("encoder.filters: expected at least one [width, number]")
+    for entry in filters:
+        if len(entry) != 2 or not 1 <= entry[0] <= MAX_CHARACTERS or entry[1] < 1:
+            raise InputError(
+                f"encoder.filters: expected [width 1-{MAX_CHARACTERS}, number >= 1], got {list(entry)}"
+            )

@@ -1,0 +1,1 @@
+"""Vectors without a gradient: embedder, runner, word cache, start states."""

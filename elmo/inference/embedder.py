@@ -1,0 +1,312 @@
+"""Contextual vectors of tokenized sentences, as arrays: `ElmoEmbedder`.
+
+Shape legend: S sentences, W words of the longest one, L layers with the context-free one as layer 0,
+P projection.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from elmo.device import choose_device
+from elmo.errors import InputError
+from elmo.files import write_aside
+from elmo.inference.layer_choice import LayerChoice, Layers
+from elmo.inference.runner import SentenceRunner
+from elmo.inference.start_state import CarriedState, MeasuringState, StartState, WarmState, ZeroState
+from elmo.io.loading import fingerprint, load_encoder
+from elmo.registry import suggest
+from elmo.text.checked_input import checked_sentence, checked_sentences
+
+STATES = ("zero", "carried", "warm")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_REMEMBERED_WORDS = 1 << 15  # by Zipf's law most words of a text; 64 MiB for the published sizes
+_WINDOW_WORDS = 50_000  # of a stream, read ahead and sorted by length
+_WINDOW_BYTES = 128 << 20  # their vectors, all held until the last is done
+
+
+class ElmoEmbedder:
+    """ELMo vectors of sentences, from a pretrained model; no gradients, no padding inside, any lengths.
+
+    A sentence is a sequence of words (str). Its vectors depend on its own words alone, never on the other
+    sentences of a call or on earlier calls, except with `state="carried"`, which is for that.
+
+    Args:
+        model: a finished run's or a model's directory, a published name such as `original`, or, with
+            `weights`, an official options.json.
+        weights: the official HDF5 file that belongs to the options.
+        layers: what `embed_sentences` and `stream` give: `all`, `top`, `average`, a layer's number from 0
+            (the context-free one), or a weight for each layer, for their weighted sum.
+        state: what the LSTM layers start from. `zero`: every sentence from zeros. `carried`: as the original
+            code at inference: row r of a batch goes on where row r of the batch before ended; one call of
+            `embed_batch` or `embed_sentences` is one batch, whose rows keep their order, while `stream` and
+            `embed_file` read all sentences as one row after the other, as the original wrote files. `warm`:
+            every sentence from the mean state that `warm_up` measured.
+        device: `auto` (an accelerator where there is one), `cpu`, `cuda`, `cuda:<number>`, `mps`.
+        precision: `fp32`, or `bf16` for matrix products in bfloat16; what comes out is always float32.
+        tokens_per_batch: tokens, markers included, that are computed at once; a bound for memory, it changes
+            nothing else.
+        num_threads: of torch, for the whole process; None leaves them as they are.
+
+    Attributes:
+        num_layers: L.
+        size: 2 P, values of a vector.
+        state_path: the file of the stored warm state, there or not.
+
+    Raises:
+        InputError: one line: a model that is missing or damaged, an argument that is none of the above.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        weights: str | Path | None = None,
+        *,
+        layers: Layers = "average",
+        state: str = "zero",
+        device: str = "auto",
+        precision: str = "fp32",
+        tokens_per_batch: int = 4096,
+        num_threads: int | None = None,
+    ) -> None:
+        _check_choice("state", state, STATES)
+        _check_choice("precision", precision, PRECISIONS)
+        for name, number in (("tokens_per_batch", tokens_per_batch), ("num_threads", num_threads)):
+            if number is not None and number < 1:
+                raise InputError(f"{name}: expected at least 1, got {number}")
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        self._device = choose_device(device)
+        self._encoder, self.state_path = load_encoder(model, weights)
+        self._encoder.requires_grad_(False).to(self._device)
+        self.num_layers, self.size = self._encoder.num_layers, 2 * self._encoder.projection_size
+        self._choice = LayerChoice(layers, self.num_layers)
+        self._all_layers = LayerChoice("all", self.num_layers)
+        self._model, self._precision, self._state_name = str(model), precision, state
+        self._tokens_per_batch = tokens_per_batch
+        self._fingerprint = fingerprint(self._encoder)  # as long as it has all its weights
+        self._runner = SentenceRunner(
+            self._encoder,
+            dtype=PRECISIONS[precision],
+            max_tokens=tokens_per_batch,
+            remembered_words=_REMEMBERED_WORDS,
+            weights_given_up=True,
+        )
+        self._state = self._first_state()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What decides the vectors beside the sentences, in plain values for JSON."""
+        return {
+            "model": self._model,
+            "fingerprint": self._fingerprint,
+            "layers": self._choice.layers,
+            "state": self._state_name,
+            **({} if self._state is None else self._state.describe()),
+            "precision": self._precision,
+            "versions": {"elmo": _own_version(), "torch": torch.__version__, "numpy": np.__version__},
+        }
+
+    def embed_sentence(self, words: Sequence[str]) -> np.ndarray:
+        """(L, words, 2 P) float32, all layers: what AllenNLP's method of this name gives."""
+        return self._embed_list([checked_sentence(words, "sentence")])[0]
+
+    def embed_batch(self, sentences: Iterable[Sequence[str]]) -> list[np.ndarray]:
+        """For each sentence (L, words, 2 P) float32, all layers: what AllenNLP's method gives."""
+        return self._embed_list(list(checked_sentences(sentences)))
+
+    def embed_sentences(
+        self, sentences: Iterable[Sequence[str]], *, layers: Layers | None = None, as_torch: bool = False
+    ) -> np.ndarray | Tensor:
+        """One array for all sentences, zero beyond each one's words.
+
+        Args:
+            sentences: of any lengths; one without words has zeros alone.
+            layers: instead of the embedder's own.
+            as_torch: a tensor on the CPU, where gradients may begin, instead of an array.
+
+        Returns:
+            (S, W, 2 P) float32, C-contiguous; (S, L, W, 2 P) with all layers.
+        """
+        words = list(checked_sentences(sentences))
+        choice = self._choice_of(layers)
+        longest = max(map(len, words), default=0)
+        layer_axis = (self.num_layers,) if choice.stacked else ()
+        padded = np.zeros((len(words), *layer_axis, longest, self.size), dtype=np.float32)
+        for index, vectors in self._embed_call(words, choice):
+            padded[index, ..., : len(words[index]), :] = vectors
+        return torch.from_numpy(padded) if as_torch else padded
+
+    def stream(
+        self, sentences: Iterable[Sequence[str]], *, layers: Layers | None = None
+    ) -> Iterator[np.ndarray]:
+        """The vectors of each sentence in order, lazily: memory does not grow with their number.
+
+        Args:
+            sentences: read some tens of thousands of words ahead.
+            layers: instead of the embedder's own.
+
+        Returns:
+            For each sentence (words, 2 P) float32, C-contiguous; (L, words, 2 P) with all layers.
+        """
+        return self._embed_stream(checked_sentences(sentences), self._choice_of(layers), self._start())
+
+    def embed_file(
+        self,
+        input_path: str | Path,
+        output_path: str | Path,
+        *,
+        layers: Layers = "all",
+        sentences_stored: bool = True,
+    ) -> None:
+        """Embed a file of tokenized sentences, one a line, into HDF5 of AllenNLP's layout.
+
+        Dataset "0" has the vectors of the first line, as `stream` gives them, "1" those of the second;
+        `sentence_to_index` is a JSON object from line to number, the last one of equal lines; the
+        attribute `metadata` is a JSON object. A blank line has no words. The file appears whole or not
+        at all, and replaces one that is there.
+
+        Args:
+            sentences_stored: write `sentence_to_index`, for which all lines are kept in memory.
+
+        Raises:
+            InputError: a file cannot be read or written, or `file:line:` is not UTF-8.
+        """
+        choice = self._choice_of(layers)
+        numbers: dict[str, str] = {}
+        # through a file of Python's: on a full disk, HDF5's own way fails again and again, and crashes
+        with write_aside(Path(output_path)) as aside, aside.open("w+b") as raw, h5py.File(raw, "w") as file:
+            lines = _read_lines(Path(input_path), numbers if sentences_stored else None)
+            for number, vectors in enumerate(self._embed_stream(lines, choice, self._start())):
+                file.create_dataset(str(number), data=vectors)
+            if sentences_stored:
+                text = json.dumps(numbers, ensure_ascii=False)
+                file.create_dataset("sentence_to_index", data=[text], dtype=h5py.string_dtype())
+            file.attrs["metadata"] = json.dumps({**self.metadata, "layers": choice.layers})
+
+    def warm_up(self, sentences: Iterable[Sequence[str]], *, saved: bool = False) -> None:
+        """Let every later sentence start from the mean state that these end with, each begun with zeros.
+
+        Args:
+            sentences: typical ones; those without words do not count.
+            saved: also store the state at `state_path`, for every later embedder with `state="warm"`.
+
+        Raises:
+            InputError: no sentence has a word, the embedder's state is not `warm`, or it cannot be written.
+        """
+        if self._state_name != "warm":
+            raise InputError(
+                f"state: warm_up is for an embedder with state='warm', this has {self._state_name!r}"
+            )
+        measuring = MeasuringState(self._encoder.bilstm)
+        for _ in self._embed_stream(
+            checked_sentences(sentences), LayerChoice("top", self.num_layers), measuring
+        ):
+            pass
+        if not measuring.num_sentences:
+            raise InputError("sentences: no sentence with words to warm up with")
+        state = measuring.mean()
+        if saved:
+            state.save(self.state_path, fingerprint=self._fingerprint)
+        self._state = state
+
+    def forget(self) -> None:
+        """Let the next batch start from zeros again, where the state is carried."""
+        if self._state_name == "carried":
+            self._state = self._first_state()
+
+    def _first_state(self) -> StartState | None:
+        """None: a warm state that is not stored and still to be measured."""
+        if self._state_name == "warm":
+            if not self.state_path.exists():
+                return None
+            return WarmState.load(self.state_path, fingerprint=self._fingerprint, device=self._device)
+        return (CarriedState if self._state_name == "carried" else ZeroState)(self._encoder.bilstm)
+
+    def _start(self) -> StartState:
+        if self._state is None:
+            raise InputError(
+                f"state: no warm state at {self.state_path}; call warm_up with typical sentences"
+            )
+        return self._state
+
+    def _choice_of(self, layers: Layers | None) -> LayerChoice:
+        return self._choice if layers is None else LayerChoice(layers, self.num_layers)
+
+    def _embed_call(
+        self, sentences: Sequence[Sequence[str]], choice: LayerChoice
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Index and vectors of each sentence that has words, in any order."""
+        start = self._start()
+        plans = start.plan_call([len(sentence) for sentence in sentences], self._tokens_per_batch)
+        return self._runner.run(sentences, plans, start, choice)
+
+    def _embed_list(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        found = dict(self._embed_call(sentences, self._all_layers))
+        empty = np.zeros((self.num_layers, 0, self.size), dtype=np.float32)
+        return [found.get(index, empty) for index in range(len(sentences))]
+
+    def _embed_stream(
+        self, sentences: Iterable[list[str]], choice: LayerChoice, start: StartState
+    ) -> Iterator[np.ndarray]:
+        layer_axis = (self.num_layers,) if choice.stacked else ()
+        empty = np.zeros((*layer_axis, 0, self.size), dtype=np.float32)
+        word_bytes = empty.itemsize * self.size * (self.num_layers if choice.stacked else 1)
+        for window in _windows(sentences, min(_WINDOW_WORDS, _WINDOW_BYTES // word_bytes)):
+            plans = start.plan_stream([len(sentence) for sentence in window], self._tokens_per_batch)
+            found = dict(self._runner.run(window, plans, start, choice))
+            for index in range(len(window)):
+                yield found.pop(index, empty)
+
+
+def _windows(sentences: Iterable[list[str]], num_words: int) -> Iterator[list[list[str]]]:
+    """Consecutive sentences with about a number of words, markers included, at least one sentence each."""
+    window: list[list[str]] = []
+    room = num_words
+    for sentence in sentences:
+        window.append(sentence)
+        room -= len(sentence) + 2
+        if room <= 0:
+            yield window
+            window, room = [], num_words
+    if window:
+        yield window
+
+
+def _read_lines(path: Path, numbers: dict[str, str] | None) -> Iterator[list[str]]:
+    """The words of each line, lazily; `numbers` gets each line's own number from 0, as a str."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    with file:
+        for number, raw in enumerate(file):
+            try:
+                line = raw.decode("utf-8-sig" if number == 0 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                wrong = raw[error.start]
+                raise InputError(f"{path}:{number + 1}: invalid UTF-8 (0x{wrong:02x})") from error
+            if numbers is not None:
+                numbers[line] = str(number)
+            yield line.split()
+
+
+def _check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    if value not in choices:
+        raise InputError(f"{name}: unknown {value!r}{suggest(str(value), choices)}")
+
+
+def _own_version() -> str | None:
+    try:
+        return version("elmo-experiments")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return None

@@ -1,0 +1,237 @@
+"""ELMo as a part of a PyTorch model: `Elmo`, with the options of AllenNLP's module of that name.
+
+Shape legend: L layers with the context-free one as layer 0, B sentences, W words of the longest one,
+T = W + 2 with its two markers, C characters, U distinct types, P projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.bilm.mixes.scalar import ScalarMix
+from elmo.errors import InputError
+from elmo.inference.sentence_batch import SentenceBatch
+from elmo.io.loading import load_encoder
+from elmo.registry import suggest
+from elmo.text.characters import (
+    BEGIN_TYPE,
+    END_TYPE,
+    MAX_CHARACTERS,
+    NUM_CHARACTERS,
+    NUM_MARKERS,
+    PAD,
+    TypeTable,
+)
+from elmo.text.checked_input import checked_sentences
+
+STATISTICS = ("with_markers", "without_markers")
+
+
+class ElmoOutput(TypedDict):
+    """What `Elmo` gives: representations (B, W, 2 P), zero beyond a sentence, and a bool mask (B, W)."""
+
+    elmo_representations: list[Tensor]
+    mask: Tensor
+
+
+class Elmo(nn.Module):
+    """Contextual vectors within a model, mixed with weights that the model's own training learns.
+
+    Every sentence starts from a zero state: AllenNLP's goes on from the batch before. As in the original, the
+    encoder's own dropout stays off, also where it is trained.
+
+    Args:
+        model: a finished run's or a model's directory, a published name, or, with `weights`, an official
+            options.json.
+        weights: the official HDF5 file that belongs to the options.
+        num_output_representations: how many mixes come out, each with weights of its own.
+        requires_grad: train the encoder, too.
+        do_layer_norm: normalise each layer before it is mixed, by the statistics of its batch.
+        dropout: on each representation, while training.
+        keep_sentence_boundaries: let the vectors of `<S>` and `</S>` stand before and after each sentence's.
+        scalar_mix_parameters: of the L layers before the softmax, the same for all representations; neither
+            they nor gamma are then trained. None: learned, all layers alike at first.
+        layer_norm_statistics: `with_markers` counts the two markers of each sentence, as AllenNLP does;
+            `without_markers` does not, as the original.
+        l2: factor of `penalty`.
+
+    Attributes:
+        num_layers: L.
+        size: 2 P, values of a vector.
+
+    Raises:
+        InputError: one line: a model that is missing or damaged, an argument that is none of the above.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        weights: str | Path | None = None,
+        num_output_representations: int = 1,
+        requires_grad: bool = False,
+        do_layer_norm: bool = False,
+        dropout: float = 0.5,
+        *,
+        keep_sentence_boundaries: bool = False,
+        scalar_mix_parameters: Sequence[float] | None = None,
+        layer_norm_statistics: str = "with_markers",
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if num_output_representations < 1:
+            raise InputError(
+                f"num_output_representations: expected at least 1, got {num_output_representations}"
+            )
+        if layer_norm_statistics not in STATISTICS:
+            raise InputError(
+                f"layer_norm_statistics: unknown {layer_norm_statistics!r}"
+                f"{suggest(str(layer_norm_statistics), STATISTICS)}"
+            )
+        self.encoder = load_encoder(model, weights).encoder.requires_grad_(requires_grad)
+        self.num_layers, self.size = self.encoder.num_layers, 2 * self.encoder.projection_size
+        self.mixes = nn.ModuleList(
+            ScalarMix(
+                num_layers=self.num_layers,
+                layer_normed=do_layer_norm,
+                dropout=dropout,
+                l2=l2,
+                initial_weights=scalar_mix_parameters,
+                trainable=scalar_mix_parameters is None,
+            )
+            for _ in range(num_output_representations)
+        )
+        self.requires_grad = requires_grad
+        self.keep_sentence_boundaries = keep_sentence_boundaries
+        self.layer_norm_statistics = layer_norm_statistics
+
+    def train(self, mode: bool = True) -> Elmo:
+        """Training or evaluation mode of the mixes; the encoder's dropout stays off."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def penalty(self) -> Tensor:
+        """What training adds to its loss: l2 * sum of the squared weights before the softmax, a scalar."""
+        return torch.stack([mix.penalty() for mix in self.mixes if isinstance(mix, ScalarMix)]).sum()
+
+    def forward(self, inputs: Tensor | Iterable[Sequence[str]]) -> ElmoOutput:
+        """Represent the words of sentences.
+
+        Args:
+            inputs: tokenized sentences; or their characters, (..., W, 50) as `batch_to_ids` makes them.
+
+        Returns:
+            `elmo_representations`: for each mix (B, W, 2 P), zero beyond each sentence, or (..., W, 2 P);
+            `mask`: (B, W) or (..., W) bool, true for words. With `keep_sentence_boundaries` W + 2 for W.
+
+        Raises:
+            InputError: something else is given; the line names the sentence.
+        """
+        if isinstance(inputs, Tensor):
+            batch = self._from_characters(inputs)
+        else:
+            batch = SentenceBatch.from_words(list(checked_sentences(inputs)), self.encoder)
+        leading = inputs.shape[:-2] if isinstance(inputs, Tensor) else batch.lengths.shape
+        with torch.set_grad_enabled(self.requires_grad and torch.is_grad_enabled()):
+            layers_LBTP = batch.run(self.encoder)
+        width = layers_LBTP.shape[2]
+        marked_BT = _first(batch.lengths + NUM_MARKERS, width) & (batch.lengths > 0)[:, None]
+        words_BT = _first(batch.lengths + 1, width)
+        words_BT[:, 0] = False
+        counted_BT = marked_BT if self.layer_norm_statistics == "with_markers" else words_BT
+        kept = slice(None) if self.keep_sentence_boundaries else slice(1, -1)
+        mask = (marked_BT if self.keep_sentence_boundaries else words_BT)[:, kept]
+        mixed = [mix(layers_LBTP, marked_BT, counted_BT)[:, kept] for mix in self.mixes]
+        shape = (*leading, mask.shape[1])
+        return {
+            "elmo_representations": [
+                v.masked_fill(~mask[..., None], 0.0).reshape(*shape, self.size) for v in mixed
+            ],
+            "mask": mask.reshape(shape),
+        }
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.encoder.parameters()).device
+
+    def _from_characters(self, inputs: Tensor) -> SentenceBatch:
+        if not isinstance(self.encoder, CharCnnLstm):
+            raise InputError("inputs: this model reads whole words; give tokenized sentences")
+        _check_characters(inputs)
+        characters_BWC = inputs.to(self._device).flatten(end_dim=-3)
+        words_BW = characters_BWC.any(dim=2)
+        lengths = words_BW.sum(dim=1)
+        if not torch.equal(words_BW, _first(lengths, words_BW.shape[1])):
+            raise InputError(
+                "inputs: a padded word before the end of a sentence; padding goes behind its words"
+            )
+        types_UC, inverse = _distinct(characters_BWC[words_BW] - 1)
+        if (types_UC < 0).any():
+            raise InputError(
+                "inputs: a character 0 within a word; 0 is for padded words, 261 pads characters"
+            )
+        places_BW = words_BW.long()
+        places_BW[words_BW] = inverse + 1
+        markers = torch.from_numpy(TypeTable.from_words([]).characters(np.array([BEGIN_TYPE, END_TYPE])))
+        types = torch.cat([markers.to(self._device), types_UC])
+        return SentenceBatch.from_places(_cropped(types, self.encoder.widest_filter), places_BW, lengths)
+
+
+def batch_to_ids(sentences: Iterable[Sequence[str]]) -> Tensor:
+    """The characters of tokenized sentences, (B, W, 50) int64, as AllenNLP's function of this name.
+
+    They are those of `TypeTable.characters` plus 1; the words behind a shorter sentence are zeros. InputError
+    names a sentence that is none.
+    """
+    words = list(checked_sentences(sentences))
+    longest = max(map(len, words), default=0)
+    ids_BWC = torch.zeros(len(words), longest, MAX_CHARACTERS, dtype=torch.long)
+    for row, sentence in enumerate(words):
+        types = TypeTable.from_words(sentence)
+        own = types.characters(np.arange(NUM_MARKERS, len(types)))
+        ids_BWC[row, : len(sentence)] = torch.from_numpy(own) + 1
+    return ids_BWC
+
+
+def _check_characters(inputs: Tensor) -> None:
+    shape = tuple(inputs.shape)
+    if (
+        inputs.is_floating_point()
+        or inputs.dtype == torch.bool
+        or len(shape) < 3
+        or shape[-1] != MAX_CHARACTERS
+    ):
+        raise InputError(
+            f"inputs: expected whole numbers of shape (sentences, words, {MAX_CHARACTERS}), "
+            f"got {inputs.dtype} of shape {shape}"
+        )
+    if inputs.numel() and not 0 <= int(inputs.min()) <= int(inputs.max()) <= NUM_CHARACTERS:
+        raise InputError(
+            f"inputs: expected characters 0..{NUM_CHARACTERS}, got {int(inputs.min())}..{int(inputs.max())}"
+        )
+
+
+def _first(lengths: Tensor, width: int) -> Tensor:
+    """(B, width) bool, true for the first `lengths` of each row."""
+    return torch.arange(width, device=lengths.device) < lengths[:, None]
+
+
+def _distinct(rows_MC: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct rows, and the place of each row among them."""
+    if not len(rows_MC):
+        return rows_MC, rows_MC.new_zeros(0)
+    distinct, inverse = torch.unique(rows_MC, dim=0, return_inverse=True)
+    return distinct, inverse
+
+
+def _cropped(characters_UC: Tensor, widest_filter: int) -> Tensor:
+    """Without most of the padding behind the longest word, as `TypeTable.characters` crops."""
+    longest = int((characters_UC != PAD).any(dim=0).nonzero().max()) + 1
+    return characters_UC[:, : min(MAX_CHARACTERS, longest + widest_filter)]

@@ -1,0 +1,103 @@
+"""The context-free vectors of words, computed once for each distinct word and remembered.
+
+Shape legend: U distinct words, C characters, P projection.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.io.loading import Encoder
+from elmo.text.characters import MAX_CHARACTERS, NUM_MARKERS, TypeTable
+
+_WORDS_AT_ONCE = 64  # bounds the convolutions' scores: words x characters x filters
+
+
+class WordVectors:
+    """Vectors of words and of the two markers, without a graph; those used last are remembered.
+
+    Args:
+        encoder: whose parameters do not change any more.
+        capacity: words that are remembered; memory for all of them is taken at once, and stays as it is.
+        dtype: float32 or bfloat16, of the matrix products.
+    """
+
+    def __init__(self, encoder: Encoder, *, capacity: int, dtype: torch.dtype) -> None:
+        self._encoder = encoder
+        self._dtype = dtype
+        self._device = next(encoder.parameters()).device
+        self._table = torch.full((capacity, encoder.projection_size), 0.0, device=self._device)
+        self._rows: OrderedDict[str, int] = OrderedDict()
+        self._markers: Tensor | None = None
+
+    def __call__(self, words: Sequence[str]) -> Tensor:
+        """(2 + U, P) float32: the vectors of the markers, and of words that are distinct."""
+        if self._markers is None:
+            self._markers = self._compute([])
+        # what follows is never read, and a word may be a megabyte
+        keys = [word[: MAX_CHARACTERS - 2] for word in words] if self._reads_characters else list(words)
+        vectors = torch.empty(NUM_MARKERS + len(keys), self._table.shape[1], device=self._device)
+        vectors[:NUM_MARKERS] = self._markers
+        rows = [self._rows.get(key, -1) for key in keys]
+        known = [index for index, row in enumerate(rows) if row >= 0]
+        new = [index for index, row in enumerate(rows) if row < 0]
+        vectors[self._places(known)] = self._table[self._index([rows[index] for index in known])]
+        for index in known:
+            self._rows.move_to_end(keys[index])
+        if new:
+            computed = self._compute([keys[index] for index in new])[NUM_MARKERS:]
+            vectors[self._places(new)] = computed
+            self._remember([keys[index] for index in new], computed)
+        return vectors
+
+    @property
+    def _reads_characters(self) -> bool:
+        return isinstance(self._encoder, CharCnnLstm)
+
+    def _places(self, indices: list[int]) -> Tensor:
+        return self._index(indices) + NUM_MARKERS
+
+    def _index(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self._device)
+
+    def _remember(self, keys: list[str], vectors: Tensor) -> None:
+        kept = keys[: len(self._table)]
+        for key in kept:
+            if key not in self._rows:  # words that differ beyond what is read have one key
+                full = len(self._rows) == len(self._table)
+                self._rows[key] = self._rows.popitem(last=False)[1] if full else len(self._rows)
+        self._table[self._index([self._rows[key] for key in kept])] = vectors[: len(kept)]
+
+    def _compute(self, words: Sequence[str]) -> Tensor:
+        """(2 + U, P) of the markers and of words, similar lengths together so that little is cropped off."""
+        types = TypeTable.from_words(words)
+        order = np.argsort(np.diff(types.offsets), kind="stable")
+        vectors = torch.empty(len(types), self._table.shape[1], device=self._device)
+        for start in range(0, len(order), _WORDS_AT_ONCE):
+            chosen = order[start : start + _WORDS_AT_ONCE]
+            with (
+                torch.no_grad(),
+                torch.autocast(self._device.type, self._dtype, self._dtype != torch.float32),
+            ):
+                given = type_inputs(self._encoder, types, chosen)
+                if isinstance(self._encoder, CharCnnLstm):
+                    computed = self._encoder.char_cnn(given)
+                else:
+                    computed = self._encoder.embedding[given]
+                vectors[torch.from_numpy(chosen).to(self._device)] = computed.float()
+        return vectors
+
+
+def type_inputs(encoder: Encoder, types: TypeTable, type_ids: np.ndarray) -> Tensor:
+    """What an encoder takes of some types: characters (U, C), or rows of its table of words (U,)."""
+    if isinstance(encoder, CharCnnLstm):
+        given = types.characters(type_ids, widest_filter=encoder.widest_filter)
+    else:
+        given = encoder.rows_of(types)[type_ids]
+    return torch.from_numpy(given).to(next(encoder.parameters()).device)

@@ -1,0 +1,93 @@
+"""Where an encoder comes from: a run, a model directory, official files, or the name of a published model."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+
+from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.bilm.word_lstm import WordLstm
+from elmo.errors import InputError
+from elmo.io.model_directory import CONFIG_FILE, find_model, read_encoder
+from elmo.io.official import read_official
+from elmo.registry import suggest
+
+Encoder = CharCnnLstm | WordLstm
+
+
+class LoadedEncoder(NamedTuple):
+    """An encoder and its place.
+
+    Attributes:
+        encoder: in evaluation mode, on the CPU.
+        state_path: the file, there or not, of a warm state that belongs to it.
+    """
+
+    encoder: Encoder
+    state_path: Path
+
+
+def load_encoder(model: str | Path, weights: str | Path | None = None) -> LoadedEncoder:
+    """Read an encoder.
+
+    Args:
+        model: a finished run's or a model's directory; a directory with one official options.json and its
+            weights; a published name; or, with `weights`, an official options.json.
+        weights: the official HDF5 file that belongs to the options.
+
+    Raises:
+        InputError: one line that names what is missing or damaged.
+    """
+    if not isinstance(model, (str, Path)):
+        raise InputError(f"model: expected a path or the name of a published model, got {model!r}")
+    if weights is not None:
+        return _load_official(Path(model), Path(weights))
+    path = Path(model)
+    if path.is_file():
+        raise InputError(f"{path}: a file; give a model's directory, or options.json and weights together")
+    if not path.exists():
+        return _load_published(str(model))
+    official = _find_official(path)
+    if official is not None:
+        return _load_official(*official)
+    encoder = read_encoder(path)
+    if not isinstance(encoder, (CharCnnLstm, WordLstm)):
+        raise InputError(f"{path}: an encoder of type {type(encoder).__name__} gives no ELMo vectors")
+    return LoadedEncoder(encoder, find_model(path) / "warm_state.safetensors")
+
+
+def fingerprint(encoder: nn.Module) -> str:
+    """SHA-256 of an encoder's parameters, their names and shapes: the same wherever it was read from."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(encoder.named_parameters()):
+        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
+        digest.update(parameter.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _find_official(directory: Path) -> tuple[Path, Path] | None:
+    """The official options and weights in a directory that is no model directory, or None."""
+    found = [sorted(directory.glob(pattern)) for pattern in ("*options.json", "*weights.hdf5")]
+    if (directory / CONFIG_FILE).exists() or not any(found):
+        return None
+    if [len(files) for files in found] != [1, 1]:
+        names = ", ".join(path.name for files in found for path in files)
+        raise InputError(f"{directory}: expected one *options.json and one *weights.hdf5, found {names}")
+    return found[0][0], found[1][0]
+
+
+def _load_official(options: Path, weights: Path) -> LoadedEncoder:
+    return LoadedEncoder(
+        read_official(options, weights), weights.with_name(f"{weights.stem}.warm_state.safetensors")
+    )
+
+
+def _load_published(name: str) -> LoadedEncoder:
+    from elmo.io.published import PUBLISHED, fetch  # its libraries are for downloads alone
+
+    if name not in PUBLISHED:
+        raise InputError(f"{name}: no such directory and no published model{suggest(name, PUBLISHED)}")
+    return _load_official(*fetch(name))

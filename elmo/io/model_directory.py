@@ -1,0 +1,174 @@
+"""A model as a directory of its own: `config.json`, `model.safetensors`, `vocabulary.txt`, `words/`.
+
+What a training leaves is the whole model of its task; what comes from official files is an encoder alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from elmo.errors import InputError
+from elmo.files import directory_aside
+from elmo.io.meta_device import build_blank
+from elmo.registry import REGISTRY
+from elmo.text.vocabulary import Vocabulary
+
+FORMAT = 1
+CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocabulary.txt"
+WORDS = "words"  # directory of the lists of words, and key of config.json for their names
+BILM = "bilm"  # key of config.json, where a biLM is a part of another encoder
+ENCODER = "encoder"  # key of config.json, and first part of the names of the encoder's weights
+
+
+class SavedModel(NamedTuple):
+    """What the model directory of a finished training holds.
+
+    Attributes:
+        config: the component nodes that the model was built from, each `{type: ..., argument: value}`, and
+            what else the task wrote down.
+        weights: the model's parameters by name, on the CPU.
+        vocabulary: the words that the softmax predicts; None where there is no softmax.
+        words: the lists of words that encoders know, by a name of their own.
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    vocabulary: Vocabulary | None
+    words: dict[str, list[str]]
+
+
+def save_model(
+    path: Path,
+    *,
+    config: Mapping[str, Any],
+    model: nn.Module,
+    vocabulary: Vocabulary | None = None,
+    words: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write a model directory aside and rename it; one that exists is an InputError."""
+    if path.exists():
+        raise InputError(f"{path}: exists already; a model is never overwritten")
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with directory_aside(path) as aside:
+        save_file(weights, aside / WEIGHTS_FILE)
+        if vocabulary is not None:
+            vocabulary.save(aside / VOCABULARY_FILE)
+        lists = _write_words(aside / WORDS, words or {})
+        text = json.dumps({"format": FORMAT, **config, **lists}, indent=2, ensure_ascii=False)
+        (aside / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def find_model(path: Path) -> Path:
+    """The model directory that is meant: `path` itself, or `model` within a run's directory."""
+    for candidate in (path, path / "model"):
+        if (candidate / CONFIG_FILE).is_file():
+            return candidate
+    raise InputError(f"{path}: no model here (no {CONFIG_FILE}); give a finished run or its model directory")
+
+
+def read_model(path: Path) -> SavedModel:
+    """Read a run's or a model's directory; InputError names what is missing or damaged."""
+    directory = find_model(path)
+    config = _read_config(directory)
+    if "task" not in config:
+        raise InputError(
+            f"{path}: an encoder alone, from official files: it has no task to score or go on with"
+        )
+    weights = _read_weights(directory)
+    vocabulary = directory / VOCABULARY_FILE
+    return SavedModel(
+        config,
+        weights,
+        Vocabulary.from_file(vocabulary) if vocabulary.exists() else None,
+        {name: _read_words(directory / WORDS / f"{name}.txt") for name in config.pop(WORDS, [])},
+    )
+
+
+def read_encoder(path: Path) -> nn.Module:
+    """The biLM of a run's or a model's directory, in evaluation mode, on the CPU; nothing else is read.
+
+    Raises:
+        InputError: names what is missing or damaged, or the weight that does not fit the config.
+    """
+    directory = find_model(path)
+    node, prefix = _place_of_bilm(_read_config(directory), name=str(directory / CONFIG_FILE))
+    REGISTRY.discover("tasks.encoders")
+    given = {}
+    if REGISTRY.kind_of(node.get("type")) == "word_encoder":
+        given["vocabulary"] = Vocabulary.from_file(directory / VOCABULARY_FILE)
+    encoder = build_blank(node, **given)
+    encoder.to_empty(device="cpu")
+    weights = _read_weights(directory, prefix=prefix)
+    load_weights(encoder, weights, name=str(directory / WEIGHTS_FILE))
+    return encoder.eval()
+
+
+def _place_of_bilm(config: Mapping[str, Any], *, name: str) -> tuple[dict[str, Any], str]:
+    """The node of a model's biLM, and the beginning of its weights' names.
+
+    A model of a task above it says in its config where its biLM is, if it has one.
+    """
+    if BILM in config:
+        return config[BILM]["node"], config[BILM]["weights"]
+    node, task = config.get(ENCODER), config.get("task", {}).get("type", "language_model")
+    if task != "language_model":
+        raise InputError(f"{name}: a model of task {task} without a biLM; give one that has been pretrained")
+    if not isinstance(node, dict):
+        raise InputError(f"{name}: a model without {ENCODER}")
+    return node, f"{ENCODER}."
+
+
+def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """A file for each list, a word a line: words have no line breaks. What config.json says of them."""
+    for name, words in lists.items():
+        directory.mkdir(exist_ok=True)
+        text = "".join(f"{word}\n" for word in words)
+        (directory / f"{name}.txt").write_bytes(text.encode("utf-8", "surrogatepass"))
+    return {WORDS: sorted(lists)} if lists else {}
+
+
+def _read_words(path: Path) -> list[str]:
+    try:
+        return path.read_bytes().decode("utf-8", "surrogatepass").split("\n")[:-1]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: missing or damaged ({error}); copy the model's directory whole") from error
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    path = directory / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error})") from error
+    if not isinstance(config, dict) or config.pop("format", None) != FORMAT:
+        raise InputError(f"{path}: not of format {FORMAT}; written by another version?")
+    return config
+
+
+def _read_weights(directory: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """The weights whose names begin with `prefix`, by the rest of their names."""
+    path = directory / WEIGHTS_FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in list(file.keys()) if name.startswith(prefix)]
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: missing or damaged ({error})") from error
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str) -> None:
+    """Copy weights into a model; InputError names the first that is missing, extra or of another shape."""
+    own = model.state_dict()
+    for key in sorted(own.keys() | weights.keys()):
+        ours = tuple(own[key].shape) if key in own else None
+        theirs = tuple(weights[key].shape) if key in weights else None
+        if ours != theirs:
+            raise InputError(f"{name}: {key} has shape {theirs}, the configured model wants {ours}")
+    model.load_state_dict(dict(weights))

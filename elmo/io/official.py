@@ -1,0 +1,339 @@
+"""Official ELMo models, options.json and weights.hdf5: read into our encoders, and written from them.
+
+Source: the files published with Peters et al. 2018 and the code that reads them (bilm-tf). Datasets are
+float32; kernels are stored (in, out).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import torch
+from torch import Tensor, nn
+
+from elmo.bilm.char_cnn import CharCnn
+from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.bilm.lstm import LstmLayer
+from elmo.bilm.word_lstm import WordLstm
+from elmo.errors import InputError
+from elmo.files import write_aside
+from elmo.io.meta_device import build_blank
+from elmo.io.official_options import official_options, read_options, read_word_options
+from elmo.text.characters import NUM_CHARACTERS
+from elmo.text.vocabulary import MARKERS, Vocabulary
+
+EMBEDDING = "embedding"  # the table of a model that reads whole words
+_SKIPPED_LINE = "!!!MAXTERMID"  # of a vocabulary: the original gives it no row
+
+# Which options a dataset's shape follows from: the likely cause where the two disagree.
+_DECIDED_BY = {
+    "char_embed": "char_cnn.embedding.dim",
+    "CNN/": "char_cnn.filters or char_cnn.embedding.dim",
+    "CNN_high_": "char_cnn.n_highway or char_cnn.filters",
+    "CNN_proj/": "lstm.projection_dim or char_cnn.filters",
+    "RNN_": "lstm.dim, lstm.projection_dim or lstm.n_layers",
+    EMBEDDING: "lstm.projection_dim",
+}
+
+
+def read_official(options: Path, weights: Path) -> CharCnnLstm:
+    """The encoder of an official character model, in evaluation mode, on the CPU.
+
+    The table of characters may have 261 rows, or 262 with a row of zeros for padded words in front.
+    As in the original, a word without characters is read as begin-of-word, end-of-word.
+
+    Raises:
+        InputError: one line that names the file and the option or dataset: it cannot be read, a dataset is
+            missing, has another shape than the options want, is not used by them, or has NaN or infinities.
+    """
+    node = read_options(options)
+    encoder = build_blank(node)
+    assert isinstance(encoder, CharCnnLstm)
+    with _WeightsFile(weights) as file:
+        _check_datasets(file, official_tensors(encoder), options)
+        encoder.to_empty(device="cpu")
+        for name, tensor in official_tensors(encoder).items():
+            if name == "char_embed" and file.shapes[name][0] > NUM_CHARACTERS:
+                tensor.copy_(_without_padding_row(file))
+            else:
+                file.read(name, tensor)
+    return encoder.eval()
+
+
+def read_official_words(
+    options: Path, weights: Path, *, vocabulary: Path, embeddings: Path | None = None
+) -> WordLstm:
+    """The encoder of an official model that reads whole words, in evaluation mode, on the CPU.
+
+    The table of word vectors, `embedding`, is that of a model trained without characters, or one made by
+    running a model's character CNN over a vocabulary once. `<UNK>` may be missing from such a vocabulary: a
+    word that is not in it then begins with a vector of zeros.
+
+    Args:
+        options, weights: of the model; what they say of a character CNN is not read.
+        vocabulary: one word a line, line i for row i, `<S>` and `</S>` among them, in any place.
+        embeddings: the HDF5 file with `embedding`; None: it is in `weights`.
+
+    Raises:
+        InputError: one line that names the file and the option, line or dataset.
+    """
+    words = _WordList(vocabulary)
+    node = read_word_options(options)
+    encoder = build_blank(node, vocabulary=words.vocabulary)
+    assert isinstance(encoder, WordLstm)
+    with _WeightsFile(weights) as file:
+        tensors = official_tensors(encoder)
+        del tensors[EMBEDDING]
+        _check_datasets(file, tensors, options)
+        encoder.to_empty(device="cpu")
+        for name, tensor in official_tensors(encoder).items():
+            if name != EMBEDDING:
+                file.read(name, tensor)
+    with _WeightsFile(weights if embeddings is None else embeddings) as file:
+        table = _read_table(file, words, encoder.projection_size)
+    encoder.embedding = nn.Parameter(words.arranged(table))
+    return encoder.eval()
+
+
+def write_official(encoder: CharCnnLstm | WordLstm, options: Path, weights: Path) -> None:
+    """Write an encoder as official files, float32, for any program that reads them. Both appear, or neither.
+
+    The vocabulary of a model that reads whole words is not part of the format: save it beside them.
+
+    Raises:
+        InputError: a file exists already, or cannot be written.
+    """
+    for path in (options, weights):
+        if path.exists():
+            raise InputError(f"{path}: exists already; a model is never overwritten")
+    with write_aside(weights) as weights_aside, write_aside(options) as options_aside:
+        options_aside.write_text(json.dumps(official_options(encoder), indent=2) + "\n", encoding="utf-8")
+        image = (
+            io.BytesIO()
+        )  # on a disk that gets full, HDF5 itself would fail again at every object it closes
+        with h5py.File(image, "w") as file:
+            for name, tensor in official_tensors(encoder).items():
+                file.create_dataset(name, data=tensor.float().cpu().contiguous().numpy())
+        weights_aside.write_bytes(image.getbuffer())
+
+
+def official_tensors(encoder: CharCnnLstm | WordLstm) -> dict[str, Tensor]:
+    """Official dataset name -> the encoder's own parameter, detached and viewed in the dataset's shape."""
+    tensors: dict[str, Tensor] = {}
+    if isinstance(encoder, CharCnnLstm):
+        tensors.update(_cnn_tensors(encoder.char_cnn))
+    else:
+        tensors[EMBEDDING] = encoder.embedding
+    for index, layer in enumerate(encoder.bilstm.layers):
+        assert isinstance(layer, LstmLayer)
+        for direction in range(2):
+            cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{index}/LSTMCell"
+            tensors[f"{cell}/W_0"] = layer.kernel[direction]
+            tensors[f"{cell}/B"] = layer.bias[direction]
+            if layer.projection is not None:
+                tensors[f"{cell}/W_P_0"] = layer.projection[direction]
+    return {name: tensor.detach() for name, tensor in tensors.items()}
+
+
+def _cnn_tensors(cnn: CharCnn) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {"char_embed": cnn.embedding}
+    for index, (width, number) in enumerate(cnn.filters):
+        tensors[f"CNN/W_cnn_{index}"] = cnn.convolutions[index].view(1, width, -1, number)
+        tensors[f"CNN/b_cnn_{index}"] = cnn.convolution_biases[index]
+    linears = {
+        f"CNN_high_{index}/{{}}_{gate}": highway.get_submodule(gate)
+        for index, highway in enumerate(cnn.highways)
+        for gate in ("carry", "transform")
+    }
+    if cnn.projection is not None:
+        linears["CNN_proj/{}_proj"] = cnn.projection
+    for name, linear in linears.items():
+        assert isinstance(linear, nn.Linear)
+        tensors[name.format("W")], tensors[name.format("b")] = linear.weight.T, linear.bias
+    return tensors
+
+
+def _check_datasets(file: _WeightsFile, tensors: Mapping[str, Tensor], options: Path) -> None:
+    """Refuse the first dataset that is missing, of another shape or type, or that the options do not want."""
+    for name, tensor in tensors.items():
+        wanted = tuple(tensor.shape)
+        if name == "char_embed" and file.shapes.get(name) == (NUM_CHARACTERS + 1, wanted[1]):
+            wanted = (NUM_CHARACTERS + 1, wanted[1])
+        file.check(name, wanted, options)
+    parts = {name.partition("_")[0].partition("/")[0] for name in tensors}  # char, CNN, RNN
+    for name in sorted(file.shapes.keys() - tensors.keys()):
+        if name.startswith(tuple(parts)):
+            raise InputError(
+                f"{file.path}: {name} {file.shapes[name]} has no place in what {options} describes; "
+                f"likely cause: {_deciding_options(name)} is of another model"
+            )
+
+
+def _without_padding_row(file: _WeightsFile) -> Tensor:
+    """The rows of the 261 characters, from a table that has one for padded words in front."""
+    table = torch.empty(file.shapes["char_embed"])
+    file.read("char_embed", table)
+    if table[0].any():
+        raise InputError(
+            f"{file.path}: char_embed has {len(table)} rows, but the first, of padded words, is not zero; "
+            f"likely cause: the model was trained with n_characters 262, where the original wants 261"
+        )
+    return table[1:]
+
+
+def _read_table(file: _WeightsFile, words: _WordList, projection_size: int) -> Tensor:
+    found = file.shapes.get(EMBEDDING, (0,))
+    if len(found) == 2 and found[0] != words.num_rows:
+        raise InputError(
+            f"{file.path}: {EMBEDDING} has shape {found}, but {words.path} has {words.num_rows} words; "
+            "likely cause: the vocabulary of another model"
+        )
+    file.check(EMBEDDING, (words.num_rows, projection_size), None)
+    table = torch.empty(found)
+    file.read(EMBEDDING, table)
+    return table
+
+
+class _WeightsFile:
+    """The datasets of an HDF5 file; every fault of it is an InputError that names the file.
+
+    Attributes:
+        shapes: of every dataset, by its full name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        with self._faults():
+            self._file = h5py.File(path, "r")
+            self._file.visititems(self._note)
+
+    def _note(self, name: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset):
+            self.shapes[name] = tuple(item.shape or ())
+
+    def __enter__(self) -> _WeightsFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def check(self, name: str, wanted: tuple[int, ...], options: Path | None) -> None:
+        """Refuse a dataset that is not there, has another shape than `wanted`, or is no float numbers."""
+        found = self.shapes.get(name)
+        if found is None:
+            raise InputError(
+                f"{self.path}: no dataset {name}, expected with shape {wanted}; {self._absence(name)}"
+            )
+        if found != wanted:
+            sizes_match = sorted(found) == sorted(wanted)
+            cause = (
+                "its axes are in another order: kernels are stored (in, out)"
+                if sizes_match
+                else f"{_deciding_options(name)} is of another model than these weights"
+            )
+            raise InputError(
+                f"{self.path}: {name} has shape {found}, {options or 'the options'} want {wanted}; "
+                f"likely cause: {cause}"
+            )
+        with self._faults(name):
+            dtype = self._file[name].dtype
+        if dtype.kind != "f":
+            raise InputError(f"{self.path}: {name} is of type {dtype}, expected float32")
+
+    def read(self, name: str, target: Tensor) -> None:
+        """Copy a checked dataset into a float32 tensor of its shape; the values must be finite."""
+        values = target if target.is_contiguous() else torch.empty(target.shape)
+        with self._faults(name):
+            self._file[name].read_direct(values.numpy())
+        if not values.sum().isfinite():  # one pass without a mask; a finite sum has finite terms
+            wrong = int((~values.isfinite()).sum())
+            if wrong:
+                raise InputError(f"{self.path}: {name} has {wrong} values that are NaN or infinite")
+        if values is not target:
+            target.copy_(values)
+
+    def _absence(self, name: str) -> str:
+        if name == "char_embed" and EMBEDDING in self.shapes:
+            return f"it has {EMBEDDING}: a model of whole words, which needs its vocabulary"
+        if name == EMBEDDING and "char_embed" in self.shapes:
+            return "it has char_embed: a character model, which needs no vocabulary"
+        if not any(known.startswith(tuple(_DECIDED_BY)) for known in self.shapes):
+            held = ", ".join(sorted(self.shapes)[:3]) or "nothing"
+            return f"likely cause: these are no weights of a biLM (the file holds {held})"
+        return f"likely cause: {_deciding_options(name)} is of another model than these weights"
+
+    @contextmanager
+    def _faults(self, name: str | None = None) -> Iterator[None]:
+        """HDF5's own exceptions as one line each; nothing but calls of h5py belongs inside."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path}: no such file") from error
+        except IsADirectoryError as error:
+            raise InputError(f"{self.path}: a directory, expected an HDF5 file") from error
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            place = f"{self.path}: {name}" if name else f"{self.path}"
+            reason = " ".join(str(error).split())
+            raise InputError(f"{place}: damaged, cut short or not HDF5 ({reason}); fetch it again") from error
+
+
+class _WordList:
+    """The vocabulary of a table of word vectors, whose markers may stand in any line.
+
+    Attributes:
+        vocabulary: the same words, the markers first.
+        num_rows: rows that the table must have.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        row_of = _read_rows(path)
+        for marker in MARKERS[:2]:
+            if marker not in row_of:
+                raise InputError(
+                    f"{path}: no line {marker}; every sentence begins with <S> and ends with </S>"
+                )
+        self.num_rows = len(row_of)
+        self.vocabulary = Vocabulary([*MARKERS, *(word for word in row_of if word not in MARKERS)])
+        self._rows = [row_of.get(word, self.num_rows) for word in self.vocabulary.words]
+
+    def arranged(self, table: Tensor) -> Tensor:
+        """The file's table in the order of `vocabulary`, with a row of zeros for a missing `<UNK>`."""
+        if self._rows == list(range(self.num_rows)):
+            return table
+        with_zeros = torch.cat([table, table.new_zeros(1, table.shape[1])])
+        return with_zeros[self._rows]
+
+
+def _read_rows(path: Path) -> dict[str, int]:
+    """The row of each word of a vocabulary file, in the file's order."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}: invalid UTF-8 (0x{error.object[error.start]:02x})") from error
+    rows: dict[str, int] = {}
+    for number, line_text in enumerate(lines, start=1):
+        word = line_text.strip()
+        if not word:
+            raise InputError(f"{path}:{number}: empty word")
+        if word in rows:
+            raise InputError(f"{path}:{number}: duplicate {word!r}")
+        if word != _SKIPPED_LINE:
+            rows[word] = len(rows)
+    return rows
+
+
+def _deciding_options(name: str) -> str:
+    return next((keys for prefix, keys in _DECIDED_BY.items() if name.startswith(prefix)), "an option")

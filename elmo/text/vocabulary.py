@@ -1,0 +1,122 @@
+"""The words that the softmax can predict: three markers, then words by descending count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from elmo.errors import InputError
+from elmo.files import write_aside
+from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable
+
+MARKERS = ("<S>", "</S>", "<UNK>")
+BEGIN_ID, END_ID, UNKNOWN_ID = range(3)
+
+
+class Vocabulary:
+    """Words and their ids, the ids being positions: `<S>` 0, `</S>` 1, `<UNK>` 2, then the others.
+
+    Args:
+        words: all of them, the three markers first; none empty, none twice.
+        name: begins the message of a fault: the file, where there is one.
+
+    Raises:
+        InputError: `name:line: what`, a word's line being its id + 1.
+    """
+
+    def __init__(self, words: Iterable[str], *, name: str = "vocabulary") -> None:
+        self.words = list(words)
+        self._ids = _number(self.words, name)
+
+    @classmethod
+    def from_counts(
+        cls, types: TypeTable, counts_V: np.ndarray, *, min_count: int, max_size: int | None
+    ) -> Vocabulary:
+        """The words that occur `min_count` times or more, by descending count, ties by first appearance.
+
+        Args:
+            types: the corpus's distinct words.
+            counts_V: (V,) how often each of them occurs.
+            min_count: the least count of a word that gets an id of its own.
+            max_size: the most ids, the three markers included; None: no limit.
+
+        Raises:
+            InputError: no word is left, or `max_size` leaves no room for one.
+        """
+        if max_size is not None and max_size <= len(MARKERS):
+            raise InputError(f"vocabulary.max_size: {max_size} must be over 3, the number of markers")
+        counts = np.asarray(counts_V)[NUM_MARKERS:]
+        by_count = np.argsort(-counts, kind="stable")
+        kept = by_count[counts[by_count] >= min_count] + NUM_MARKERS
+        words = (word for type_id in kept if (word := types.word(type_id)) not in MARKERS)
+        room = None if max_size is None else max_size - len(MARKERS)
+        vocabulary = cls([*MARKERS, *islice(words, room)])
+        if len(vocabulary) == len(MARKERS):
+            raise InputError(f"vocabulary.min_count: no word occurs {min_count} times or more")
+        return vocabulary
+
+    @classmethod
+    def from_file(cls, path: Path) -> Vocabulary:
+        """Reads a UTF-8 file of one word a line, as `save` and the original code write it.
+
+        Raises:
+            InputError: the file cannot be read, or `path:line:` what is wrong with it.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise InputError(f"vocabulary.path: {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise InputError(f"{path}:{line}: invalid UTF-8 (0x{error.object[error.start]:02x})") from error
+        return cls(text.removesuffix("\n").split("\n"), name=str(path))
+
+    def save(self, path: Path) -> None:
+        """Writes one word a line, UTF-8; the file appears whole or not at all."""
+        with write_aside(Path(path)) as aside:
+            aside.write_text("\n".join(self.words) + "\n", encoding="utf-8", newline="\n")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def ids_of(self, types: TypeTable) -> np.ndarray:
+        """The id of each type of a corpus: 0 and 1 for its two markers, 2 for a word that is not here.
+
+        A literal `<S>`, `</S>` or `<UNK>` of the text is no marker: its id is 2 as well.
+
+        Returns:
+            (V,) int32.
+        """
+        blob, offsets = (
+            types.blob.tobytes(),
+            types.offsets.tolist(),
+        )  # one by one would be 20x slower
+        words = (blob[start:end] for start, end in pairwise(offsets))
+        known = {word.encode("utf-8", "surrogatepass"): index for word, index in self._ids.items()}
+        for marker in MARKERS:
+            known[marker.encode()] = UNKNOWN_ID
+        ids = np.fromiter((known.get(word, UNKNOWN_ID) for word in words), dtype=np.int32, count=len(types))
+        ids[BEGIN_TYPE], ids[END_TYPE] = BEGIN_ID, END_ID
+        return ids
+
+    def coverage(self, ids: np.ndarray, counts_V: np.ndarray) -> float:
+        """The share of a corpus's words that are not `<UNK>`: `ids` from `ids_of`, both arrays (V,)."""
+        counts = np.asarray(counts_V)[NUM_MARKERS:]
+        return float(counts[ids[NUM_MARKERS:] != UNKNOWN_ID].sum() / max(1, counts.sum()))
+
+
+def _number(words: list[str], name: str) -> dict[str, int]:
+    """The id of each word, after looking for every fault that a vocabulary can have."""
+    if tuple(words[: len(MARKERS)]) != MARKERS:
+        raise InputError(f"{name}:1: must begin with the lines <S>, </S>, <UNK>, but begins with {words[:3]}")
+    ids: dict[str, int] = {}
+    for index, word in enumerate(words):
+        if not word.strip():
+            raise InputError(f"{name}:{index + 1}: empty word")
+        if word in ids:
+            raise InputError(f"{name}:{index + 1}: duplicate {word!r} (first on line {ids[word] + 1})")
+        ids[word] = index
+    return ids

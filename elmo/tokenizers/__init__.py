@@ -1,7 +1,0 @@
-"""Tokenizers: from a sentence to its words, each with its place in the text."""
-
-from __future__ import annotations
-
-from elmo.tokenizers.tokenizer import Token, Tokenizer
-
-__all__ = ["Token", "Tokenizer"]

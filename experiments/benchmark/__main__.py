@@ -1,0 +1,43 @@
+"""How fast this machine does a part of the work: `python -m experiments.benchmark embed|prepare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from experiments.config.command import BAD_INPUT, Main, run_command, while_read
+from experiments.config.schema import BenchmarkEmbedConfig, BenchmarkPrepareConfig
+
+
+def prepare(config: BenchmarkPrepareConfig, overrides: list[str]) -> None:
+    """Prepare a corpus in a directory that is removed afterwards, and print how long each split took."""
+    from experiments.benchmark.prepare import prepare as run  # late: torch takes a second
+
+    run(config)
+
+
+def embed(config: BenchmarkEmbedConfig, overrides: list[str]) -> None:
+    """Measure the embedder at some batch sizes, beside the machine's own limits."""
+    from experiments.benchmark.embed import embed as run
+
+    run(config)
+
+
+COMMANDS: dict[str, Main] = {"embed": embed, "prepare": prepare}
+
+
+def benchmark(arguments: Sequence[str]) -> int:
+    """Run the benchmark that the first argument names, on its own config root, and return the exit code."""
+    name = arguments[0] if arguments else "none"
+    if name in COMMANDS:
+        return run_command(COMMANDS[name], config_name=f"benchmark_{name}", arguments=arguments[1:])
+    usage = f"python -m experiments.benchmark {'|'.join(COMMANDS)} [overrides]"
+    if name in ("--help", "-h"):
+        print(f"{usage}; each has its own --help")
+        return 0
+    print(f"benchmark: expected one of {', '.join(COMMANDS)}, got {name}; {usage}", file=sys.stderr)
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(while_read(lambda: benchmark(sys.argv[1:])))

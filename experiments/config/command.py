@@ -1,0 +1,163 @@
+"""What every command does around its own work: compose, check, run the jobs, say faults in one line each."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import hydra
+from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser  # Hydra has no public way to know its own flags
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from elmo.errors import InputError
+from experiments.config.compose import command_line_faults, one_line
+from experiments.config.schema import TrainConfig, check_config
+
+CONF_PATH = Path(__file__).resolve().parents[2] / "conf"
+INCOMPLETE, BAD_INPUT, INTERRUPTED, UNREAD = 1, 2, 130, 141
+
+Main = Callable[[Any, list[str]], int | None]
+
+
+def run_command(
+    main: Main, *, config_name: str, arguments: Sequence[str] | None = None, conf_path: Path = CONF_PATH
+) -> int:
+    """Runs `main(config, overrides)` for each job of the command line and returns the exit code.
+
+    `config` is the schema's dataclass, checked, its directories filled in; `overrides` are the user's own.
+    Exit codes: 0 done, or what `main` returns, such as 1 when a part of the input was left out; 2 the user's
+    input is at fault (each fault is a line on stderr); 130 interrupted; 141 nobody reads the output any more.
+
+    Args:
+        config_name: the root in conf/, without .yaml.
+        arguments: the command line; default is the process's own.
+        conf_path: where the root and its groups lie.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return while_read(lambda: _exit_code(main, config_name, given, conf_path))
+
+
+def while_read(work: Callable[[], int]) -> int:
+    """The exit code of `work`; 141, without a word, where the reader of what it prints has gone."""
+    try:
+        try:
+            return work()
+        finally:
+            print(end="", flush=True)  # what is left is refused here rather than when the interpreter ends
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+        if not unread:
+            raise  # another pipe of the process
+        for stream in unread:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return UNREAD
+
+
+def _is_unread(stream: TextIO | None) -> bool:
+    """Whether it is a pipe whose reader has gone; None stands for a stream that was closed at the start."""
+    if stream is None:
+        return False
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _exit_code(main: Main, config_name: str, arguments: list[str], conf_path: Path) -> int:
+    try:
+        faults = _faults(config_name, arguments, conf_path)
+        if faults:
+            return _refuse("\n".join(faults))
+        return _run_jobs(main, config_name, arguments, conf_path)
+    except InputError as error:
+        return _refuse(str(error))
+    except HydraException as error:
+        return _refuse(one_line(error, config_name))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _faults(config_name: str, arguments: list[str], conf_path: Path) -> list[str]:
+    flags = get_args_parser().parse_args(arguments)
+    if flags.help or flags.hydra_help or flags.shell_completion or flags.info is not None:
+        return []
+    if flags.config_path is not None or flags.config_name is not None:
+        return []  # another root than ours: only its jobs can be checked
+    if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
+        return [f"--config-dir: no directory {flags.config_dir}"]
+    overrides = list(flags.overrides)
+    if flags.config_dir is not None:
+        overrides.append(f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]")
+    with initialize_config_dir(str(conf_path), version_base="1.3"):
+        return command_line_faults(config_name, overrides, is_multirun=flags.multirun)
+
+
+def _run_jobs(main: Main, config_name: str, arguments: list[str], conf_path: Path) -> int:
+    exit_codes = [0]
+
+    def job(cfg: DictConfig) -> None:
+        try:
+            config, overrides = _checked(cfg), list(HydraConfig.get().overrides.task)
+            # Within the job, as Hydra would say of what leaves it that it has failed.
+            exit_codes.append(while_read(lambda: main(config, overrides) or 0))
+        except InputError as error:
+            exit_codes.append(_refuse(str(error), label=_job_label()))
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # a launcher in another process learns of the failure by this alone
+
+    # Hydra prints its own rendering of an exception and exits; with this the exception arrives here.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    program = sys.argv
+    sys.argv = [program[0], *arguments]
+    try:
+        hydra.main(config_path=str(conf_path), config_name=config_name, version_base="1.3")(job)()
+    except InputError:
+        exit_codes.append(BAD_INPUT)  # the job has said why
+    finally:
+        sys.argv = program
+    return max(exit_codes)
+
+
+def _checked(cfg: DictConfig) -> Any:
+    config = check_config(cfg)
+    if isinstance(config, TrainConfig):
+        _name_run(config)
+    return config
+
+
+def _name_run(config: TrainConfig) -> None:
+    """Fills in name and output_dir; the jobs of a multirun get their number, so that none meets another's."""
+    choices = HydraConfig.get().runtime.choices
+    if config.name is None:
+        parts = [
+            choices.get("experiment") or choices.get("task"),
+            choices.get("encoder"),
+            choices.get("data"),
+        ]
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        config.name = "-".join([*(str(part) for part in parts if part), stamp])
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        config.name += f"-{HydraConfig.get().job.num}"
+    if config.output_dir is None:
+        config.output_dir = str(Path("runs") / config.name)
+
+
+def _job_label() -> str:
+    if HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return ""
+    return f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)}): "
+
+
+def _refuse(faults: str, *, label: str = "") -> int:
+    for line in faults.splitlines():
+        print(f"{label}{line}", file=sys.stderr)
+    return BAD_INPUT

@@ -1,0 +1,213 @@
+"""Finds all that is wrong with a command line that Hydra cannot compose, and says it in one line each."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from elmo.registry import suggest
+from experiments.config.schema import GIVEN, SCHEMAS, config_faults, schema_faults
+
+COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def command_line_faults(config_name: str, overrides: Sequence[str], *, is_multirun: bool) -> list[str]:
+    """All faults of a command line, sorted by key; [] if all its jobs can start. Hydra must be initialized.
+
+    Not every job of a sweep is composed: each value of a swept key is, beside the first value of the others.
+    """
+    if not is_multirun:
+        return _job_faults(config_name, overrides)
+    try:
+        sweeper = compose(
+            config_name, overrides=_hydra_only(overrides), return_hydra_config=True
+        ).hydra.sweeper
+        params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        choices = [_swept_values(text) for text in [*params, *overrides]]
+    except OverrideParseException as error:
+        return [f"{error.override}: cannot be read; {str(error).splitlines()[0]}"]
+    except COMPOSE_ERRORS as error:
+        return [one_line(error, config_name)]
+    first = [values[0] for values in choices]
+    jobs = [first]
+    for i, values in enumerate(choices):
+        jobs += [[*first[:i], value, *first[i + 1 :]] for value in values[1:]]
+    found = itertools.chain.from_iterable(_job_faults(config_name, job) for job in jobs)
+    return sorted(set(found))
+
+
+def _hydra_only(overrides: Iterable[str]) -> list[str]:
+    return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
+
+
+def _swept_values(text: str) -> list[str]:
+    loader = GlobalHydra.instance().config_loader()
+    override = OverridesParser.create(config_loader=loader).parse_override(text)
+    if not override.is_discrete_sweep():
+        return [text]
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _job_faults(config_name: str, overrides: Sequence[str]) -> list[str]:
+    try:
+        return config_faults(_composed(config_name, overrides))
+    except COMPOSE_ERRORS as error:
+        # Hydra stops at the first fault: take the command line apart to find the others.
+        found = _faults_apart(config_name, overrides)
+        return sorted(set(found)) or [one_line(error, config_name)]
+
+
+def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    try:
+        return compose(config_name, overrides=list(overrides))
+    except ValueError as error:  # Hydra's answer to a group whose option is a number
+        raise HydraException(str(error)) from error
+
+
+def _faults_apart(config_name: str, overrides: Sequence[str]) -> list[str]:
+    faults: list[str] = []
+    sound: list[Override] = []
+    unknown: list[str] = []  # groups without a valid choice
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException:
+            faults.append(f"{text}: cannot be read; write key=value, and quote special characters: key='a b'")
+            continue
+        found = _override_faults(config_name, override)
+        faults += found
+        if not found:
+            sound.append(override)
+        elif _group_options(override.key_or_group):
+            unknown.append(f"{override.key_or_group}.")
+    files = [file for override in sound for file in _chosen_files(override)]
+    in_files = [fault for file in files for fault in _file_faults(config_name, file)]
+    further = in_files or _composition_faults(config_name, [_opened(override) for override in sound])
+    # Without its choice a group is the default one: what is wrong with that one is none of the user's faults.
+    return faults + [fault for fault in further if not fault.startswith(tuple(unknown))]
+
+
+def _composition_faults(config_name: str, overrides: list[str]) -> list[str]:
+    try:
+        return config_faults(_composed(config_name, overrides))
+    except COMPOSE_ERRORS as error:
+        file = re.match(r"In '([^']+)'", str(error))
+        in_file = list(_file_faults(config_name, file[1])) if file else []
+        return in_file or [one_line(error, config_name)]
+
+
+def _override_faults(config_name: str, override: Override) -> list[str]:
+    key = override.key_or_group
+    if key.startswith(("hydra.", "hydra/")) or override.is_delete():
+        return []
+    options = _group_options(key)
+    if options and not isinstance(override.value(), Mapping):
+        chosen = [str(option) for option in _as_list(override.value()) if option is not None]
+        return [
+            f"{key}: unknown option {name!r}{suggest(name, options)}"
+            for name in chosen
+            if name not in options
+        ]
+    if "/" in key:
+        return [f"{key}: unknown group{suggest(key, _groups())}"]
+    values = _nested(key, override.value())
+    return list(schema_faults(OmegaConf.structured(SCHEMAS[config_name]), values, ""))
+
+
+def _chosen_files(override: Override) -> list[str]:
+    key = override.key_or_group
+    if override.is_delete() or not _group_options(key):
+        return []
+    return [f"{key}/{option}" for option in _as_list(override.value()) if option is not None]
+
+
+def _opened(override: Override) -> str:
+    """The override as one that may add a key to a component: the registry says best what is wrong."""
+    text = str(override.input_line)
+    inside_component = override.key_or_group.split(".")[0] in GIVEN and "." in override.key_or_group
+    is_plain = override.type is not None and not text.startswith(("+", "~"))
+    return f"++{text}" if inside_component and is_plain else text
+
+
+def _file_faults(config_name: str, path: str) -> Iterator[str]:
+    """What the schema refuses in a config file of conf/ (path without .yaml)."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    try:
+        loaded = loader.repository.load_config(path)
+    except COMPOSE_ERRORS as error:
+        yield one_line(error, config_name)
+        return
+    if loaded is None or not isinstance(loaded.config, DictConfig):
+        return
+    yield from (f"{fault} (in {path}.yaml)" for fault in _choice_faults(loaded.defaults_list or ()))
+    values: Any = OmegaConf.to_container(loaded.config)
+    package = loaded.header.get("package") or path.rpartition("/")[0].replace("/", ".")
+    values.pop("defaults", None)
+    tree = values if package == "_global_" else _nested(package, values)
+    schema = OmegaConf.structured(SCHEMAS[config_name])
+    yield from (f"{fault} (in {path}.yaml)" for fault in schema_faults(schema, tree, ""))
+
+
+def one_line(error: Exception, config_name: str) -> str:
+    """A Hydra, OmegaConf or YAML error as one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"{mark.name}:{mark.line + 1}: not valid YAML: {error.problem}"
+    text = str(error) or str(error.__cause__ or type(error).__name__)
+    place = re.match(r"In '([^']+)': ", text)
+    suffix = f" (in {place[1]}.yaml)" if place else ""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        return (
+            f"{group or config_name}: unknown option {option!r}{suggest(option, error.options or ())}{suffix}"
+        )
+    unused = re.search(r"Could not override '([^']+)'. No match in the defaults list", text)
+    if unused:
+        return f"{unused[1]}: the chosen task has no group of this name{suffix}"
+    absent = re.search(r"Could not override '([^']+)'.\s+To append to your config use (\S+)", text)
+    if absent:
+        return f"{absent[1]}: not in the chosen option's file; to add it write {absent[2]}{suffix}"
+    first_lines = " ".join(text[place.end() if place else 0 :].split())
+    return f"{first_lines}{suffix}"
+
+
+def _choice_faults(defaults: Iterable[Any]) -> Iterator[str]:
+    """What is wrong with the choices of a file's defaults list; groups relative to its own are left out."""
+    for entry in defaults:
+        group, choice = getattr(entry, "group", None), getattr(entry, "value", None)
+        if group is None or not group.startswith("/") or not isinstance(choice, str) or "$" in choice:
+            continue
+        options = _group_options(group[1:])
+        if not options:
+            yield f"{group[1:]}: unknown group{suggest(group[1:], _groups())}"
+        elif choice not in options:
+            yield f"{group[1:]}: unknown option {choice!r}{suggest(choice, options)}"
+
+
+def _group_options(group: str) -> list[str]:
+    return GlobalHydra.instance().config_loader().get_group_options(group)
+
+
+def _groups() -> list[str]:
+    return [name for name in GlobalHydra.instance().config_loader().list_groups("") if name != "hydra"]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value

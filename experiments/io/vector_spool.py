@@ -1,0 +1,177 @@
+"""Vectors on their way to a file, where an interrupted command finds them again: appended, then confirmed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from elmo.errors import InputError, shown
+from elmo.files import write_aside
+
+_VECTORS_FILE, _WORDS_FILE, _RECORD_FILE = "vectors.bin", "words.jsonl", "progress.json"
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class VectorSpool:
+    """A directory with the vectors and words of the sentences done so far.
+
+    What was appended counts from the next `commit` on: a process that is killed loses only what came after.
+    One process at a time has a spool; the system ends its claim with it.
+
+    Shape legend: W words of a sentence, P vector size, L layers.
+
+    Args:
+        path: the directory, made or gone on with.
+        settings: all that decides the vectors, plain values for JSON.
+        shape: of a sentence's array, its words being -1: (-1, P), or (L, -1, P).
+        dtype: of the vectors in the file.
+
+    Attributes:
+        num_sentences, num_words: committed ones, and those appended since.
+
+    It is a context, at whose end its files are closed.
+
+    Raises:
+        InputError: it cannot be written, another process has it, or it was begun with other settings.
+    """
+
+    def __init__(
+        self, path: Path, *, settings: Mapping[str, Any], shape: Sequence[int], dtype: np.dtype[Any]
+    ) -> None:
+        self.path, self.shape, self.dtype = path, tuple(shape), dtype
+        self._settings = json.loads(json.dumps(settings))  # as it comes back from the record
+        with ExitStack() as opened:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                opened.callback(os.close, _claim(path))
+                record = self._read_record()
+                self._vectors = opened.enter_context(_open_at(path / _VECTORS_FILE, record["vector_bytes"]))
+                self._words = opened.enter_context(_open_at(path / _WORDS_FILE, record["word_bytes"]))
+            except OSError as error:
+                raise InputError(
+                    f"{path}: cannot be written ({error.strerror}); choose another output"
+                ) from error
+            self._opened = opened.pop_all()
+        self.num_sentences, self.num_words = record["num_sentences"], record["num_words"]
+
+    def __enter__(self) -> VectorSpool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let another process go on; what holds nothing is removed."""
+        is_empty = self.is_empty
+        with suppress(OSError):  # of a disk that is full: what is not confirmed does not count
+            self._opened.close()
+        if is_empty:
+            self.remove()
+
+    def append(self, words: Sequence[str], vectors: np.ndarray) -> None:
+        """Add the next sentence, whose array is of `shape`; InputError when the disk is full."""
+        try:
+            self._vectors.write(np.ascontiguousarray(vectors, dtype=self.dtype).data)
+            self._words.write(json.dumps(words).encode() + b"\n")
+        except OSError as error:
+            raise self._explained(error) from error
+        self.num_sentences += 1
+        self.num_words += len(words)
+
+    def commit(self) -> None:
+        """Make what was appended outlive the process; InputError when the disk is full."""
+        try:
+            for file in (self._vectors, self._words):
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._explained(error) from error
+        record = {
+            "settings": self._settings,
+            "num_sentences": self.num_sentences,
+            "num_words": self.num_words,
+            "vector_bytes": self._vectors.tell(),
+            "word_bytes": self._words.tell(),
+        }
+        with write_aside(self.path / _RECORD_FILE) as aside:
+            aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever committed."""
+        return not (self.path / _RECORD_FILE).exists()
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all vectors and words."""
+        return self._vectors.tell() + self._words.tell()
+
+    def sentences(self) -> Iterator[list[str]]:
+        """The words of each committed sentence, in order."""
+        with (self.path / _WORDS_FILE).open("rb") as file:
+            for line in file:
+                yield json.loads(line)
+
+    def __iter__(self) -> Iterator[tuple[list[str], np.ndarray]]:
+        """The words and the array of each committed sentence, in order, one at a time in memory."""
+        with (self.path / _VECTORS_FILE).open("rb") as file:
+            for words in self.sentences():
+                shape = tuple(len(words) if length == -1 else length for length in self.shape)
+                vectors = np.empty(shape, dtype=self.dtype)
+                file.readinto(vectors.data.cast("B") if vectors.size else bytearray())
+                yield words, vectors
+
+    def remove(self) -> None:
+        """Delete it with all it holds."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _read_record(self) -> dict[str, Any]:
+        """The record of what is committed; of a spool that was only begun, one of nothing."""
+        nothing = {"num_sentences": 0, "num_words": 0, "vector_bytes": 0, "word_bytes": 0}
+        path = self.path / _RECORD_FILE
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            settings = record["settings"]
+        except FileNotFoundError:
+            return nothing
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: damaged; remove {self.path} to start over") from error
+        for key in sorted(settings.keys() | self._settings.keys()):
+            before, now = settings.get(key), self._settings.get(key)
+            if before != now:
+                raise InputError(
+                    f"{self.path}: an interrupted run with {key} {shown(before, json.dumps)} left it, "
+                    f"this one has {shown(now, json.dumps)}; remove it to start over"
+                )
+        return record
+
+    def _explained(self, error: OSError) -> InputError:
+        if error.errno in _NO_SPACE:
+            return InputError(f"{self.path}: no space left; free some, and the same command goes on")
+        return InputError(f"{self.path}: cannot be written ({error.strerror})")
+
+
+def _claim(path: Path) -> int:
+    descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(f"{path}: a running process is writing there; wait for it") from error
+    except OSError:
+        pass  # a file system without locks: nothing can be known
+    return descriptor
+
+
+def _open_at(path: Path, size: int) -> IO[bytes]:
+    """A file to write to, cut to its confirmed size, standing at its end."""
+    file = path.open("r+b" if path.exists() else "w+b")
+    file.truncate(size)
+    file.seek(size)
+    return file

@@ -1,0 +1,66 @@
+"""What a command prints for its reader: the facts before a run, the figures after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from elmo.files import write_aside
+from experiments.io.environment import peak_memory_bytes
+from experiments.logging.progress import summary_table
+from experiments.training.trainer import Trainer
+from tasks.task import Training
+
+
+def print_facts(name: str, training: Training, trainer: Trainer) -> None:
+    """Sizes, counts and plans, before the first step."""
+    per_step = training.units_per_batch * trainer.accumulate_batches
+    facts: dict[str, float | str] = {
+        "device": str(trainer.device),
+        "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+        **training.facts(),
+        f"{training.unit} per step": per_step,
+        "steps": _planned(trainer),
+        "estimated memory": f"{_estimated_bytes(trainer) / 2**20:,.0f} MiB",
+    }
+    if trainer.position.step:
+        facts["resumed after step"] = trainer.position.step
+    rows = [(name, value if isinstance(value, str) else f"{value:,}") for name, value in facts.items()]
+    summary_table(rows, columns=("run", name))
+    print(flush=True)
+
+
+def print_figures(
+    table: tuple[list[str], list[list[str | float | None]]], figures: Mapping[str, float], path: Path
+) -> None:
+    """The task's own table, speed and memory, and where everything is."""
+    columns, rows = table
+    print()
+    summary_table(rows, columns=columns)
+    for unit in ("tokens", "examples"):
+        if f"train/{unit}_per_second" in figures:
+            print(f"trained on {figures[f'train/{unit}_per_second']:,.0f} {unit}/s", end=", ")
+    print(f"{figures['seconds']:,.0f} s, peak memory {figures['peak_memory_bytes'] / 2**20:,.0f} MiB")
+    print(path)
+
+
+def write_figures(path: Path, figures: Mapping[str, float]) -> None:
+    """Write figures as JSON, aside first."""
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _estimated_bytes(trainer: Trainer) -> int:
+    """Of the device; of the CPU with what this process has taken so far, libraries included."""
+    taken = peak_memory_bytes() if trainer.device.type == "cpu" else 0
+    return taken + trainer.estimated_bytes()
+
+
+def _planned(trainer: Trainer) -> str:
+    """The steps of the run; epochs say only about how many, as batches of sentences are not quite full."""
+    limits, steps = trainer.limits, trainer.planned_steps()
+    parts = [] if steps is None else [f"{steps:,}" if limits.epochs is None else f"about {steps:,}"]
+    if limits.minutes is not None:
+        parts.append(f"as many as {limits.minutes:g} minutes allow")
+    return ", or ".join(parts)

@@ -1,0 +1,177 @@
+"""Where a run's figures go: metrics.jsonl and metrics.json always, W&B and TensorBoard if wanted."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from elmo.errors import InputError
+from elmo.files import write_aside
+from experiments.io.run_directory import RunDirectory
+
+
+class Sink(Protocol):
+    """Something besides the files that takes the figures."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def summarize(self, step: int, figures: Mapping[str, float]) -> None: ...
+
+    def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
+
+    def close(self, *, failed: bool) -> None: ...
+
+
+class RunLogger:
+    """Writes each event to metrics.jsonl at once, the final figures to metrics.json, and both to the sinks.
+
+    A value that is not finite is written as `null`, as JSON has no notation for it; sinks get it as it is.
+
+    Args:
+        metrics_log_path: metrics.jsonl, appended to.
+        metrics_path: metrics.json.
+        resumed_step: the step that the run goes on from; later events, which will happen again, are cut.
+        sinks: closed in their order by `close`.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics_log_path: Path,
+        metrics_path: Path,
+        resumed_step: int | None = None,
+        sinks: Sequence[Sink] = (),
+    ) -> None:
+        self.metrics_path = metrics_path
+        self.sinks = sinks
+        self._last_step = resumed_step or 0
+        self._closed = False
+        if resumed_step is not None and metrics_log_path.exists():
+            cut_metrics(metrics_log_path, resumed_step)
+        self._file = metrics_log_path.open("ab", buffering=0)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends one event, e.g. `log(20, {"tokens": 12_800, "seconds": 1.9, "train/loss": 6.2})`.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        event = {"step": step, **values}
+        try:
+            self._file.write((json.dumps(_finite(event)) + "\n").encode())
+        except OSError as error:
+            raise InputError(f"{self._file.name}: cannot be written ({error.strerror})") from error
+        self._last_step = step
+        for sink in self.sinks:
+            sink.log(step, values)
+
+    def summarize(self, figures: Mapping[str, float]) -> None:
+        """Writes the run's final figures.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        with write_aside(self.metrics_path) as aside:
+            aside.write_text(json.dumps(_finite(figures), indent=2) + "\n", encoding="utf-8")
+        for sink in self.sinks:
+            sink.summarize(self._last_step, figures)
+
+    def show_tables(self, tables: Mapping[str, tuple[list[str], list[list[Any]]]]) -> None:
+        """Gives larger results, columns and rows by name, to the sinks."""
+        for name, (columns, rows) in tables.items():
+            for sink in self.sinks:
+                sink.show_table(name, columns, rows)
+
+    def close(self, *, failed: bool = False) -> None:
+        """Ends all that is open; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._file.close()
+        for sink in self.sinks:
+            sink.close(failed=failed)
+
+    def __enter__(self) -> RunLogger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(failed=kind is not None)
+
+
+def open_run_logger(
+    run: RunDirectory,
+    *,
+    wandb: str,
+    tensorboard: bool,
+    project: str,
+    entity: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    config: Mapping[str, Any],
+    resumed_step: int | None = None,
+) -> RunLogger:
+    """The logger of a run, with the sinks that are wanted.
+
+    Args:
+        run: its directory, whose name is the run's name.
+        wandb: `auto`, `online`, `offline` or `disabled`.
+        tensorboard: whether event files are written.
+        project, entity, group, tags: of the W&B run.
+        config: the whole config as plain containers, for W&B.
+        resumed_step: the step that the run goes on from.
+
+    Raises:
+        InputError: TensorBoard is wanted and not installed.
+    """
+    sinks: list[Sink] = []
+    if wandb != "disabled":
+        from experiments.logging.wandb_sink import WandbSink
+
+        sinks.append(
+            WandbSink(
+                mode=wandb,
+                run=run,
+                project=project,
+                entity=entity,
+                group=group,
+                tags=tags,
+                config=config,
+                resumed=resumed_step is not None,
+            )
+        )
+    if tensorboard:
+        from experiments.logging.tensorboard_sink import TensorBoardSink
+
+        sinks.append(TensorBoardSink(path=run.tensorboard_path, resumed_step=resumed_step))
+    return RunLogger(
+        metrics_log_path=run.metrics_log_path,
+        metrics_path=run.metrics_path,
+        resumed_step=resumed_step,
+        sinks=sinks,
+    )
+
+
+def cut_metrics(path: Path, last_step: int) -> None:
+    """Rewrites metrics.jsonl without events after `last_step` and lines that a kill left unfinished."""
+    with path.open("rb") as lines, write_aside(path) as aside, aside.open("wb") as kept:
+        kept.writelines(_until(lines, last_step))
+
+
+def _until(lines: Iterable[bytes], last_step: int) -> Iterable[bytes]:
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("step", math.inf) <= last_step and line.endswith(b"\n"):
+            yield line
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}

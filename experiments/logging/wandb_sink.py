@@ -1,0 +1,138 @@
+"""Weights & Biases as a place for a run's figures, never a reason for a run to fail."""
+
+from __future__ import annotations
+
+import logging
+import netrc
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from experiments.io.run_directory import RunDirectory
+
+LOG = logging.getLogger(__name__)
+ONLINE_TIMEOUT_SECONDS = 20
+DEFAULT_HOSTS = {"api.wandb.ai", "api.forge.coreweave.com"}  # W&B's own service under its two names.
+
+
+class WandbSink:
+    """A W&B run in the run's directory; after the first failure it warns in one line and takes nothing more.
+
+    Args:
+        mode: `online`, `offline` or `auto` (see `choose_mode`). A server that does not answer makes an
+            online run an offline one.
+        run: the directory; its name is the W&B run's name.
+        project, entity, group, tags: of the W&B run.
+        config: plain containers.
+        resumed: whether the run goes on; it keeps its W&B id then.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: str,
+        run: RunDirectory,
+        project: str,
+        entity: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] = (),
+        config: Mapping[str, Any],
+        resumed: bool = False,
+    ) -> None:
+        # Without this even an offline run asks for the address of W&B's error tracker.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        self._run: Any = None
+        mode = choose_mode() if mode == "auto" else mode
+        labels = {"project": project, "entity": entity, "group": group, "tags": list(tags)}
+        start = partial(self._start, run=run, labels=labels, config=config)
+        if mode == "online":
+            self._attempt(lambda: start(mode="online", resumed=resumed), "logging offline")
+            if self._run is None:
+                # Not `resumed`: W&B keeps the id of a start that failed for itself.
+                self._attempt(lambda: start(mode="offline", resumed=False), "going on without it")
+        elif mode == "offline":
+            self._attempt(lambda: start(mode="offline", resumed=resumed), "going on without it")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        if self._run is not None:
+            self._attempt(lambda: self._run.log(dict(values), step=step), "going on without it")
+
+    def summarize(self, step: int, figures: Mapping[str, float]) -> None:
+        if self._run is not None:
+            self._attempt(lambda: self._run.summary.update(dict(figures)), "going on without it")
+
+    def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if self._run is not None:
+            self._attempt(lambda: self._log_table(name, columns, rows), "going on without it")
+
+    def close(self, *, failed: bool) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            self._attempt(lambda: run.finish(exit_code=int(failed)), "its last rows may be missing")
+
+    def _start(
+        self,
+        *,
+        mode: str,
+        run: RunDirectory,
+        labels: Mapping[str, Any],
+        config: Mapping[str, Any],
+        resumed: bool,
+    ) -> None:
+        import wandb
+
+        self._run = wandb.init(
+            mode=mode,  # type: ignore[arg-type]
+            **labels,
+            name=run.path.name,
+            id=_run_id(run.wandb_path, new=not resumed),
+            dir=run.path,
+            config=dict(config),
+            resume="allow" if resumed and mode == "online" else None,  # Offline, W&B only warns about it.
+            reinit="finish_previous",
+            settings=wandb.Settings(silent=True, console="off", init_timeout=ONLINE_TIMEOUT_SECONDS),
+        )
+
+    def _log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        import wandb
+
+        self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+
+    def _attempt(self, action: Callable[[], object], consequence: str) -> None:
+        try:
+            action()
+        except Exception as error:
+            self._run = None
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
+            LOG.warning("Weights & Biases failed (%s); %s", first_line, consequence)
+
+
+def choose_mode(environment: Mapping[str, str] = os.environ) -> str:
+    """What `auto` means: $WANDB_MODE if set, or else `online` with an API key and `offline` without."""
+    mode = environment.get("WANDB_MODE")
+    if mode in ("online", "offline", "disabled"):
+        return mode
+    return "online" if environment.get("WANDB_API_KEY") or _in_netrc(environment) else "offline"
+
+
+def _in_netrc(environment: Mapping[str, str]) -> bool:
+    host = urlsplit(environment.get("WANDB_BASE_URL", "")).hostname
+    wanted = {host} if host else DEFAULT_HOSTS
+    try:
+        hosts = netrc.netrc(environment.get("NETRC") or Path.home() / ".netrc").hosts
+    except (OSError, RuntimeError, netrc.NetrcParseError):
+        return False
+    return not wanted.isdisjoint(hosts)
+
+
+def _run_id(path: Path, *, new: bool) -> str:
+    """The W&B id of the run, kept beside W&B's own files."""
+    path.mkdir(exist_ok=True)
+    file = path / "run-id.txt"
+    if new or not file.exists():
+        file.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()

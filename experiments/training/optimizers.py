@@ -1,0 +1,136 @@
+"""Any optimizer of torch by its name, with groups of parameters by pattern."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from elmo.bilm.softmaxes.sampled import SampledSoftmax
+from elmo.errors import InputError
+from elmo.registry import REGISTRY, suggest
+
+SPARSE_OPTIMIZERS = ("Adagrad", "SGD")
+UNFIT_OPTIMIZERS = (
+    "LBFGS",
+    "SparseAdam",
+)  # one evaluates the loss several times a step, one wants sparse only
+
+
+@REGISTRY.register("optimizer", "torch_optimizer")
+class OptimizerChoice:
+    """An optimizer class of torch with its options, to be made for a model.
+
+    Args:
+        name: of a class in torch.optim, such as AdamW or Adagrad.
+        learning_rate: at the height of the schedule.
+        options: further arguments of that class.
+        groups: each `{pattern: <regular expression>, <option>: <value> ...}`; a parameter belongs to the
+            first group whose pattern is found in its name and takes that group's options, `learning_rate`
+            included.
+    """
+
+    def __init__(
+        self, *, name: str, learning_rate: float, options: dict[str, Any], groups: list[dict[str, Any]]
+    ) -> None:
+        self.cls = _find_class(name)
+        if not learning_rate > 0:
+            raise InputError(f"optimizer.learning_rate: expected more than 0, got {learning_rate}")
+        self.learning_rate = learning_rate
+        self.options = options
+        self.groups = groups
+        valid = [key for key in inspect.signature(self.cls).parameters if key not in ("params", "lr")]
+        _refuse_unknown("optimizer.options", options, valid)
+        for index, group in enumerate(groups):
+            _check_pattern(f"optimizer.groups[{index}]", group)
+            _refuse_unknown(f"optimizer.groups[{index}]", group, ["pattern", "learning_rate", *valid])
+
+    def create(
+        self, model: nn.Module, rate_factors: Mapping[str, float] | None = None
+    ) -> torch.optim.Optimizer:
+        """The optimizer of the parameters that a model trains.
+
+        Args:
+            model: parameters that want no gradient are left out.
+            rate_factors: on the learning rates of some parameters, by name.
+
+        Raises:
+            InputError: a pattern that fits no parameter.
+        """
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        settings: dict[tuple[int, float], dict[str, Any]] = {}
+        for name, parameter in named.items():
+            index, factor = self._group_of(name), (rate_factors or {}).get(name, 1.0)
+            if (index, factor) not in settings:
+                settings[index, factor] = {"params": [], **self._settings_of(index, factor)}
+            settings[index, factor]["params"].append(parameter)
+        self._check_patterns({index for index, _ in settings}, named)
+        self._check_gradients(model)
+        return self._make([settings[key] for key in sorted(settings)])
+
+    def _settings_of(self, index: int, factor: float) -> dict[str, Any]:
+        """The options of a group, the last being that of parameters without a pattern."""
+        group = self.groups[index] if index < len(self.groups) else {}
+        options = {key: value for key, value in group.items() if key not in ("pattern", "learning_rate")}
+        return {"lr": factor * group.get("learning_rate", self.learning_rate), **options}
+
+    def _check_patterns(self, used: Collection[int], names: Collection[str]) -> None:
+        for index, group in enumerate(self.groups):
+            if index not in used:
+                raise InputError(
+                    f"optimizer.groups[{index}].pattern: {group['pattern']!r} fits no parameter that is left;"
+                    f" there are {', '.join(names)}"
+                )
+
+    def _make(self, settings: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        try:
+            for group in settings:  # alone, because torch checks a group's own options only when it steps
+                self.cls(**{**self.options, **group})  # type: ignore[call-arg]
+            return self.cls(settings, lr=self.learning_rate, **self.options)  # type: ignore[call-arg]
+        except (TypeError, ValueError, IndexError, RuntimeError) as error:
+            raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {error}") from error
+
+    def _check_gradients(self, model: nn.Module) -> None:
+        sparse = any(isinstance(module, SampledSoftmax) and module.sparse for module in model.modules())
+        if sparse and self.cls.__name__ not in SPARSE_OPTIMIZERS:
+            raise InputError(
+                f"softmax.sparse: {self.cls.__name__} takes no sparse gradients; use softmax.sparse=false"
+                f" or one of {', '.join(SPARSE_OPTIMIZERS)}"
+            )
+
+    def _group_of(self, name: str) -> int:
+        for index, group in enumerate(self.groups):
+            if re.search(group["pattern"], name):
+                return index
+        return len(self.groups)
+
+
+def _find_class(name: str) -> type[torch.optim.Optimizer]:
+    classes = {
+        key: value
+        for key, value in vars(torch.optim).items()
+        if inspect.isclass(value)
+        and issubclass(value, torch.optim.Optimizer)
+        and value is not torch.optim.Optimizer
+        and key not in UNFIT_OPTIMIZERS
+    }
+    if name not in classes:
+        raise InputError(f"optimizer.name: no optimizer {name!r} in torch.optim{suggest(name, classes)}")
+    return classes[name]
+
+
+def _refuse_unknown(where: str, given: dict[str, Any], valid: list[str]) -> None:
+    for key in given:
+        if key not in valid:
+            raise InputError(f"{where}.{key}: unknown key{suggest(key, valid)}")
+
+
+def _check_pattern(where: str, group: dict[str, Any]) -> None:
+    try:
+        re.compile(group["pattern"])
+    except (KeyError, TypeError, re.error) as error:
+        raise InputError(f"{where}.pattern: expected a regular expression, got {group} ({error})") from error

@@ -1,0 +1,344 @@
+"""The training loop: forward, backward, clip, step, log; with evaluation, checkpoints, and an end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from elmo.errors import InputError
+from experiments.training.checkpoint import Checkpoints
+from tasks.task import Batches, Training
+
+Log = Callable[[int, Mapping[str, float]], None]  # step, values by metric name
+Show = Callable[[int, int, float, float], None]  # step, units, loss, share of the run done
+
+
+class Schedule(Protocol):
+    """What a learning rate schedule is."""
+
+    def factor(self, step: int, progress: float) -> float:
+        """What the learning rate is multiplied by."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The run ends at whichever comes first; None for no such limit."""
+
+    steps: int | None
+    epochs: float | None
+    minutes: float | None
+
+
+@dataclass(frozen=True)
+class Periods:
+    """How often things happen, in steps; None: once per epoch."""
+
+    evaluate_every: int | None
+    save_every: int | None
+    log_every: int
+
+
+@dataclass
+class Position:
+    """How far a run is: what a checkpoint keeps beside the states of its parts."""
+
+    step: int = 0
+    units: int = 0
+    seconds: float = 0.0  # from the first step on, over all starts
+    evaluation_seconds: float = 0.0  # of which were spent on evaluating and saving
+    best_value: float | None = None
+    best_step: int = 0
+    num_worse: int = 0  # evaluations since the best
+    last_scores: dict[str, float] = field(default_factory=dict)
+    evaluated_step: int = -1
+
+
+class Trainer:
+    """Trains a task's model until a limit or no more progress.
+
+    Args:
+        training: the task under way.
+        optimizer: of its model; its learning rates are multiplied by the schedule.
+        schedule: of the learning rates.
+        limits: of the run.
+        periods: of evaluating, saving and logging.
+        accumulate_batches: batches whose gradients make one step.
+        clip_norm: limit of the global norm of all gradients; None for none.
+        dtype: of the matrix products; with torch.float32 nothing is cast.
+        metric: the score that decides on the best checkpoint and on stopping.
+        is_minimized: whether less of it is better.
+        patience: evaluations without a new best after which the run stops; None: it does not.
+        checkpoints: where states are kept.
+        log: takes every event.
+    """
+
+    def __init__(
+        self,
+        *,
+        training: Training,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        limits: Limits,
+        periods: Periods,
+        accumulate_batches: int,
+        clip_norm: float | None,
+        dtype: torch.dtype,
+        metric: str,
+        is_minimized: bool,
+        patience: int | None,
+        checkpoints: Checkpoints,
+        log: Log,
+    ) -> None:
+        self.training, self.optimizer, self.schedule = training, optimizer, schedule
+        self.limits, self.periods = limits, periods
+        self.accumulate_batches, self.clip_norm, self.dtype = accumulate_batches, clip_norm, dtype
+        self.metric, self.is_minimized, self.patience = metric, is_minimized, patience
+        self.checkpoints, self.log = checkpoints, log
+        self.batches: Batches = training.batches()
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.learning_rates = [group["lr"] for group in optimizer.param_groups]
+        self.position = Position()
+        self.device = self.parameters[0].device
+        self._started = time.monotonic()
+        self._stop_requested = False
+        self._constants = training.constants()
+        self._units_before = 0  # units when the step under way began
+
+    def request_stop(self) -> None:
+        """Make `run` save a checkpoint after the step under way and raise KeyboardInterrupt."""
+        self._stop_requested = True
+
+    def run(self, show: Show) -> dict[str, float]:
+        """Train to the end and return the scores of the model that is kept: the best, if not the last.
+
+        `show` is called after every step, for a progress bar.
+
+        Raises:
+            InputError: the loss is not finite, or the disk is full.
+            KeyboardInterrupt: a stop was requested; the run can be resumed.
+        """
+        self._started = time.monotonic() - self.position.seconds
+        self.training.model.train()
+        while self.progress() < 1 and not self._is_out_of_patience():
+            factor = self._set_learning_rates()
+            loss = self._forward_backward()
+            norm = self._clip()
+            self._refuse_non_finite(loss, norm)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.position.step += 1
+            show(self.position.step, self.position.units, float(loss), min(1.0, self.progress()))
+            self._log_step(loss, norm, factor)
+            if self._is_due(self.periods.evaluate_every):
+                self._evaluate()
+            elif self._is_due(self.periods.save_every) or self._stop_requested:
+                self._save(is_best=False)
+            if self._stop_requested:
+                raise KeyboardInterrupt
+        if self.position.evaluated_step != self.position.step:
+            self._evaluate()
+        self.position.seconds = self.seconds()
+        return self._restore_best()
+
+    def progress(self) -> float:
+        """How far the run is: the largest share of a limit that is used up, 1 at the end."""
+        position, limits = self.position, self.limits
+        epochs = position.units / self.training.units_per_epoch
+        shares = [
+            used / limit
+            for used, limit in (
+                (position.step, limits.steps),
+                (epochs, limits.epochs),
+                (self.seconds() / 60, limits.minutes),
+            )
+            if limit is not None
+        ]
+        return max(shares)
+
+    def seconds(self) -> float:
+        """Time spent on this run, earlier starts included."""
+        return time.monotonic() - self._started
+
+    def units_per_second(self) -> float:
+        """The speed of training, evaluation left out."""
+        position = self.position
+        return position.units / max(position.seconds - position.evaluation_seconds, 1e-9)
+
+    def planned_steps(self) -> int | None:
+        """Steps until the limits of steps and epochs; None if only time limits the run."""
+        per_step = self.training.units_per_batch * self.accumulate_batches
+        counts = [] if self.limits.steps is None else [self.limits.steps]
+        if self.limits.epochs is not None:
+            counts.append(math.ceil(self.limits.epochs * self.training.units_per_epoch / per_step))
+        return min(counts, default=None)
+
+    def estimated_bytes(self) -> int:
+        """Memory of weights, gradients, two optimizer values for each weight, and a batch's activations."""
+        weights = sum(p.numel() * p.element_size() for p in self.parameters)
+        return 4 * weights + self.training.activation_bytes()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how the run goes on."""
+        self.position.seconds = self.seconds()
+        return {
+            "model": self._learned_state(),
+            "optimizer": self.optimizer.state_dict(),
+            "batches": self.batches.state_dict(),
+            "task": self.training.state_dict(),
+            "fingerprints": self.training.fingerprints(),
+            "position": asdict(self.position),
+            "generators": {
+                "cpu": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's state, as if there had been no stop.
+
+        Raises:
+            InputError: the data is not what it was.
+        """
+        for split, fingerprint in self.training.fingerprints().items():
+            if state["fingerprints"][split] != fingerprint:
+                raise InputError(
+                    f"resume: the {split} data is not what the run began with; give it back, or start a new"
+                    " run with init_from"
+                )
+        self._restore(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.load_state_dict(state["batches"])
+        self.training.load_state_dict(state["task"])
+        self.position = Position(**state["position"])
+        torch.set_rng_state(state["generators"]["cpu"])
+        if torch.cuda.is_available() and state["generators"]["cuda"]:
+            torch.cuda.set_rng_state_all(state["generators"]["cuda"])
+        self._started = time.monotonic() - self.position.seconds
+
+    def _set_learning_rates(self) -> float:
+        factor = self.schedule.factor(self.position.step, self.progress())
+        for group, rate in zip(self.optimizer.param_groups, self.learning_rates, strict=True):
+            group["lr"] = rate * factor
+        return factor
+
+    def _forward_backward(self) -> Tensor:
+        """Add up the gradients of a step's batches; their mean loss."""
+        total = torch.zeros((), device=self.device)
+        self._units_before = self.position.units
+        for _ in range(self.accumulate_batches):
+            self._batch = next(self.batches)
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                loss = self.training.loss(self._batch)
+            (loss * (self.training.gradient_scale / self.accumulate_batches)).backward()
+            total += loss.detach() / self.accumulate_batches
+            self.position.units += self._batch.num_units
+        return total
+
+    def _clip(self) -> Tensor:
+        """Scale all gradients so that their global norm is at most `clip_norm`; the norm before."""
+        for parameter in self.parameters:
+            if self.accumulate_batches > 1 and parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()  # a row may be in several batches' gradients
+        gradients = [_values(p.grad) for p in self.parameters if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if self.clip_norm is not None:
+            torch._foreach_mul_(gradients, (self.clip_norm / norm).clamp(max=1.0))
+        return norm
+
+    def _refuse_non_finite(self, loss: Tensor, norm: Tensor) -> None:
+        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
+            return
+        what = "the loss" if not math.isfinite(float(loss)) else "the norm of the gradients"
+        raise InputError(
+            f"step {self.position.step + 1}: {what} is not finite, in {self.training.describe(self._batch)};"
+            f" a lower optimizer.learning_rate or trainer.clip_norm may help; {self._last_good()}"
+        )
+
+    def _last_good(self) -> str:
+        try:
+            return f"the last good checkpoint is {self.checkpoints.find('last')}"
+        except InputError:
+            return "no checkpoint was saved before"
+
+    def _log_step(self, loss: Tensor, norm: Tensor, factor: float) -> None:
+        position = self.position
+        if position.step % self.periods.log_every == 0:
+            self.log(
+                position.step,
+                {
+                    self.training.unit: position.units,
+                    "seconds": self.seconds(),
+                    self.training.loss_name: float(loss),
+                    "train/gradient_norm": float(norm),
+                    "train/learning_rate_factor": factor,
+                    "train/epochs": position.units / self.training.units_per_epoch,
+                },
+            )
+
+    def _is_due(self, period: int | None) -> bool:
+        if period is not None:
+            return self.position.step % period == 0
+        units = self.training.units_per_epoch
+        return self.position.units // units > self._units_before // units
+
+    def _evaluate(self) -> None:
+        """Score the model, keep a checkpoint, and note whether it is the best so far."""
+        position = self.position
+        started = time.monotonic()
+        position.last_scores = self.training.evaluate()
+        position.evaluated_step = position.step
+        if self.metric not in position.last_scores:
+            raise InputError(
+                f"trainer.metric: no score {self.metric!r}; one of {', '.join(position.last_scores)}"
+            )
+        value = position.last_scores[self.metric]
+        sign = 1 if self.is_minimized else -1
+        is_best = position.best_value is None or sign * value < sign * position.best_value
+        is_best = is_best and not math.isnan(value)
+        if is_best:
+            position.best_value, position.best_step, position.num_worse = value, position.step, 0
+        else:
+            position.num_worse += 1
+        event = {self.training.unit: position.units, "seconds": self.seconds(), **position.last_scores}
+        self.log(position.step, event)
+        self._save(is_best=is_best)
+        position.evaluation_seconds += time.monotonic() - started
+
+    def _is_out_of_patience(self) -> bool:
+        return self.patience is not None and self.position.num_worse >= self.patience
+
+    def _learned_state(self) -> dict[str, Tensor]:
+        """The model's state but for what never changes in this run, such as a frozen encoder's weights."""
+        return {
+            name: value
+            for name, value in self.training.model.state_dict().items()
+            if name not in self._constants
+        }
+
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        own = self.training.model.state_dict()
+        self.training.model.load_state_dict({**{name: own[name] for name in self._constants}, **state})
+
+    def _save(self, *, is_best: bool) -> None:
+        self.checkpoints.save(self.position.step, self.state_dict(), best=is_best)
+
+    def _restore_best(self) -> dict[str, float]:
+        position = self.position
+        if position.best_step == position.step or position.best_value is None:
+            return position.last_scores
+        best = self.checkpoints.load("best")
+        self._restore(best["model"])
+        scores: dict[str, float] = best["position"]["last_scores"]
+        return scores
+
+
+def _values(gradient: Tensor) -> Tensor:
+    """A gradient's own values: of a sparse one, those of its rows, which are distinct."""
+    return gradient._values() if gradient.is_sparse else gradient

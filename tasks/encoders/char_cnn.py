@@ -1,0 +1,65 @@
+"""Word vectors from characters alone, learned with the task: ELMo's character CNN without what is above it.
+
+Shape legend: S sentences, T words of the longest one, U distinct words, P size of a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elmo.bilm.char_cnn import CharCnn
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+from elmo.text.characters import NUM_MARKERS, TypeTable
+from elmo.text.distinct_words import DistinctWords
+from tasks.encoders.token_encoder import TokenEncoder
+
+
+@REGISTRY.register("encoder", "char_cnn")
+class CharCnnEncoder(TokenEncoder):
+    """A vector for every word that there is, from its first 48 bytes.
+
+    Args:
+        character_embedding_size: values of a character's vector.
+        filters: [width, number] of each convolution.
+        num_highways: highway layers after the convolutions.
+        activation: relu or tanh, after the convolutions.
+        projection_size: values of a word's vector.
+    """
+
+    num_layers, is_contextual = 1, False
+
+    def __init__(
+        self,
+        *,
+        character_embedding_size: int = 16,
+        filters: Sequence[Sequence[int]] = ((1, 16), (2, 16), (3, 32), (4, 64), (5, 128)),
+        num_highways: int = 1,
+        activation: str = "relu",
+        projection_size: int = 128,
+    ) -> None:
+        super().__init__()
+        least = {"character_embedding_size": 1, "num_highways": 0, "projection_size": 1}
+        given = (character_embedding_size, num_highways, projection_size)
+        for (name, smallest), number in zip(least.items(), given, strict=True):
+            if number < smallest:
+                raise InputError(f"encoder.{name}: expected at least {smallest}, got {number}")
+        self.size = projection_size
+        self.char_cnn = CharCnn(
+            embedding_size=character_embedding_size,
+            filters=filters,
+            num_highways=num_highways,
+            projection_size=projection_size,
+            activation=activation,
+        )
+
+    def forward(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        distinct = DistinctWords(sentences)
+        types = TypeTable.from_words(distinct.words)
+        rows = np.arange(NUM_MARKERS, len(types))
+        characters = torch.from_numpy(types.characters(rows, widest_filter=self.char_cnn.widest_filter))
+        return distinct.spread(self.char_cnn(characters.to(self.char_cnn.embedding.device)))[None]

@@ -1,0 +1,109 @@
+"""The parts of a task's encoder: the encoders that stand side by side, each under a name; often one alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.errors import InputError
+from elmo.io.loading import load_encoder
+from elmo.registry import REGISTRY
+from tasks.encoders.elmo import ElmoEncoder
+from tasks.encoders.token_encoder import TokenEncoder
+
+_WORD_BILM = "word_encoder"  # the kind of a biLM that reads whole words, which only a saved model's node has
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def build_parts(node: Mapping[str, Any]) -> dict[str, TokenEncoder]:
+    """The encoders that an `encoder` node describes, by name.
+
+    The parts of a `concat` have their names there; one encoder alone has its type's, a biLM always `elmo`.
+
+    Raises:
+        InputError: a line for each fault of each part, with its full key.
+    """
+    if node.get("type") == "concat":
+        return dict(REGISTRY.build(node).parts.items())
+    part = build_part(node)
+    return {"elmo" if isinstance(part, ElmoEncoder) else node["type"]: part}
+
+
+def build_part(node: Mapping[str, Any]) -> TokenEncoder:
+    """The one encoder that a node describes; a biLM becomes the encoder of its layers."""
+    name = node.get("type") if isinstance(node, Mapping) else None
+    if REGISTRY.kind_of(name) == _WORD_BILM:
+        return ElmoEncoder.of_words(node)
+    faults = REGISTRY.check("encoder", node)
+    if faults:
+        raise InputError("\n".join(faults))
+    built = REGISTRY.build(node)
+    if isinstance(built, CharCnnLstm):
+        encoder = ElmoEncoder()
+        encoder.take(built)
+        return encoder
+    if not isinstance(built, TokenEncoder):
+        raise InputError(f"encoder.type: {name} cannot be a task's encoder, nor a part of one")
+    return built
+
+
+def initialize_parts(parts: Mapping[str, TokenEncoder], model: str | Path) -> None:
+    """Give the biLM among the parts the weights of a pretrained one.
+
+    Args:
+        model: a run, a model directory, a directory with official files, or a published name.
+
+    Raises:
+        InputError: no part is a biLM, it has other sizes, or the model is missing or damaged.
+    """
+    bilms = {name: part for name, part in parts.items() if isinstance(part, ElmoEncoder)}
+    if not bilms:
+        raise InputError("init_from: no biLM in the encoder; choose encoder=elmo or encoder=glove_elmo")
+    loaded = load_encoder(model).encoder
+    for_each_part(parts, lambda part: part.take(loaded) if isinstance(part, ElmoEncoder) else None)
+
+
+def check_parts(parts: Mapping[str, TokenEncoder]) -> None:
+    """Raises InputError, a line for each part that lacks what it needs before it can learn words."""
+    for_each_part(parts, lambda part: part.check())
+
+
+def saved_node(parts: Mapping[str, TokenEncoder], node: Mapping[str, Any]) -> dict[str, Any]:
+    """The `encoder` node of a saved model, from the one that `build_parts` got: it needs no other file."""
+    if node["type"] != "concat":
+        return next(iter(parts.values())).saved_node(node)
+    return {**node, "parts": {name: part.saved_node(node["parts"][name]) for name, part in parts.items()}}
+
+
+def word_lists(parts: Mapping[str, TokenEncoder]) -> dict[str, list[str]]:
+    """All that a saved model needs of words: `part.list` -> words."""
+    return {
+        f"{name}.{key}": words for name, part in parts.items() for key, words in part.word_lists().items()
+    }
+
+
+def restore_words(parts: Mapping[str, TokenEncoder], lists: Mapping[str, list[str]]) -> None:
+    """Take back what `word_lists` gave; parameters then have their shapes, and no values yet."""
+    for name, part in parts.items():
+        own = {key.partition(".")[2]: words for key, words in lists.items() if key.startswith(f"{name}.")}
+        part.restore_words(own)
+
+
+def for_each_part(items: Mapping[str, Item], do: Callable[[Item], Result]) -> dict[str, Result]:
+    """What `do` gives for each part; the InputErrors of all parts come as one, their keys in full."""
+    results: dict[str, Result] = {}
+    faults = []
+    for name, item in items.items():
+        key = "encoder" if len(items) == 1 else f"encoder.parts.{name}"
+        try:
+            results[name] = do(item)
+        except InputError as error:
+            faults.append(re.sub(r"^encoder(?=[.:])", key, str(error), flags=re.MULTILINE))
+    if faults:
+        raise InputError("\n".join(faults))
+    return results

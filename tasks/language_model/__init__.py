@@ -1,0 +1,1 @@
+"""Pretraining: the biLM as a task."""

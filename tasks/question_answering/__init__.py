@@ -1,0 +1,1 @@
+"""Question answering: the words of a passage that answer a question."""

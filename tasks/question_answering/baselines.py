@@ -1,0 +1,32 @@
+"""A baseline of question answering that learns nothing: the sentence with most words of the question."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from itertools import pairwise
+
+from tasks.question_answering.examples import AskedQuestion, QuestionExamples
+from tasks.question_answering.scores import Prediction
+
+
+def most_similar_sentences(examples: QuestionExamples) -> dict[str, Prediction]:
+    """For each question, by its id, the sentence of its passage that shares most words with it.
+
+    A shared word counts log(1 + 1 / its times in the passage), whatever its case (Richardson et al. 2013,
+    section 4.1); of equal sentences the first is taken.
+    """
+    return {question.id: Prediction(_answer(examples, question), 0.0) for question in examples.questions}
+
+
+def _answer(examples: QuestionExamples, question: AskedQuestion) -> str:
+    text, context = examples.passages[question.passage], examples.contexts[question.passage]
+    words = [word.lower() for word in text.words]
+    counts = Counter(words)
+    asked = {word.lower() for sentence in question.window for word in sentence}
+
+    def shared(bounds: tuple[int, int]) -> float:
+        return sum(math.log1p(1 / counts[word]) for word in asked.intersection(words[slice(*bounds)]))
+
+    start, stop = max(pairwise([*text.sentence_starts, len(words)]), key=shared, default=(0, 0))
+    return context[text.starts[start] : text.ends[stop - 1]] if words else ""

@@ -1,0 +1,314 @@
+"""The questions of one part of the data, each with the windows of its passage, and batches of such pairs.
+
+Shape legend: B pairs of a window and a question.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from elmo.text.tokenizers.tokenizer import Tokenizer
+from tasks.question_answering.decoding import NO_ANSWER
+from tasks.question_answering.located_text import LocatedText, locate_words, window_ranges
+from tasks.sources.questions.source import Answer, Passage, Question
+from tasks.supervised.feature_store import FeatureStore
+from tasks.supervised.representation import Window, WindowBatch
+
+Answered = TypeVar("Answered")
+Span = tuple[int, int]  # the first and the last word
+
+
+class AskedQuestion(NamedTuple):
+    """A question as models read it.
+
+    Attributes:
+        id: its own.
+        passage: its passage's number.
+        window: its words by sentences.
+        golds: the right answers; none where there is no answer.
+        span: the words of the passage that are the first usable gold answer; None where there is none.
+    """
+
+    id: str
+    passage: int
+    window: Window
+    golds: tuple[str, ...]
+    span: Span | None
+
+
+class Pair(NamedTuple):
+    """A question and a window of its passage.
+
+    Attributes:
+        question: its number.
+        start, stop: the window's first word, and its end.
+        target: the answer's words, counted in the window, or twice `NO_ANSWER`; None where nothing can be
+            learned, for a part of the answer is in the window, or nobody knows where it is.
+    """
+
+    question: int
+    start: int
+    stop: int
+    target: Span | None
+
+
+class UnusableAnswer(NamedTuple):
+    """A gold answer that cannot be learned from; predictions are scored by it all the same."""
+
+    passage: str
+    question: str
+    text: str
+    start: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class QuestionBatch:
+    """Pairs that are read together.
+
+    Attributes:
+        passages: the windows.
+        questions: as many.
+        first_B, last_B: the answers' words, counted in the windows; `NO_ANSWER` where there is none.
+        is_known_B: whether that can be learned from.
+        ids: of the questions.
+    """
+
+    passages: WindowBatch
+    questions: WindowBatch
+    first_B: Tensor
+    last_B: Tensor
+    is_known_B: Tensor
+    ids: list[str]
+
+    @property
+    def num_units(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> QuestionBatch:
+        """The same batch on a device."""
+        return replace(
+            self,
+            passages=self.passages.to(device),
+            questions=self.questions.to(device),
+            first_B=self.first_B.to(device),
+            last_B=self.last_B.to(device),
+            is_known_B=self.is_known_B.to(device),
+        )
+
+
+class QuestionReader:
+    """Reads passages and questions into words.
+
+    Args:
+        tokenizer: finds the words.
+        language: ISO 639-1.
+        window_words: the most words of a window of a passage.
+        window_stride: words from the beginning of one window to that of the next.
+    """
+
+    def __init__(self, *, tokenizer: Tokenizer, language: str, window_words: int, window_stride: int) -> None:
+        self.tokenizer, self.language = tokenizer, language
+        self.window_words, self.window_stride = window_words, window_stride
+
+    def read(self, passages: Iterable[Passage]) -> QuestionExamples:
+        """Passages with all their questions."""
+        examples = QuestionExamples([], [], [], [], [])
+        known: dict[str, str] = {}  # one object for all occurrences of a word: a fraction of the memory
+        for passage in passages:
+            text = self._locate(passage.context)
+            text = text._replace(words=[known.setdefault(word, word) for word in text.words])
+            examples.contexts.append(passage.context)
+            examples.passages.append(text)
+            for question in passage.questions:
+                self._add(examples, passage, text, question)
+        return examples
+
+    def _add(
+        self, examples: QuestionExamples, passage: Passage, text: LocatedText, question: Question
+    ) -> None:
+        """Append a question of the last passage."""
+        words = self._locate(question.text)
+        window = words.sentences(0, len(words.words)) if words.words else []
+        ranges = window_ranges(
+            len(text.words), window_words=self.window_words, window_stride=self.window_stride
+        )
+        span, unusable = find_span(passage, text, question, ranges)
+        golds = tuple(answer.text for answer in question.answers)
+        number = len(examples.questions)
+        examples.questions.append(AskedQuestion(question.id, len(examples.passages) - 1, window, golds, span))
+        examples.unusable.extend(unusable)
+        if window:
+            is_lost = span is None and bool(golds)
+            examples.pairs.extend(
+                Pair(number, start, stop, None if is_lost else target_of(span, start, stop))
+                for start, stop in ranges
+            )
+
+    def _locate(self, text: str) -> LocatedText:
+        return locate_words(text, self.tokenizer, language=self.language)
+
+
+@dataclass(frozen=True)
+class QuestionExamples:
+    """Questions in order, with the stored vectors of frozen encoders where there are some.
+
+    Attributes:
+        contexts: the raw passages.
+        passages: their words, kept once for all questions.
+        questions: in the order of their passages.
+        pairs: of questions and windows; none for a question or a passage without words.
+        unusable: gold answers that no word or window stands for.
+        stores: of the vectors of all `texts`, by the part of the encoder.
+    """
+
+    contexts: list[str]
+    passages: list[LocatedText]
+    questions: list[AskedQuestion]
+    pairs: list[Pair]
+    unusable: list[UnusableAnswer]
+    stores: Mapping[str, FeatureStore] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def learnable(self) -> QuestionExamples:
+        """The same with no pairs but those that can be learned from."""
+        return replace(self, pairs=[pair for pair in self.pairs if pair.target is not None])
+
+    def golds(self) -> dict[str, tuple[str, ...]]:
+        """The right answers, by the question's id."""
+        return {question.id: question.golds for question in self.questions}
+
+    def by_id(self, answers: Sequence[Answered]) -> dict[str, Answered]:
+        """What there is for each question, by its id."""
+        return {question.id: answer for question, answer in zip(self.questions, answers, strict=True)}
+
+    def lengths(self) -> list[int]:
+        """Words of each pair's window."""
+        return [pair.stop - pair.start for pair in self.pairs]
+
+    def batch(self, numbers: Sequence[int]) -> QuestionBatch:
+        """The pairs of these numbers."""
+        pairs = [self.pairs[number] for number in numbers]
+        questions = [self.questions[pair.question] for pair in pairs]
+        targets = torch.tensor([pair.target or (NO_ANSWER, NO_ANSWER) for pair in pairs])
+        return QuestionBatch(
+            passages=self._passage_windows(pairs),
+            questions=self._question_windows([pair.question for pair in pairs]),
+            first_B=targets[:, 0],
+            last_B=targets[:, 1],
+            is_known_B=torch.tensor([pair.target is not None for pair in pairs]),
+            ids=[question.id for question in questions],
+        )
+
+    def texts(self) -> list[Window]:
+        """The sentences of each passage, then of each question."""
+        passages = [text.sentences(0, len(text.words)) for text in self.passages]
+        return passages + [question.window for question in self.questions]
+
+    def counts(self) -> Counter[str]:
+        """How often each word occurs in `texts`."""
+        return Counter(word for text in self.texts() for sentence in text for word in sentence)
+
+    def facts(self, known: Collection[str]) -> dict[str, float | str]:
+        """Counts, and what of the data is not as one would want it; `known` are the training text's words."""
+        counts = self.counts()
+        unknown = sum(count for word, count in counts.items() if word not in known)
+        asked = {pair.question for pair in self.pairs}
+        facts: dict[str, float | str] = {
+            "passages": len(self.passages),
+            "questions": len(self),
+            "words": counts.total(),
+            "windows of long passages": len(self.pairs) - len(asked),
+            "questions without an answer": sum(not question.golds for question in self.questions),
+            "questions without words, or whose passage has none": len(self) - len(asked),
+            "questions whose answer is not whole words": self._num_inexact(),
+            "unusable answers": len(self.unusable),
+        }
+        facts = {name: value for name, value in facts.items() if value}
+        return facts | ({"words not in training": f"{unknown / counts.total():.2%}"} if unknown else {})
+
+    def _num_inexact(self) -> int:
+        """Questions whose answer begins or ends within a word."""
+        located = [(q.passage, *q.span, q.golds) for q in self.questions if q.span is not None]
+        return sum(
+            self._text_of(passage, first, last) not in golds for passage, first, last, golds in located
+        )
+
+    def _text_of(self, passage: int, first: int, last: int) -> str:
+        text = self.passages[passage]
+        return self.contexts[passage][text.starts[first] : text.ends[last]]
+
+    def _passage_windows(self, pairs: Sequence[Pair]) -> WindowBatch:
+        numbers = [self.questions[pair.question].passage for pair in pairs]
+        places = [(n, pair.start, pair.stop) for n, pair in zip(numbers, pairs, strict=True)]
+        windows = [self.passages[n].sentences(start, stop) for n, start, stop in places]
+        return WindowBatch(windows, self._features(places))
+
+    def _question_windows(self, numbers: Sequence[int]) -> WindowBatch:
+        windows = [self.questions[number].window for number in numbers]
+        places = [
+            (len(self.passages) + number, 0, sum(map(len, window)))
+            for number, window in zip(numbers, windows, strict=True)
+        ]
+        return WindowBatch(windows, self._features(places))
+
+    def _features(self, places: Sequence[tuple[int, int, int]]) -> dict[str, Tensor]:
+        """The stored vectors of texts by number, from a first word up to an end."""
+        return {
+            name: store.gather([(int(store.offsets[n]) + a, int(store.offsets[n]) + b) for n, a, b in places])
+            for name, store in self.stores.items()
+        }
+
+
+def find_span(
+    passage: Passage, text: LocatedText, question: Question, ranges: Sequence[tuple[int, int]]
+) -> tuple[Span | None, list[UnusableAnswer]]:
+    """The words of the first gold answer that is usable, and the gold answers that are not.
+
+    Args:
+        passage: with its raw text.
+        text: its words.
+        question: with its gold answers.
+        ranges: first word and end of each of the passage's windows.
+    """
+    spans, unusable = [], []
+    for answer in question.answers:
+        span, fault = _find_answer(passage.context, text, answer, ranges)
+        if span is None:
+            unusable.append(UnusableAnswer(passage.name, question.id, answer.text, answer.start, fault))
+        else:
+            spans.append(span)
+    return (spans[0] if spans else None), unusable
+
+
+def target_of(span: Span | None, start: int, stop: int) -> Span | None:
+    """What is to be found in a window: the answer's words counted in it, or twice `NO_ANSWER` if it has none.
+
+    None if it has the answer in part.
+    """
+    if span is None or span[1] < start or stop <= span[0]:
+        return NO_ANSWER, NO_ANSWER
+    return (span[0] - start, span[1] - start) if start <= span[0] and span[1] < stop else None
+
+
+def _find_answer(
+    context: str, text: LocatedText, answer: Answer, ranges: Sequence[tuple[int, int]]
+) -> tuple[Span | None, str]:
+    """The words of an answer, or None and the reason."""
+    end = answer.start + len(answer.text)
+    if not (answer.text and answer.start >= 0 and context[answer.start : end] == answer.text):
+        return None, f"the passage has {context[max(answer.start, 0) : max(end, 0)]!r} there"
+    span = text.span(answer.start, end)
+    if span is None:
+        return None, "the tokenizer sees no word there"
+    if not any(start <= span[0] and span[1] < stop for start, stop in ranges):
+        return None, "no window has all of it; make task.window_words larger or task.window_stride smaller"
+    return span, ""

@@ -1,0 +1,124 @@
+"""A trained model of question answering, answering: the best spans of passages of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from elmo.errors import InputError
+from tasks.question_answering.decoding import BestSpans, FoundAnswers, best_spans, merge_windows, span_losses
+from tasks.question_answering.examples import QuestionExamples, QuestionReader
+from tasks.question_answering.model import Answerer
+from tasks.sources.questions.source import Passage, Question
+from tasks.supervised.batches import evaluation_order
+
+
+class Decoding(NamedTuple):
+    """How scores become answers.
+
+    Attributes:
+        max_answer_words: the most words of an answer.
+        num_best: answers that are kept of each question.
+    """
+
+    max_answer_words: int
+    num_best: int
+
+
+class Found(NamedTuple):
+    """What a model finds.
+
+    Attributes:
+        answers: to each question.
+        loss: the mean of the pairs that can be learned from, in nats; nan where there is none.
+    """
+
+    answers: list[FoundAnswers]
+    loss: float
+
+
+@torch.no_grad()
+def find_answers(
+    model: Answerer, examples: QuestionExamples, *, batch_size: int, decoding: Decoding
+) -> Found:
+    """The answers to all questions, with dropout off."""
+    was_training = model.training
+    model.eval()
+    spans: dict[int, list[tuple[int, BestSpans]]] = {}  # of each question, by window
+    losses: list[float] = []
+    for numbers in evaluation_order(examples.lengths(), batch_size):
+        batch = examples.batch(numbers).to(model.no_answer_threshold.device)
+        scores = model(batch)
+        losses += span_losses(scores, batch.first_B, batch.last_B)[batch.is_known_B].tolist()
+        best = best_spans(scores, num_best=decoding.num_best, max_answer_words=decoding.max_answer_words)
+        for number, row in zip(numbers, zip(*(tensor.cpu() for tensor in best), strict=True), strict=True):
+            pair = examples.pairs[number]
+            spans.setdefault(pair.question, []).append((pair.start, BestSpans(*row)))
+    model.train(was_training)
+    answers = [
+        merge_windows(
+            examples.contexts[question.passage],
+            examples.passages[question.passage],
+            spans.get(number, []),
+            num_best=decoding.num_best,
+        )
+        for number, question in enumerate(examples.questions)
+    ]
+    return Found(answers, sum(losses) / len(losses) if losses else float("nan"))
+
+
+class GivenQuestion(NamedTuple):
+    """A record that was read: its own id, if it has one, and its passage with one question."""
+
+    record_id: Any
+    passage: Passage
+
+
+class QuestionPredictor:
+    """Answers to new questions.
+
+    Args:
+        model: in evaluation mode, on its device.
+        reader: makes words of texts.
+        decoding: from scores to answers.
+    """
+
+    def __init__(self, *, model: Answerer, reader: QuestionReader, decoding: Decoding) -> None:
+        self.model, self.reader, self.decoding = model, reader, decoding
+
+    def read(self, record: Mapping[str, Any]) -> GivenQuestion:
+        """The passage (`context`) and the question of a record. Raises InputError where one is missing."""
+        for key in ("context", "question"):
+            if not isinstance(record.get(key), str):
+                raise InputError(
+                    f"{key}: expected a text, got {record[key]!r}" if key in record else f"{key}: missing"
+                )
+        question = Question("", record["question"], ())
+        return GivenQuestion(record.get("id"), Passage("", record["context"], (question,)))
+
+    def predict(self, inputs: Sequence[GivenQuestion]) -> list[dict[str, Any]]:
+        """For each question the `answer`, its place in the passage (`start` and `end`, in characters) and its
+        probability (`score`); the `n_best` answers; and the `no_answer_probability`.
+
+        Where that is above the model's threshold, the answer is empty and has no place.
+        """
+        if not inputs:
+            return []
+        examples = self.reader.read(given.passage for given in inputs)
+        found = find_answers(self.model, examples, batch_size=len(inputs), decoding=self.decoding)
+        return [
+            ({} if given.record_id is None else {"id": given.record_id}) | self._say(answers)
+            for given, answers in zip(inputs, found.answers, strict=True)
+        ]
+
+    def _say(self, found: FoundAnswers) -> dict[str, Any]:
+        best = [
+            {"answer": text, "start": start, "end": end, "score": probability}
+            for text, start, end, probability in found.best
+        ]
+        probability = found.no_answer_probability
+        nothing = {"answer": "", "start": None, "end": None, "score": probability}
+        is_answered = bool(best) and probability <= float(self.model.no_answer_threshold)
+        return {**(best[0] if is_answered else nothing), "n_best": best, "no_answer_probability": probability}

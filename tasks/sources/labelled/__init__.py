@@ -1,0 +1,1 @@
+"""Sources of texts with labels."""

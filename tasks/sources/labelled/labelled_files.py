@@ -1,0 +1,98 @@
+"""Labelled texts in tables of the user: csv, tsv, jsonl, json or parquet with named or numbered columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from elmo.registry import REGISTRY
+from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
+from tasks.sources.labelled.source import PARTS, LabelledSource, LabelledText, Part
+from tasks.sources.shared.local_files import check_encoding, describe_files
+from tasks.sources.shared.part_files import PartFiles
+from tasks.sources.shared.parts import PartShares
+from tasks.sources.shared.rows import check_table, read_rows
+
+
+@REGISTRY.register("data", "labelled_files")
+class LabelledFiles(LabelledSource):
+    """Files given by path or glob.
+
+    Args:
+        train: paths or globs. Only an evaluation of files of another part does without.
+        dev: the same, for choosing the best model; None: split off `train`.
+        test: the same, for the result; None: split off `train`.
+        text_column: the column with the text: its name, or in csv and tsv without header its number from 1.
+        second_text_column: more text, which follows as a paragraph of its own (a title's body); None: none.
+        label_column: the column with the label, or with several.
+        id_column: the column that tells texts apart; None: their places in the file do.
+        multi_label: whether a text may have several labels, or none.
+        label_separator: stands between a text's labels; None: they are a list (jsonl, json, parquet).
+        empty_texts: `refuse` or `skip`.
+        encoding: of all but parquet, as Python names it; a byte-order mark is dropped.
+        prose: whether texts are split into sentences; otherwise each of their lines is one.
+        language: ISO 639-1, of prose.
+        test_share: of the texts, for `test` when it is not given.
+        dev_share: of the texts left then, for `dev` when it is not given.
+        split_seed: another one splits otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: str | list[str] | None = None,
+        dev: str | list[str] | None = None,
+        test: str | list[str] | None = None,
+        text_column: str | int = "text",
+        second_text_column: str | int | None = None,
+        label_column: str | int = "label",
+        id_column: str | int | None = None,
+        multi_label: bool = False,
+        label_separator: str | None = None,
+        empty_texts: EmptyTexts = "refuse",
+        encoding: str = "utf-8",
+        prose: bool = True,
+        language: str = "en",
+        test_share: float = 0.2,
+        dev_share: float = 0.1,
+        split_seed: int = 1,
+    ) -> None:
+        check_encoding(encoding, key="data.encoding")
+        self.multi_label = multi_label
+        self.encoding = encoding
+        self.prose = prose
+        self.language = language
+        self._files = PartFiles(train=train, dev=dev, test=test)
+        self._shares = PartShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self._columns = LabelledColumns(
+            text_column=text_column,
+            second_text_column=second_text_column,
+            label_column=label_column,
+            id_column=id_column,
+            multi_label=multi_label,
+            label_separator=label_separator,
+            empty_texts=empty_texts,
+        )
+
+    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
+        origins = {self._shares.origin(part, self._files.given) for part in parts}
+        for part, paths in self._files.find_all(origins).items():
+            for path in paths:
+                check_table(path, key=f"data.{part}")
+
+    def describe_examples(self, part: Part) -> dict[str, Any]:
+        given = self._files.given
+        files = describe_files(self._files.find(self._shares.origin(part, given)))
+        options = {"columns": self._columns.describe(), "encoding": self.encoding}
+        return {"files": files} | options | self._shares.describe(part, given)
+
+    def examples(self, part: Part) -> Iterator[LabelledText]:
+        return self._shares.take(part, self._files.given, self._read)
+
+    def _read(self, part: Part) -> Iterator[LabelledText]:
+        header = self._columns.has_header
+        return self._columns.read(
+            row
+            for path in self._files.find(part)
+            for row in read_rows(path, encoding=self.encoding, has_header=header, key=f"data.{part}")
+        )

@@ -1,0 +1,183 @@
+"""Labelled texts of the Hugging Face hub, or of local files in its columns or in the form first published."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
+from tasks.sources.labelled.source import PARTS, LabelledSource, LabelledText, Part
+from tasks.sources.shared.hub_access import load_split
+from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding, describe_files
+from tasks.sources.shared.part_files import PartFiles
+from tasks.sources.shared.parts import PartShares
+from tasks.sources.shared.rows import check_table, match_lines, read_rows, rows_of, suffix_of
+
+_TABLES_OF_THE_HUB = (".jsonl", ".json", ".parquet")
+
+
+@REGISTRY.register("data", "labelled_hub")
+class LabelledHub(LabelledSource):
+    """A data set by its name on the hub; downloaded once, then found without network.
+
+    With local files of any part, the hub is not asked for the others. With `line_pattern`, files of any kind
+    but jsonl, json and parquet have the form first published; without, they are tables with a header.
+
+    Args:
+        name: as the hub has it, `owner/name`.
+        config: which of its configurations; None: the only one.
+        revision: a branch or commit; None: the newest.
+        train_split: the hub's split to learn from.
+        dev_split: the one to choose the best model with; None: split off the training part.
+        test_split: the one for the result; None: split off the training part.
+        text_column: the column with the text.
+        label_column: the column with the label, or with a list of them.
+        label_names: the names of labels that are written otherwise; None: as the hub names or writes them.
+        multi_label: whether a text may have several labels, or none.
+        empty_texts: `refuse` or `skip`.
+        blank_pattern: a regular expression of what stands for a blank in texts, such as markup; None: none.
+        prose: whether texts are split into sentences; otherwise each of their lines is one.
+        language: ISO 639-1, of prose.
+        train: paths or globs of local files instead of the hub's.
+        dev: the same for the dev part; None: split off the training part.
+        test: the same for the test part; None: split off the training part.
+        line_pattern: a regular expression with a group for each column, for lines of files of the form first
+            published; the line of a csv is its fields, joined by tabs. None: there is no such form.
+        line_label_names: as `label_names`, for that form.
+        line_encoding: of files of that form, as Python names it.
+        test_share: of the texts, for `test` when there is none.
+        dev_share: of the texts left then, for `dev` when there is none.
+        split_seed: another one splits otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        config: str | None = None,
+        revision: str | None = None,
+        train_split: str = "train",
+        dev_split: str | None = "validation",
+        test_split: str | None = "test",
+        text_column: str = "text",
+        label_column: str = "label",
+        label_names: dict[str, str] | None = None,
+        multi_label: bool = False,
+        empty_texts: EmptyTexts = "refuse",
+        blank_pattern: str | None = None,
+        prose: bool = True,
+        language: str = "en",
+        train: str | list[str] | None = None,
+        dev: str | list[str] | None = None,
+        test: str | list[str] | None = None,
+        line_pattern: str | None = None,
+        line_label_names: dict[str, str] | None = None,
+        line_encoding: str = "utf-8",
+        test_share: float = 0.2,
+        dev_share: float = 0.1,
+        split_seed: int = 1,
+    ) -> None:
+        check_encoding(line_encoding, key="data.line_encoding")
+        self.name = name
+        self.config = config
+        self.revision = revision
+        self.multi_label = multi_label
+        self.prose = prose
+        self.language = language
+        self.line_pattern = line_pattern
+        self.line_encoding = line_encoding
+        self._splits: dict[Part, str | None] = {"train": train_split, "dev": dev_split, "test": test_split}
+        self._files = PartFiles(train=train, dev=dev, test=test)
+        self._shares = PartShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self._columns = LabelledColumns(
+            text_column=text_column,
+            label_column=label_column,
+            label_names=label_names,
+            multi_label=multi_label,
+            empty_texts=empty_texts,
+            blank_pattern=blank_pattern,
+        )
+        self._line_columns = dataclasses.replace(self._columns, label_names=line_label_names)
+        self._line_form = _compile(line_pattern, needed=(text_column, label_column))
+
+    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
+        if not self._files.given:
+            return
+        origins = {self._shares.origin(part, self._files.given) for part in parts}
+        for part, paths in self._files.find_all(origins).items():
+            for path in paths:
+                if not self._is_published_form(path):
+                    check_table(path, key=f"data.{part}")
+
+    def describe_examples(self, part: Part) -> dict[str, Any]:
+        origin = self._shares.origin(part, self._given)
+        if self._files.given:
+            where: dict[str, Any] = {
+                "files": describe_files(self._files.find(origin)),
+                "lines": [self.line_pattern, self.line_encoding, self._line_columns.describe()],
+            }
+        else:
+            where = {"name": self.name, "config": self.config, "revision": self.revision}
+            where["split"] = self._splits[origin]
+        return where | {"columns": self._columns.describe()} | self._shares.describe(part, self._given)
+
+    def examples(self, part: Part) -> Iterator[LabelledText]:
+        return self._shares.take(part, self._given, self._read)
+
+    @property
+    def _given(self) -> tuple[Part, ...]:
+        return self._files.given or tuple(part for part in PARTS if self._splits[part] is not None)
+
+    def _read(self, part: Part) -> Iterator[LabelledText]:
+        if not self._files.given:
+            yield from self._read_hub(str(self._splits[part]))
+            return
+        for path in self._files.find(part):
+            yield from self._read_file(path, f"data.{part}")
+
+    def _read_file(self, path: Path, key: str) -> Iterator[LabelledText]:
+        if self._line_form is not None and self._is_published_form(path):
+            lines = match_lines(path, pattern=self._line_form, encoding=self.line_encoding)
+            return self._line_columns.read(lines)
+        return self._columns.read(read_rows(path, encoding="utf-8", has_header=True, key=key))
+
+    def _is_published_form(self, path: Path) -> bool:
+        return self._line_form is not None and suffix_of(path) not in _TABLES_OF_THE_HUB
+
+    def _read_hub(self, split: str) -> Iterator[LabelledText]:
+        advice = "local files will do: data.train='...' data.test='...'"
+        data = load_split(self.name, config=self.config, revision=self.revision, split=split, advice=advice)
+        names = _names_of(data.features.get(self._columns.label_column))
+        columns = self._columns
+        if columns.label_names is None and names is not None:
+            columns = dataclasses.replace(columns, label_names=names)
+        return columns.read(rows_of(data.iter(batch_size=BATCH_SIZE), f"{self.name}:{split}"))
+
+
+def _compile(pattern: str | None, *, needed: tuple[str, ...]) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern, re.DOTALL)
+    except re.error as error:
+        raise InputError(f"data.line_pattern: {pattern!r} is no regular expression: {error}") from error
+    for column in needed:
+        if column not in compiled.groupindex:
+            raise InputError(f"data.line_pattern: {pattern!r} has no group named {column!r}")
+    return compiled
+
+
+def _names_of(feature: Any) -> dict[str, str] | None:
+    """The names that the hub gives to a column's numbers, by number; None when it gives none."""
+    import datasets
+
+    if isinstance(feature, datasets.List):
+        return _names_of(feature.feature)
+    if not isinstance(feature, datasets.ClassLabel):
+        return None
+    return {str(number): name for number, name in enumerate(feature.names)}

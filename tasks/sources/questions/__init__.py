@@ -1,0 +1,1 @@
+"""Sources of passages with questions and answers."""

@@ -1,0 +1,199 @@
+"""Questions about passages in the form of SQuAD: from the Hugging Face hub, or the official JSON files."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from elmo.errors import InputError, shown_with_type
+from elmo.registry import REGISTRY
+from tasks.sources.labelled.source import PARTS, Part
+from tasks.sources.questions.source import Answer, Passage, Question, QuestionSource
+from tasks.sources.shared.hub_access import load_split
+from tasks.sources.shared.local_files import BATCH_SIZE, describe_files, find_files
+
+_HUB_SPLITS = {"train": "train", "dev": "train", "test": "validation"}
+_TYPE_NAMES = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
+
+
+@REGISTRY.register("data", "squad")
+class SquadSource(QuestionSource):
+    """SQuAD 1.1, SQuAD 2.0 or data of their form.
+
+    The test questions of SQuAD are not public. What is published for development is therefore the `test`
+    part here, scored once, and a model is chosen on a `dev` part that is split off the training data: every
+    n-th article whole, so that no passage of it was seen in training.
+
+    Args:
+        name: a data set of the hub with the columns id, title, context, question and answers.
+        revision: of it, a branch or commit; None: the newest.
+        train: paths or globs of official JSON files instead of the hub's training data.
+        dev: the same for choosing the model; None: every n-th article of the training data.
+        test: the same for the final scores.
+        dev_every: the period n; unused when `dev` is given.
+        language: ISO 639-1.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        revision: str | None,
+        train: str | list[str] | None,
+        dev: str | list[str] | None,
+        test: str | list[str] | None,
+        dev_every: int,
+        language: str,
+    ) -> None:
+        if dev_every < 2:
+            raise InputError(f"data.dev_every: {dev_every} must be 2 or more")
+        self.name = name
+        self.revision = revision
+        self.train = train
+        self.dev = dev
+        self.test = test
+        self.dev_every = dev_every
+        self.language = language
+
+    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
+        for part in parts:
+            self._files(part)
+
+    def describe_examples(self, part: Part) -> dict[str, Any]:
+        files = self._files(part)
+        text: dict[str, Any] = {"part": part, "dev_every": self.dev_every if self._is_split(part) else None}
+        if files is not None:
+            return text | {"files": describe_files(files)}
+        return text | {"name": self.name, "revision": self.revision, "split": _HUB_SPLITS[part]}
+
+    def passages(self, part: Part) -> Iterator[Passage]:
+        passages = _refuse_repeated_ids(self._read(part))
+        return self._choose(passages, part) if self._is_split(part) else (passage for _, passage in passages)
+
+    def _is_split(self, part: Part) -> bool:
+        """Whether a part is one of the two that the training data is split into."""
+        return part != "test" and self.dev is None
+
+    def _files(self, part: Part) -> list[Path] | None:
+        """The files that hold a part, perhaps among others; None: the hub does."""
+        key = "train" if self._is_split(part) else part
+        patterns = getattr(self, key)
+        return None if patterns is None else find_files(patterns, key=f"data.{key}")
+
+    def _read(self, part: Part) -> Iterator[tuple[str, Passage]]:
+        """The title of the article and the passage, for all that is where a part lies."""
+        files = self._files(part)
+        if files is not None:
+            return itertools.chain.from_iterable(map(_read_file, files))
+        return _read_rows(self._hub_rows(_HUB_SPLITS[part]), f"{self.name}:{_HUB_SPLITS[part]}")
+
+    def _hub_rows(self, split: str) -> Iterator[dict[str, Any]]:
+        advice = "official files will do: data.train=... data.test=..."
+        data = load_split(self.name, config=None, revision=self.revision, split=split, advice=advice)
+        for batch in data.iter(batch_size=BATCH_SIZE):
+            for values in zip(*batch.values(), strict=True):
+                yield dict(zip(batch, values, strict=True))
+
+    def _choose(self, titled: Iterable[tuple[str, Passage]], part: Part) -> Iterator[Passage]:
+        """The passages of every n-th article for `dev`, the others for `train`."""
+        numbers: dict[str, int] = {}
+        for title, passage in titled:
+            number = numbers.setdefault(title, len(numbers) + 1)
+            if (number % self.dev_every == 0) == (part == "dev"):
+                yield passage
+        if len(numbers) < self.dev_every:
+            raise InputError(
+                f"data.dev_every: {self.dev_every} leaves nothing for dev of {len(numbers)} articles; make it"
+                " smaller or give data.dev"
+            )
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, Passage]]:
+    """The passages of an official file, each with its article's title."""
+    content = _load_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object with `data`, got {shown_with_type(content)}")
+    for a, article in _items(content, "data", f"{path}: "):
+        title = article.get("title", f"data[{a}]")
+        for p, passage in _items(article, "paragraphs", f"{path}: data[{a}]."):
+            place = f"{path}: data[{a}].paragraphs[{p}]."
+            questions = [_read_question(q, f"{place}qas[{i}].") for i, q in _items(passage, "qas", place)]
+            yield title, Passage(place[:-1], _field(passage, "context", str, place), tuple(questions))
+
+
+def _load_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: no JSON ({error.msg}, column {error.colno})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: invalid UTF-8 at byte {error.start + 1}; convert the file") from error
+
+
+def _read_question(question: Mapping[str, Any], place: str) -> Question:
+    answers = [
+        Answer(
+            _field(answer, "text", str, f"{place}answers[{i}]."),
+            _field(answer, "answer_start", int, f"{place}answers[{i}]."),
+        )
+        for i, answer in _items(question, "answers", place)
+    ]
+    return Question(
+        _field(question, "id", str, place), _field(question, "question", str, place), tuple(answers)
+    )
+
+
+def _read_rows(rows: Iterator[dict[str, Any]], name: str) -> Iterator[tuple[str, Passage]]:
+    """The passages of the hub's rows, which have one question each; rows in a row share their passage."""
+    numbered = ((f"{name}:{number}: ", row) for number, row in enumerate(rows, start=1))
+    for _, group in itertools.groupby(
+        numbered, key=lambda pair: (pair[1].get("title"), pair[1].get("context"))
+    ):
+        members = list(group)
+        place, first = members[0]
+        questions = tuple(_read_row(row, place) for place, row in members)
+        title = _field(first, "title", str, place)
+        yield title, Passage(place[:-2], _field(first, "context", str, place), questions)
+
+
+def _read_row(row: Mapping[str, Any], place: str) -> Question:
+    """A row's question; its answers are an object of two lists."""
+    answers = _field(row, "answers", dict, place)
+    texts = _field(answers, "text", list, f"{place}answers.")
+    starts = _field(answers, "answer_start", list, f"{place}answers.")
+    if len(texts) != len(starts):
+        raise InputError(f"{place}answers: {len(texts)} texts, but {len(starts)} starts")
+    pairs = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    return _read_question({**row, "answers": pairs}, place)
+
+
+def _items(holder: Mapping[str, Any], key: str, place: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The numbered objects of a list."""
+    for index, item in enumerate(_field(holder, key, list, place)):
+        if not isinstance(item, dict):
+            raise InputError(f"{place}{key}[{index}]: expected an object, got {shown_with_type(item)}")
+        yield index, item
+
+
+def _field(holder: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
+    if key not in holder:
+        raise InputError(f"{place}{key}: missing; there is only {', '.join(map(str, holder)) or 'nothing'}")
+    if type(holder[key]) is not kind:
+        raise InputError(f"{place}{key}: expected {_TYPE_NAMES[kind]}, got {shown_with_type(holder[key])}")
+    return holder[key]
+
+
+def _refuse_repeated_ids(titled: Iterable[tuple[str, Passage]]) -> Iterator[tuple[str, Passage]]:
+    seen: dict[str, str] = {}
+    for title, passage in titled:
+        for question in passage.questions:
+            if question.id in seen:
+                first = seen[question.id]
+                raise InputError(
+                    f"{passage.name}: the question id {question.id!r} occurs twice, first in {first}"
+                )
+            seen[question.id] = passage.name
+        yield title, passage

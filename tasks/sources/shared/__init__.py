@@ -1,0 +1,1 @@
+"""What the sources share: files, rows, splits."""

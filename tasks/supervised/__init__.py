@@ -1,0 +1,1 @@
+"""What the tasks with gold answers share."""

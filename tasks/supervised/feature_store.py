@@ -1,0 +1,268 @@
+"""The vectors of a frozen encoder on the disk: computed once for a data set, read by every later epoch.
+
+Shape legend: N words, L layers, S sentences, B ranges of words, T words of the longest one, P size of a
+vector.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elmo.errors import InputError
+from elmo.files import write_aside
+from elmo.io.loading import fingerprint
+from tasks.encoders.token_encoder import TokenEncoder
+from tasks.supervised.representation import Window
+from tasks.task import Report
+
+FORMAT = 1  # of the stores; a change makes every one be computed anew
+
+DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+_BLOCK_BYTES = 128 << 20  # of vectors in memory before they are written
+_BATCH_WORDS = 4096  # with padding, that go through the encoder at once
+_GIGABYTE = 10**9
+
+
+class FeatureStore:
+    """The vectors of all words of some texts, in order, in memory only as far as the system keeps them there.
+
+    Args:
+        vectors_NLP: memory-mapped.
+        offsets: where each text begins, and the last one's end: text i has the words from `offsets[i]` up to
+            `offsets[i + 1]`.
+    """
+
+    def __init__(self, vectors_NLP: np.ndarray, offsets: np.ndarray) -> None:
+        self.vectors_NLP = vectors_NLP
+        self.offsets = offsets
+
+    def gather(self, ranges: Sequence[tuple[int, int]]) -> Tensor:
+        """(L, B, T, P) of ranges of words, in the dtype of the store, zero behind each.
+
+        Args:
+            ranges: first word and end of each, counted as in `offsets`.
+        """
+        longest = max((stop - start for start, stop in ranges), default=0)
+        padded_BTLP = np.zeros((len(ranges), longest, *self.vectors_NLP.shape[1:]), self.vectors_NLP.dtype)
+        for row_TLP, (start, stop) in zip(padded_BTLP, ranges, strict=True):
+            row_TLP[: stop - start] = self.vectors_NLP[start:stop]
+        return torch.from_numpy(padded_BTLP).permute(2, 0, 1, 3)
+
+
+class FeatureCache:
+    """The directory of all stores, of bounded size: what was not used for longest makes room.
+
+    A store is one `.npy` file that appears whole or not at all, named by its encoder, words and dtype. Any
+    number of processes may use the directory: two that compute the same store write the same file, and one
+    that is removed stays with those who have it open.
+
+    Args:
+        path: the directory.
+        max_gigabytes: of all stores together, 10^9 bytes each.
+        dtype: of the stored vectors, float16 or float32.
+        report: called with words, sentences and the share done while vectors are computed.
+        notice: called with a line that the user should read.
+
+    Raises:
+        InputError: a value that makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        max_gigabytes: float,
+        dtype: str,
+        report: Report,
+        notice: Callable[[str], None],
+    ) -> None:
+        if dtype not in DTYPES:
+            raise InputError(f"features.dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+        if not max_gigabytes >= 0:
+            raise InputError(f"features.max_gigabytes: expected at least 0, got {max_gigabytes}")
+        self.path, self.max_gigabytes, self.dtype = path, max_gigabytes, DTYPES[dtype]
+        self.report, self.notice = report, notice
+        self._opened: set[Path] = set()
+
+    def store(self, encoder: TokenEncoder, texts: Sequence[Window]) -> FeatureStore | None:
+        """The store of an encoder's vectors of texts, computed where it is not there or damaged.
+
+        None, after a notice, if it has no room beside the stores that this object opened before.
+
+        Args:
+            encoder: frozen, on the device where it is to run; it is put in evaluation mode.
+            texts: the sentences of each.
+
+        Raises:
+            InputError: the disk is full, or the vectors do not fit the dtype.
+        """
+        offsets = np.cumsum([0, *(sum(map(len, text)) for text in texts)])
+        layout = _Layout((int(offsets[-1]), encoder.num_layers, encoder.size), self.dtype)
+        path = self.path / f"{self._key(encoder, texts)}.npy"
+        if not layout.is_that_of(path):
+            if not self._make_room(path, layout.num_bytes):
+                return None
+            self._write(path, layout, encoder, [sentence for text in texts for sentence in text])
+        with suppress(OSError):  # a cache that may only be read
+            os.utime(path)
+        self._opened.add(path)
+        return FeatureStore(layout.map(path), offsets)
+
+    def _key(self, encoder: TokenEncoder, texts: Sequence[Window]) -> str:
+        """A fingerprint of all that decides a store's content."""
+        digest = hashlib.blake2b(digest_size=16)
+        model = [fingerprint(encoder), _settings(encoder), encoder.word_lists()]
+        digest.update(json.dumps([FORMAT, self.dtype.str, model], sort_keys=True).encode())
+        for text in texts:
+            digest.update(json.dumps(text).encode())
+        return digest.hexdigest()
+
+    def _make_room(self, path: Path, num_bytes: int) -> bool:
+        """Remove the stores that were not used for longest, until there is room for one at `path`."""
+        room = int(self.max_gigabytes * _GIGABYTE) - num_bytes
+        others = {other: _size_and_time(other) for other in self.path.glob("*.npy") if other != path}
+        oldest_last = sorted(others.keys() - self._opened, key=lambda other: others[other].time, reverse=True)
+        kept = sum(others[other].size for other in others.keys() & self._opened)
+        if kept > room:
+            self.notice(
+                f"features: {num_bytes / _GIGABYTE:.3g} GB of vectors have no room within"
+                f" features.max_gigabytes={self.max_gigabytes:g} ({kept / _GIGABYTE:.3g} GB are in use);"
+                " the encoder computes them anew for every batch"
+            )
+            return False
+        for other in oldest_last:
+            kept += others[other].size
+            if kept > room:
+                with suppress(OSError):  # another process removed it
+                    other.unlink()
+        return True
+
+    def _write(
+        self, path: Path, layout: _Layout, encoder: TokenEncoder, sentences: Sequence[Sequence[str]]
+    ) -> None:
+        num_words = num_sentences = 0
+        with write_aside(path) as aside, aside.open("wb") as file:
+            if shutil.disk_usage(aside).free < layout.num_bytes:  # told now, not after an hour
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(aside))
+            file.write(layout.header)
+            for block in _blocks(sentences, _BLOCK_BYTES // (4 * encoder.num_layers * encoder.size)):
+                file.write(self._narrowed(_encode(encoder, block)).data)
+                num_words += sum(map(len, block))
+                num_sentences += len(block)
+                self.report(num_words, num_sentences, num_sentences / len(sentences))
+
+    def _narrowed(self, vectors_NLP: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            narrow_NLP = vectors_NLP.astype(self.dtype)
+        if not np.isfinite(narrow_NLP).all():
+            raise InputError(
+                f"features.dtype: {self.dtype.name} cannot hold the encoder's vectors, some are too large or"
+                " not finite; use float32 or another encoder"
+            )
+        return narrow_NLP
+
+
+class _Layout(NamedTuple):
+    """What a store's file must be: the header of a `.npy` file, then the vectors."""
+
+    shape: tuple[int, int, int]  # N, L, P
+    dtype: np.dtype[Any]
+
+    @property
+    def header(self) -> bytes:
+        file = io.BytesIO()
+        fields = {"descr": self.dtype.str, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(file, fields)
+        return file.getvalue()
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self.header) + math.prod(self.shape) * self.dtype.itemsize
+
+    def is_that_of(self, path: Path) -> bool:
+        """Whether the file is there, whole."""
+        try:
+            with path.open("rb") as file:
+                return file.read(len(self.header)) == self.header and path.stat().st_size == self.num_bytes
+        except OSError:
+            return False
+
+    def map(self, path: Path) -> np.ndarray:
+        return np.asarray(np.memmap(path, self.dtype, mode="r", offset=len(self.header), shape=self.shape))
+
+
+class _Use(NamedTuple):
+    size: int  # bytes
+    time: int  # of the last use
+
+
+def _size_and_time(path: Path) -> _Use:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:  # another process removed it
+        return _Use(0, 0)
+    return _Use(stat.st_size, stat.st_mtime_ns)
+
+
+def _settings(encoder: nn.Module) -> dict[str, dict[str, Any]]:
+    """The plain values that the encoder's modules were made with, such as clips, which no weight tells."""
+    plain = (bool, int, float, str, type(None))
+    return {
+        name: {
+            key: value
+            for key, value in vars(module).items()
+            if isinstance(value, plain) and not key.startswith("_") and key != "training"
+        }
+        for name, module in encoder.named_modules()
+    }
+
+
+def _blocks(sentences: Sequence[Sequence[str]], num_words: int) -> Iterator[list[Sequence[str]]]:
+    """Consecutive sentences with about a number of words."""
+    block: list[Sequence[str]] = []
+    room = num_words
+    for sentence in sentences:
+        block.append(sentence)
+        room -= len(sentence)
+        if room <= 0:
+            yield block
+            block, room = [], num_words
+    if block:
+        yield block
+
+
+def _encode(encoder: TokenEncoder, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+    """(N, L, P) float32 of the words of all sentences in a row; those of similar length run together."""
+    lengths_S = np.array([len(sentence) for sentence in sentences])
+    starts_S = np.cumsum(lengths_S) - lengths_S
+    vectors_NLP = np.empty((lengths_S.sum(), encoder.num_layers, encoder.size), dtype=np.float32)
+    for group in _by_length(lengths_S):
+        with torch.no_grad():
+            layers_LSTP = encoder.eval()([sentences[index] for index in group]).cpu().numpy()
+        steps_T = np.arange(layers_LSTP.shape[2])
+        words_ST = steps_T < lengths_S[group, None]
+        vectors_NLP[(starts_S[group, None] + steps_T)[words_ST]] = layers_LSTP[:, words_ST].swapaxes(0, 1)
+    return vectors_NLP
+
+
+def _by_length(lengths_S: np.ndarray) -> Iterator[np.ndarray]:
+    """The indices of the sentences with words, the longest first, in groups of bounded size with padding."""
+    order = np.argsort(-lengths_S, kind="stable")[: np.count_nonzero(lengths_S)]
+    while len(order):
+        rows = max(1, _BATCH_WORDS // int(lengths_S[order[0]]))
+        yield order[:rows]
+        order = order[rows:]

@@ -1,0 +1,174 @@
+"""From windows of words to the vectors that a head reads: encoders, their mixes, and where each one joins.
+
+Shape legend: L layers, S sentences, W words of the longest one, B windows, T words of the longest window,
+P size of a word's vector at the head's input, E of what joins the output of its recurrent layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elmo.bilm.mixes.mix import Mix
+from elmo.bilm.mixes.single import SingleMix
+from elmo.errors import InputError
+from elmo.registry import REGISTRY, suggest
+from tasks.encoders.token_encoder import TokenEncoder
+from tasks.heads.span_head import Words
+
+Window: TypeAlias = list[list[str]]  # sentences of words: encoders read one by one, heads all words in a row
+
+INJECTIONS = ("input", "output", "both")
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows of texts that are read together.
+
+    Attributes:
+        windows: each a list of sentences of words; a window or a sentence may be empty.
+        features: (L, B, T, P) of each part of the encoder whose vectors are stored, by the part's name; what
+            they hold behind a window's words does not count.
+        device: where masks and features are.
+    """
+
+    windows: list[Window]
+    features: dict[str, Tensor] = field(default_factory=dict)
+    device: torch.device = _CPU
+
+    @property
+    def num_windows(self) -> int:
+        """B."""
+        return len(self.windows)
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Words of each window."""
+        return [sum(map(len, window)) for window in self.windows]
+
+    @cached_property
+    def sentences(self) -> list[list[str]]:
+        """The sentences of all windows in a row."""
+        return [sentence for window in self.windows for sentence in window]
+
+    @cached_property
+    def mask_BT(self) -> Tensor:
+        """Bool, true for words."""
+        return torch.from_numpy(_first(self.lengths)).to(self.device)
+
+    @cached_property
+    def places_BT(self) -> Tensor:
+        """Where each word of a window stands in the flattened (S, W) of all sentences; 0 behind a window."""
+        lengths_S = [len(sentence) for sentence in self.sentences]
+        inside_BT = _first(self.lengths)
+        places_BT = np.zeros(inside_BT.shape, dtype=np.int64)
+        places_BT[inside_BT] = np.flatnonzero(_first(lengths_S))  # both run through the words in one order
+        return torch.from_numpy(places_BT).to(self.device)
+
+    def to(self, device: torch.device) -> WindowBatch:
+        """The same batch on a device."""
+        features = {name: layers.to(device, non_blocking=True) for name, layers in self.features.items()}
+        return replace(self, features=features, device=device)
+
+
+class Representation(nn.Module):
+    """A vector for each word of a window, and if wanted another one for behind the head's recurrent layer.
+
+    The parts' vectors are concatenated in the parts' order. A part of several layers has a mix of its own
+    wherever it joins, one of a single layer dropout. A part of which no parameter learns stays in
+    evaluation mode.
+
+    Args:
+        parts: encoders by name.
+        mix: the config node of the mixes.
+        injection: where contextual parts join: `input`, `output` (of the head's recurrent layer alone) or
+            `both` (Peters et al. 2018, section 3.3). All other parts are input.
+        word_dropout: on the vectors of parts of a single layer, while training.
+
+    Attributes:
+        input_size: P.
+        injected_size: E, 0 where nothing is injected.
+
+    Raises:
+        InputError: an unknown `injection`, or one that leaves nothing for the input.
+    """
+
+    def __init__(
+        self,
+        *,
+        parts: Mapping[str, TokenEncoder],
+        mix: Mapping[str, Any],
+        injection: str,
+        word_dropout: float,
+    ) -> None:
+        super().__init__()
+        if injection not in INJECTIONS:
+            raise InputError(f"task.injection: unknown {injection!r}{suggest(injection, INJECTIONS)}")
+        if not 0 <= word_dropout < 1:
+            raise InputError(f"task.word_dropout: expected at least 0 and less than 1, got {word_dropout}")
+        contextual = {name: part for name, part in parts.items() if part.is_contextual}
+        at_input = {n: p for n, p in parts.items() if n not in contextual} if injection == "output" else parts
+        at_output = {} if injection == "input" else contextual
+        if not at_input:
+            raise InputError(
+                "task.injection: output leaves the head without input, for all parts of the encoder are"
+                " contextual; add word vectors to it, or use both"
+            )
+        self.parts = nn.ModuleDict(parts)
+        self.input_mixes = _mixes(at_input, mix, word_dropout)
+        self.output_mixes = _mixes(at_output, mix, word_dropout)
+        self.input_size = sum(part.size for part in at_input.values())
+        self.injected_size = sum(part.size for part in at_output.values())
+
+    def train(self, mode: bool = True) -> Representation:
+        """Training or evaluation mode; a part of which no parameter learns stays in the latter."""
+        super().train(mode)
+        for part in self.parts.values():
+            part.train(mode and any(parameter.requires_grad for parameter in part.parameters()))
+        return self
+
+    def forward(self, batch: WindowBatch) -> Words:
+        """The vectors of a batch's words, from stored features where the batch has some."""
+        layers = {name: self._layers(name, batch) for name in self.parts}
+        injected = _joined(self.output_mixes, layers, batch.mask_BT) if self.output_mixes else None
+        return Words(_joined(self.input_mixes, layers, batch.mask_BT), batch.mask_BT, injected)
+
+    def penalty(self) -> Tensor:
+        """What training adds to its loss for the weights of the mixes, a scalar."""
+        penalties = [module.penalty() for module in self.modules() if isinstance(module, Mix)]
+        return sum(penalties, start=torch.zeros(()))
+
+    def _layers(self, name: str, batch: WindowBatch) -> Tensor:
+        """(L, B, T, P) of a part, anything behind a window's words."""
+        if name in batch.features:
+            return batch.features[name].float()
+        layers_LSWP = self.parts[name](batch.sentences)
+        words_LNP = layers_LSWP.flatten(1, 2).index_select(1, batch.places_BT.flatten())
+        return words_LNP.unflatten(1, batch.places_BT.shape)
+
+
+def _mixes(parts: Mapping[str, TokenEncoder], mix: Mapping[str, Any], word_dropout: float) -> nn.ModuleDict:
+    return nn.ModuleDict(
+        {
+            name: REGISTRY.build(mix, num_layers=part.num_layers)
+            if part.num_layers > 1
+            else SingleMix(num_layers=1, layer=0, dropout=word_dropout)
+            for name, part in parts.items()
+        }
+    )
+
+
+def _joined(mixes: nn.ModuleDict, layers: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
+    return torch.cat([mix(layers[name], mask_BT) for name, mix in mixes.items()], dim=2)
+
+
+def _first(lengths: list[int]) -> np.ndarray:
+    """(rows, longest) bool, true for the first `lengths` of each row."""
+    return np.arange(max(lengths, default=0)) < np.array(lengths, dtype=np.int64)[:, None]

@@ -1,0 +1,186 @@
+"""The labelled texts of one part of the data, as windows of words, and batches of them.
+
+Shape legend: N texts, B windows of theirs, V labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elmo.errors import InputError
+from elmo.registry import suggest
+from tasks.sources.labelled.source import LabelledSource, LabelledText, Part
+from tasks.supervised.feature_store import FeatureStore
+from tasks.supervised.representation import Window, WindowBatch
+from tasks.task import Report
+from tasks.text_classification.windows import EMPTY, TextReader, WindowedText
+
+_TEXTS_PER_REPORT = 256
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Some texts' windows, one text after the other.
+
+    Attributes:
+        windows: B.
+        text_of_window_B: which of the texts each belongs to, ascending.
+        gold_NV: bool.
+        names: N.
+    """
+
+    windows: WindowBatch
+    text_of_window_B: Tensor
+    gold_NV: Tensor
+    names: list[str]
+
+    @property
+    def num_units(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class TextExamples:
+    """Texts in order, with the stored vectors of frozen encoders where there are some.
+
+    Attributes:
+        names: N.
+        windows: of all texts, one text after the other.
+        offsets: N + 1; the windows of text i are `offsets[i]` to `offsets[i + 1]`.
+        num_words: N, after truncation.
+        num_dropped: N, words that truncation took.
+        gold_NV: bool.
+        stores: of the windows' vectors, by the part of the encoder.
+    """
+
+    names: list[str]
+    windows: list[Window]
+    offsets: np.ndarray
+    num_words: np.ndarray
+    num_dropped: np.ndarray
+    gold_NV: Tensor
+    stores: Mapping[str, FeatureStore] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, names: list[str], texts: Sequence[WindowedText], gold_NV: Tensor) -> TextExamples:
+        """Texts that were read, and their labels."""
+        return cls(
+            names=names,
+            windows=[window for text in texts for window in text.windows],
+            offsets=np.cumsum([0, *(len(text.windows) for text in texts)]),
+            num_words=np.array([text.num_words for text in texts]),
+            num_dropped=np.array([text.num_dropped for text in texts]),
+            gold_NV=gold_NV,
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def batch(self, texts: Sequence[int]) -> TextBatch:
+        """The texts of these numbers."""
+        numbers, text_of_window_B = self.windows_of(texts)
+        return TextBatch(
+            windows=self.window_batch(numbers),
+            text_of_window_B=text_of_window_B,
+            gold_NV=self.gold_NV[list(texts)],
+            names=[self.names[text] for text in texts],
+        )
+
+    def windows_of(self, texts: Sequence[int]) -> tuple[list[int], Tensor]:
+        """The numbers of some texts' windows, and (B,) which of the texts each belongs to, from 0."""
+        ranges = [range(self.offsets[text], self.offsets[text + 1]) for text in texts]
+        text_of_window_B = torch.repeat_interleave(torch.tensor([len(numbers) for numbers in ranges]))
+        return [number for numbers in ranges for number in numbers], text_of_window_B
+
+    def window_batch(self, numbers: Sequence[int]) -> WindowBatch:
+        """The windows of these numbers."""
+        features = {
+            name: store.gather([(int(store.offsets[n]), int(store.offsets[n + 1])) for n in numbers])
+            for name, store in self.stores.items()
+        }
+        return WindowBatch(windows=[self.windows[n] for n in numbers], features=features)
+
+    def words(self) -> Iterator[list[str]]:
+        """The words of each text."""
+        for start, stop in zip(self.offsets, self.offsets[1:], strict=False):
+            yield [word for window in self.windows[start:stop] for sentence in window for word in sentence]
+
+    def counts(self) -> Counter[str]:
+        """How often each word occurs."""
+        return Counter(word for window in self.windows for sentence in window for word in sentence)
+
+    def facts(self, known: Collection[str]) -> dict[str, float | str]:
+        """Counts, and the share of words that are not among those known."""
+        counts = self.counts()
+        unknown = sum(count for word, count in counts.items() if word not in known)
+        facts: dict[str, float | str] = {"texts": len(self), "words": int(self.num_words.sum())}
+        if unknown:
+            facts["words not in training"] = f"{unknown / counts.total():.2%}"
+        if len(self.windows) > len(self):
+            facts["windows"] = len(self.windows)
+        if self.num_dropped.any():
+            share = self.num_dropped.sum() / (self.num_dropped + self.num_words).sum()
+            facts["texts truncated"] = f"{(self.num_dropped > 0).sum():,}, of {share:.2%} of all words"
+        if not self.num_words.all():
+            facts["texts without words"] = f"{(self.num_words == 0).sum():,}, read as {EMPTY}"
+        return facts
+
+
+def read_labels(source: LabelledSource) -> list[str]:
+    """The labels of the training texts, sorted; InputError where there is nothing to tell apart."""
+    labels = sorted({label for example in source.examples("train") for label in example.labels})
+    if len(labels) < 2 and not (source.multi_label and labels):
+        found = f"only the label {labels[0]!r}" if labels else "no label"
+        raise InputError(f"data: the training texts have {found}; a classifier needs two at least")
+    return labels
+
+
+def read_examples(
+    source: LabelledSource, part: Part, reader: TextReader, labels: Sequence[str], *, report: Report
+) -> TextExamples:
+    """The texts of a part. Raises InputError for a label that is not one of `labels`, and for no texts."""
+    ids = {label: index for index, label in enumerate(labels)}
+    names, gold, windowed = [], [], []
+    known: dict[str, str] = {}
+    num_words = num_sentences = 0
+    for example in source.examples(part):
+        names.append(example.name)
+        gold.append(_gold(example, ids, part, multi_label=source.multi_label))
+        windowed.append(_shared(reader.read(example.text), known))
+        num_words += windowed[-1].num_words
+        num_sentences += sum(map(len, windowed[-1].windows))
+        if len(names) % _TEXTS_PER_REPORT == 0:
+            report(num_words, num_sentences, None)
+    if not names:
+        raise InputError(f"data: the {part} part has no texts")
+    return TextExamples.of(names, windowed, torch.stack(gold))
+
+
+def _shared(text: WindowedText, known: dict[str, str]) -> WindowedText:
+    """A text whose words are the objects that are known: all occurrences of a word have the memory of one."""
+    windows = [
+        [[known.setdefault(word, word) for word in sentence] for sentence in window]
+        for window in text.windows
+    ]
+    return text._replace(windows=windows)
+
+
+def _gold(example: LabelledText, ids: dict[str, int], part: Part, *, multi_label: bool) -> Tensor:
+    """(V,) bool."""
+    for label in example.labels:
+        if label not in ids:
+            raise InputError(
+                f"{example.name}: label {label!r} of the {part} part is none of the training texts'"
+                f"{suggest(label, ids)}"
+            )
+    if len(example.labels) != 1 and not multi_label:
+        raise InputError(f"{example.name}: expected one label, got {len(example.labels)}")
+    gold_V = torch.zeros(len(ids), dtype=torch.bool)
+    gold_V[[ids[label] for label in example.labels]] = True
+    return gold_V

@@ -1,0 +1,123 @@
+"""A trained classifier of texts, answering: logits of texts of any length, labels, what speaks for them.
+
+Shape legend: N texts, B windows of theirs, V labels, S size of a window's vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from elmo.errors import InputError
+from tasks.supervised.batches import evaluation_order
+from tasks.supervised.training import gradient_saliency
+from tasks.text_classification.examples import TextExamples
+from tasks.text_classification.model import Classifier
+from tasks.text_classification.reports import answer
+from tasks.text_classification.scores import Decision
+from tasks.text_classification.windows import TextReader, WindowedText
+
+_WINDOWS_AT_ONCE = 64  # a text of any length fits into memory where there is no gradient to keep
+
+
+class GivenText(NamedTuple):
+    """A record that was read: its own id, if it has one, and its text."""
+
+    record_id: Any
+    text: WindowedText
+
+
+class TextPredictor:
+    """Labels of new texts.
+
+    Args:
+        model: in evaluation mode, on its device.
+        reader: makes windows of texts.
+        labels: V.
+        decision: from logits to labels.
+    """
+
+    def __init__(
+        self, *, model: Classifier, reader: TextReader, labels: Sequence[str], decision: Decision
+    ) -> None:
+        self.model, self.reader = model, reader
+        self.labels, self.decision = labels, decision
+
+    def read(self, record: Mapping[str, Any]) -> GivenText:
+        """The text of a record. Raises InputError where there is none."""
+        text = record.get("text")
+        if not isinstance(text, str):
+            raise InputError(f"text: expected a text, got {text!r}" if "text" in record else "text: missing")
+        return GivenText(record.get("id"), self.reader.read(text))
+
+    def predict(self, inputs: Sequence[GivenText]) -> list[dict[str, Any]]:
+        """For each text its `label` and `probability`, or its `labels`; and the `probabilities` of all."""
+        if not inputs:
+            return []
+        logits_NV = logits_of(self.model, self._examples(inputs), batch_size=len(inputs))
+        return [
+            ({} if given.record_id is None else {"id": given.record_id})
+            | answer(logits_V, self.labels, self.decision)
+            for given, logits_V in zip(inputs, logits_NV, strict=True)
+        ]
+
+    def explain(self, inputs: Sequence[GivenText]) -> list[list[tuple[str, float]]]:
+        """The words of each text and how much each speaks for what is predicted: gradient times input.
+
+        That is what a word's vector adds to the logit of the predicted label, to first order; where a text
+        may have several labels, to the sum of their logits, or where none is predicted, takes from the
+        likeliest one's.
+        Values are divided by the largest magnitude of their text.
+        """
+        return [self._explain(given) for given in inputs]
+
+    def _explain(self, given: GivenText) -> list[tuple[str, float]]:
+        examples = self._examples([given])
+        batch = examples.batch([0])
+        device = self.model.linear.weight.device
+        with torch.no_grad():
+            words = self.model.represent(batch.windows.to(device))
+        vectors = [v.requires_grad_() for v in (words.vectors, words.injected) if v is not None]
+        logits_NV = self.model.classify(words, batch.text_of_window_B.to(device), 1)
+        saliency_BT = gradient_saliency(vectors, self._spoken_for(logits_NV))
+        values = saliency_BT[words.mask]
+        values = values / values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
+        (text_words,) = examples.words()
+        return list(zip(text_words, values.tolist(), strict=True))
+
+    def _spoken_for(self, logits_NV: Tensor) -> Tensor:
+        """A scalar that grows with what is predicted of a single text."""
+        predicted_NV = self.decision.labels(logits_NV)
+        return logits_NV[predicted_NV].sum() if predicted_NV.any() else -logits_NV.max()
+
+    def _examples(self, inputs: Sequence[GivenText]) -> TextExamples:
+        unknown_NV = torch.zeros(len(inputs), len(self.labels), dtype=torch.bool)
+        return TextExamples.of([""] * len(inputs), [given.text for given in inputs], unknown_NV)
+
+
+@torch.no_grad()
+def logits_of(model: Classifier, examples: TextExamples, *, batch_size: int) -> Tensor:
+    """(N, V) on the CPU, with dropout off.
+
+    Windows go through the model some at a time, so that memory does not grow with a text.
+    """
+    was_training = model.training
+    model.eval()
+    logits_NV = torch.empty(examples.gold_NV.shape)
+    for texts in evaluation_order(examples.num_words.tolist(), batch_size):
+        logits_NV[texts] = _logits_of_batch(model, examples, texts).float().cpu()
+    model.train(was_training)
+    return logits_NV
+
+
+def _logits_of_batch(model: Classifier, examples: TextExamples, texts: Sequence[int]) -> Tensor:
+    device = model.linear.weight.device
+    numbers, text_of_window_B = examples.windows_of(texts)
+    windows_BS = [
+        model.encode(model.represent(examples.window_batch(numbers[i : i + _WINDOWS_AT_ONCE]).to(device)))
+        for i in range(0, len(numbers), _WINDOWS_AT_ONCE)
+    ]
+    return model.score(torch.cat(windows_BS), text_of_window_B.to(device), len(texts))

@@ -1,0 +1,418 @@
+"""The softmaxes against torch's own losses, numpy, and the distribution that candidates are drawn from.
+
+Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary, S candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.bilm.softmaxes import cross_entropy
+from elmo.bilm.softmaxes.adaptive import AdaptiveSoftmax
+from elmo.bilm.softmaxes.cross_entropy import summed_loss
+from elmo.bilm.softmaxes.full import FullSoftmax
+from elmo.bilm.softmaxes.sampled import SampledSoftmax, log_expected_count, log_uniform_candidates
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+from elmo.text.characters import TypeTable
+
+V, P, N = 23, 6, 12
+
+
+def make_full(*, input_size: int = P, num_types: int = V) -> FullSoftmax:
+    softmax = FullSoftmax(input_size=input_size, num_types=num_types)
+    oracle.widen(softmax)
+    return softmax
+
+
+def make_sampled(*, num_samples: int = 8, sparse: bool = False, num_types: int = V) -> SampledSoftmax:
+    softmax = SampledSoftmax(input_size=P, num_types=num_types, num_samples=num_samples, sparse=sparse)
+    oracle.widen(softmax)
+    return softmax
+
+
+def make_adaptive(
+    *, cutoffs: tuple[int, ...] = (5, 12), shrink: float = 2.0, num_types: int = V
+) -> AdaptiveSoftmax:
+    softmax = AdaptiveSoftmax(input_size=P, num_types=num_types, cutoffs=cutoffs, shrink=shrink)
+    oracle.widen(softmax)
+    return softmax
+
+
+SOFTMAXES: dict[str, Callable[[], nn.Module]] = {
+    "full": make_full,
+    "sampled": make_sampled,
+    "adaptive": make_adaptive,
+}
+
+
+def vectors_and_targets(*, num_tokens: int = N, num_types: int = V, seed: int = 3) -> tuple[Tensor, Tensor]:
+    """(2, N, P) vectors that want a gradient, and (2, N) targets from all over the vocabulary."""
+    generator = torch.Generator().manual_seed(seed)
+    vectors_DNP = torch.randn(2, num_tokens, P, generator=generator)
+    targets_DN = torch.randperm(2 * num_tokens, generator=generator).view(2, num_tokens) % num_types
+    return vectors_DNP.requires_grad_(), targets_DN
+
+
+def gradients_of(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
+    gradients = torch.autograd.grad(loss, tensors)
+    return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in gradients]
+
+
+# 23 classes: one token at a time, two, five, and all of them at once
+@pytest.mark.parametrize("piece_values", [1, 2 * V, 5 * V + 3, 2**22])
+def test_full_is_cross_entropy_with_all_its_gradients(
+    piece_values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_entropy, "PIECE_VALUES", piece_values)
+    softmax = make_full().double()
+    vectors, targets = vectors_and_targets()
+    vectors = vectors.detach().double().requires_grad_()
+    parameters = (vectors, softmax.weight, softmax.bias)
+    scores = F.linear(vectors.flatten(0, 1), softmax.weight, softmax.bias)
+    expected = F.cross_entropy(scores, targets.flatten())
+    loss = softmax(vectors, targets)
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
+    for actual, wanted in zip(
+        gradients_of(3 * loss, *parameters), gradients_of(3 * expected, *parameters), strict=True
+    ):
+        torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
+
+
+def test_full_stays_finite_where_exponentials_do_not() -> None:
+    softmax = make_full()
+    vectors, targets = vectors_and_targets()
+    vectors = (vectors * 1e4).detach().requires_grad_()
+    loss = softmax(vectors, targets)
+    scores = F.linear(vectors.flatten(0, 1), softmax.weight, softmax.bias)
+    torch.testing.assert_close(loss, F.cross_entropy(scores, targets.flatten()))
+    assert all(gradient.isfinite().all() for gradient in gradients_of(loss, vectors, softmax.weight))
+
+
+@pytest.mark.parametrize("piece_values", [7, 2**22])
+def test_the_summed_loss_has_the_gradients_of_finite_differences(
+    piece_values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_entropy, "PIECE_VALUES", piece_values)
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(5, 3), (7, 3), (7,)]
+    given = [
+        torch.randn(s, generator=generator, dtype=torch.float64).mul_(2).requires_grad_() for s in shapes
+    ]
+    targets = torch.tensor([6, 0, 2, 2, 5])
+    assert torch.autograd.gradcheck(lambda v, w, b: summed_loss(v, w, b, targets), given)
+
+
+def test_no_tokens_have_no_loss() -> None:
+    weight, bias = torch.randn(V, P, requires_grad=True), torch.zeros(V)
+    none = torch.zeros(0, dtype=torch.int64)
+    loss = summed_loss(torch.zeros(0, P), weight, bias, none)
+    assert loss.item() == 0
+    assert not gradients_of(loss, weight)[0].any()
+    assert cross_entropy.log_probabilities(torch.zeros(0, P), weight, bias, none).shape == (0,)
+
+
+@pytest.mark.parametrize("piece_values", [1, 3 * V, 2**22])
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_probabilities_of_the_vocabulary_sum_to_one(
+    name: str, piece_values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_entropy, "PIECE_VALUES", piece_values)
+    softmax = SOFTMAXES[name]()
+    contexts = torch.randn(2, 3, P, generator=torch.Generator().manual_seed(0))
+    logs = softmax.log_probabilities(contexts.repeat_interleave(V, dim=1), torch.arange(V).repeat(2, 3))
+    assert logs.shape == (2, 3 * V) and not logs.requires_grad
+    totals = logs.view(2, 3, V).exp().sum(dim=2)
+    torch.testing.assert_close(totals, torch.ones(2, 3), rtol=1e-5, atol=1e-5)
+    assert logs.std() > 1  # not the uniform distribution
+
+
+@pytest.mark.parametrize("name", ["full", "sampled"])
+def test_probabilities_are_those_of_the_full_softmax(name: str) -> None:
+    softmax = SOFTMAXES[name]()
+    vectors, targets = vectors_and_targets()
+    scores = F.linear(vectors, softmax.weight, softmax.bias.flatten())
+    expected = torch.log_softmax(scores, dim=2).gather(2, targets[..., None]).squeeze(2)
+    torch.testing.assert_close(softmax.log_probabilities(vectors, targets), expected.detach())
+
+
+@pytest.mark.parametrize("name", ["full", "adaptive"])
+def test_exact_losses_are_the_mean_of_minus_the_log_probabilities(name: str) -> None:
+    softmax = SOFTMAXES[name]()
+    vectors, targets = vectors_and_targets()
+    loss = softmax(vectors, targets)
+    assert loss.item() == pytest.approx(-softmax.log_probabilities(vectors, targets).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_gradients_reach_the_vectors_and_every_parameter(name: str) -> None:
+    torch.manual_seed(0)
+    softmax = SOFTMAXES[name]()
+    vectors, targets = vectors_and_targets()
+    softmax(vectors, targets).backward()
+    assert vectors.grad is not None and vectors.grad.abs().sum(dim=2).gt(0).all()
+    for parameter_name, parameter in softmax.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_one_step_of_an_encoder_under_it_moves_every_parameter(name: str) -> None:
+    torch.manual_seed(0)
+    encoder = CharCnnLstm(
+        character_embedding_size=3,
+        filters=[[1, 4], [2, 5]],
+        num_highways=1,
+        cell_size=8,
+        projection_size=P,
+        num_layers=2,
+    )
+    model = nn.ModuleDict({"encoder": encoder, "softmax": SOFTMAXES[name]()})
+    before = {key: parameter.detach().clone() for key, parameter in model.named_parameters()}
+    characters = TypeTable.from_words(["one", "two", "three"]).characters(np.arange(5), widest_filter=2)
+    layers, _ = encoder.run_packed(
+        torch.from_numpy(characters), torch.arange(2 * N).view(2, N) % 5, [4, 4, 3, 1]
+    )
+    loss = model["softmax"](layers[-1], vectors_and_targets()[1])
+    torch.optim.SGD(model.parameters(), lr=0.1).zero_grad()
+    loss.backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert [key for key, p in model.named_parameters() if torch.equal(p, before[key])] == []
+
+
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_bf16_is_close_to_fp32_and_used(name: str) -> None:
+    softmax = SOFTMAXES[name]()
+    vectors, targets = vectors_and_targets()
+    torch.manual_seed(0)
+    exact = softmax(vectors, targets)
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = softmax(vectors, targets)
+    assert rough.dtype == torch.float32
+    assert 0 < abs(rough.item() - exact.item()) < 0.02 * exact.item()
+    for actual, expected in zip(
+        gradients_of(rough, vectors, *softmax.parameters()),
+        gradients_of(exact, vectors, *softmax.parameters()),
+        strict=True,
+    ):
+        assert (actual - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+@pytest.mark.parametrize("cutoffs", [(5, 12), (1,), (4, 22)])
+def test_adaptive_is_torchs_own_with_the_same_weights(cutoffs: tuple[int, ...]) -> None:
+    softmax = make_adaptive(cutoffs=cutoffs).double()
+    torchs = nn.AdaptiveLogSoftmaxWithLoss(P, V, cutoffs, div_value=2.0, head_bias=True).double()
+    with torch.no_grad():
+        torchs.head.weight.copy_(softmax.head_weight)
+        torchs.head.bias.copy_(softmax.head_bias)
+        for index, (into_cluster, within_cluster) in enumerate(torchs.tail):
+            into_cluster.weight.copy_(softmax.projections[index])
+            within_cluster.weight.copy_(softmax.weights[index])
+            softmax.biases[index].zero_()  # torch has none there
+    vectors, targets = vectors_and_targets()
+    vectors = vectors.detach().double().requires_grad_()
+    loss, expected = softmax(vectors, targets), torchs(vectors.flatten(0, 1), targets.flatten()).loss
+    torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
+    ours = [softmax.head_weight, softmax.head_bias, *softmax.projections, *softmax.weights]
+    theirs = [torchs.head.weight, torchs.head.bias, *(t[0].weight for t in torchs.tail)]
+    theirs += [tail[1].weight for tail in torchs.tail]
+    for actual, wanted in zip(
+        gradients_of(loss, vectors, *ours), gradients_of(expected, vectors, *theirs), strict=True
+    ):
+        torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
+
+
+def test_adaptive_drops_cutoffs_beyond_the_vocabulary_and_never_shrinks_to_nothing() -> None:
+    softmax = make_adaptive(cutoffs=(2, 10, V, 2000), shrink=4.0)
+    assert [len(weight) for weight in (softmax.head_weight, *softmax.weights)] == [2 + 2, 8, V - 10]
+    assert [projection.shape for projection in softmax.projections] == [(1, P), (1, P)]
+
+
+def test_adaptive_clusters_without_targets_get_no_gradient_and_do_no_harm() -> None:
+    softmax = make_adaptive()
+    vectors, _ = vectors_and_targets()
+    targets = torch.arange(N).remainder(5).repeat(2, 1)
+    loss = softmax(vectors, targets)
+    assert loss.item() == pytest.approx(-softmax.log_probabilities(vectors, targets).mean().item(), rel=1e-5)
+    loss.backward()
+    assert not any(weight.grad.any() for weight in softmax.weights)
+    assert softmax.head_weight.grad[:5].any(dim=1).all()
+
+
+def numpy_sampled_loss(
+    softmax: SampledSoftmax, vectors_DNP: Tensor, targets_DN: Tensor, draws: list[tuple[Tensor, int]]
+) -> float:
+    """Token by token: the target against the candidates that are not the target, each less log Q."""
+    weight, bias = softmax.weight.detach().double().numpy(), softmax.bias.detach().double().numpy().flatten()
+    num_types = len(weight)
+    losses = []
+    for vectors, targets, (candidates, tries) in zip(
+        vectors_DNP.detach().double().numpy(), targets_DN.tolist(), draws, strict=True
+    ):
+        for vector, target in zip(vectors, targets, strict=True):
+            kept = [target] + [k for k in candidates.tolist() if k != target]
+            chances = [math.log((k + 2) / (k + 1)) / math.log(num_types + 1) for k in kept]
+            scores = [
+                vector @ weight[k] + bias[k] - math.log(1 - (1 - p) ** tries)
+                for k, p in zip(kept, chances, strict=True)
+            ]
+            losses.append(math.log(sum(math.exp(s - scores[0]) for s in scores)))
+    return sum(losses) / len(losses)
+
+
+def draw_as_a_call_does(softmax: SampledSoftmax, seed: int) -> list[tuple[Tensor, int]]:
+    torch.manual_seed(seed)
+    return [log_uniform_candidates(len(softmax.weight), softmax.num_samples) for _ in range(2)]
+
+
+@pytest.mark.parametrize("num_samples", [1, 5, 20, V - 1])
+def test_sampled_loss_is_the_target_against_candidates_of_its_direction_without_accidental_hits(
+    num_samples: int,
+) -> None:
+    softmax = make_sampled(num_samples=num_samples)
+    vectors, targets = vectors_and_targets()
+    draws = draw_as_a_call_does(softmax, seed=5)
+    if num_samples > 1:
+        assert not torch.equal(draws[0][0], draws[1][0])  # each direction has its own
+        assert any(torch.isin(t, c).any() for t, (c, _) in zip(targets, draws, strict=True))  # there are hits
+    torch.manual_seed(5)
+    loss = softmax(vectors, targets)
+    assert loss.item() == pytest.approx(numpy_sampled_loss(softmax, vectors, targets, draws), rel=1e-5)
+
+
+def test_sampled_targets_without_any_other_candidate_cost_nothing_and_stay_finite() -> None:
+    softmax = make_sampled(num_samples=1)
+    torch.manual_seed(1)
+    draws = draw_as_a_call_does(softmax, seed=1)
+    vectors, _ = vectors_and_targets()
+    targets = torch.stack([candidates.repeat(N) for candidates, _ in draws])
+    torch.manual_seed(1)
+    loss = softmax(vectors, targets)
+    assert loss.item() == 0
+    assert all(g.isfinite().all() for g in gradients_of(loss, vectors, softmax.weight, softmax.bias))
+
+
+def test_sampled_sparse_gradients_are_the_dense_ones_and_hold_the_rows_used() -> None:
+    vectors, targets = vectors_and_targets(num_types=5)
+    found: list[list[Tensor]] = []
+    for sparse in (False, True):
+        softmax = make_sampled(num_samples=4, sparse=sparse)
+        candidates = {k for ids, _ in draw_as_a_call_does(softmax, seed=2) for k in ids.tolist()}
+        torch.manual_seed(2)
+        softmax(vectors, targets).backward()
+        gradients = [parameter.grad for parameter in (softmax.weight, softmax.bias)]
+        assert all(gradient.is_sparse == sparse for gradient in gradients)
+        used = sorted(candidates | set(targets.flatten().tolist()))
+        assert len(used) < V
+        if sparse:
+            assert all(g.coalesce().indices().flatten().tolist() == used for g in gradients)
+        else:
+            assert gradients[0].any(dim=1).nonzero().flatten().tolist() == used
+        found.append([gradient.to_dense() if sparse else gradient for gradient in gradients])
+    for dense, sparse_one in zip(*found, strict=True):
+        torch.testing.assert_close(dense, sparse_one)
+
+
+def test_sampled_loss_comes_nearer_to_the_full_loss_with_more_candidates() -> None:
+    softmax = make_sampled(num_types=40)
+    vectors, targets = vectors_and_targets(num_tokens=40, num_types=40)
+    full = -softmax.log_probabilities(vectors, targets).mean().item()
+    errors = []
+    for softmax.num_samples in (3, 12, 39):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            losses = [softmax(vectors, targets).item() for _ in range(40)]
+        errors.append(abs(np.mean(losses) - full) / full)
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 0.02
+
+
+@pytest.mark.parametrize(("num_types", "num_samples"), [(1000, 64), (50, 49), (2, 1), (5, 3)])
+def test_candidates_are_distinct_ids_of_the_vocabulary(num_types: int, num_samples: int) -> None:
+    torch.manual_seed(0)
+    for _ in range(20):
+        ids, tries = log_uniform_candidates(num_types, num_samples)
+        assert ids.dtype == torch.int64 and len(ids.unique()) == len(ids) == num_samples
+        assert ids.min() >= 0 and ids.max() < num_types
+        assert tries >= num_samples
+
+
+def test_the_same_seed_draws_the_same_candidates_and_the_next_draw_differs() -> None:
+    torch.manual_seed(7)
+    ids, tries = log_uniform_candidates(1000, 50)
+    others, _ = log_uniform_candidates(1000, 50)
+    torch.manual_seed(7)
+    again, tries_again = log_uniform_candidates(1000, 50)
+    assert torch.equal(ids, again) and tries == tries_again
+    assert not torch.equal(ids, others)
+
+
+def test_single_candidates_are_log_uniform() -> None:
+    torch.manual_seed(0)
+    num_types, num_draws = 9, 6000
+    counts = np.zeros(num_types)
+    for _ in range(num_draws):
+        ids, tries = log_uniform_candidates(num_types, 1)
+        assert tries == 1
+        counts[ids.item()] += 1
+    chances = np.log((np.arange(num_types) + 2) / (np.arange(num_types) + 1)) / np.log(num_types + 1)
+    deviations = (counts / num_draws - chances) / np.sqrt(chances * (1 - chances) / num_draws)
+    assert chances.sum() == pytest.approx(1)
+    assert np.abs(deviations).max() < 4  # standard errors
+
+
+def test_the_expected_count_is_how_often_a_word_is_among_the_candidates() -> None:
+    torch.manual_seed(0)
+    num_types, num_draws = 30, 4000
+    included, expected = torch.zeros(num_types), torch.zeros(num_types)
+    for _ in range(num_draws):
+        ids, tries = log_uniform_candidates(num_types, 10)
+        included[ids] += 1
+        expected += log_expected_count(torch.arange(num_types), tries, num_types).exp()
+    assert included[0] > 5 * included[-1]
+    torch.testing.assert_close(included / num_draws, expected / num_draws, rtol=0, atol=0.03)
+
+
+def test_the_tries_are_the_draws_until_the_last_candidate() -> None:
+    torch.manual_seed(0)
+    found = [log_uniform_candidates(3, 2)[1] for _ in range(3000)]
+    chances = np.log(np.array([2, 3 / 2, 4 / 3])) / np.log(4)
+    # until a second word has come up: 2 draws unless the second one repeats the first
+    assert np.mean(np.array(found) == 2) == pytest.approx(1 - (chances**2).sum(), abs=0.03)
+    assert np.mean(np.array(found) == 3) == pytest.approx((chances**2 * (1 - chances)).sum(), abs=0.03)
+
+
+def test_expected_counts_keep_their_precision_for_rare_words() -> None:
+    rare, tries, num_types = 793_470, 3, 793_471
+    chance = math.log1p(1 / (rare + 1)) / math.log(num_types + 1)
+    log_q = log_expected_count(torch.tensor([rare]), tries, num_types).item()
+    assert log_q == pytest.approx(math.log(tries * chance), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"type": "sampled", "num_samples": V, "sparse": False}, f"num_samples: .* {V} words, got {V}"),
+        ({"type": "sampled", "num_samples": 0, "sparse": False}, "num_samples: expected at least 1 .* got 0"),
+        ({"type": "adaptive", "cutoffs": [], "shrink": 2.0}, r"cutoffs.* got \[\] and 2.0"),
+        ({"type": "adaptive", "cutoffs": [V], "shrink": 2.0}, f"cutoffs.* {V} words"),
+        ({"type": "adaptive", "cutoffs": [9, 4], "shrink": 2.0}, r"cutoffs.* got \[9, 4\]"),
+        ({"type": "adaptive", "cutoffs": [4, 4], "shrink": 2.0}, r"cutoffs.* got \[4, 4\]"),
+        ({"type": "adaptive", "cutoffs": [0, 4], "shrink": 2.0}, r"cutoffs.* got \[0, 4\]"),
+        ({"type": "adaptive", "cutoffs": [4], "shrink": 0.5}, r"shrink: .* got \[4\] and 0.5"),
+    ],
+)
+def test_arguments_that_make_no_softmax_are_told(node: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        REGISTRY.build(node, input_size=P, num_types=V)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,263 @@
+"""Checkpoints: exact round trips, damage and full disks told in one line, old ones removed."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from places import ROOT
+
+from elmo.errors import InputError
+from experiments.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
+
+SAVE_ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+import torch
+from elmo.errors import InputError
+from experiments.training.checkpoint import Checkpoints
+checkpoints = Checkpoints(Path(sys.argv[1]) / "checkpoints", keep=2)
+checkpoints.save(1, {"weight": torch.ones(1000)})
+try:
+    checkpoints.save(2, {"weight": torch.ones(1_000_000)})
+except InputError as error:
+    print(error)
+print(sorted(path.name for path in checkpoints.path.iterdir()), len(checkpoints.load("last")["weight"]))
+"""
+
+
+def round_trip(state: dict[Any, Any], path: Path) -> dict[Any, Any]:
+    save_checkpoint(path / "state", state)
+    return load_checkpoint(path / "state")
+
+
+def assert_same(loaded: Any, saved: Any) -> None:
+    assert type(loaded) is type(saved)
+    if isinstance(saved, dict):
+        assert list(loaded) == list(saved)
+        assert [type(key) for key in loaded] == [type(key) for key in saved]
+        for key, value in saved.items():
+            assert_same(loaded[key], value)
+    elif isinstance(saved, (list, tuple)):
+        assert len(loaded) == len(saved)
+        for ours, theirs in zip(loaded, saved, strict=True):
+            assert_same(ours, theirs)
+    elif isinstance(saved, torch.Tensor):
+        assert (loaded.dtype, loaded.shape) == (saved.dtype, saved.shape)
+        assert torch.equal(loaded, saved)
+    elif isinstance(saved, np.ndarray):
+        assert (loaded.dtype, loaded.shape) == (saved.dtype, saved.shape)
+        np.testing.assert_array_equal(loaded, saved)
+    else:
+        assert loaded == saved or (math.isnan(loaded) and math.isnan(saved))
+
+
+def trained(seed: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.9, 0.95))
+    step(model, optimizer)
+    return model, optimizer
+
+
+def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> float:
+    optimizer.zero_grad()
+    loss = model(torch.randn(5, 3)).square().sum()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def test_plain_values_come_back_with_their_types(tmp_path: Path) -> None:
+    state = {
+        "text": "zażółć \ud800 \n",
+        "numbers": [1, -(2**127), 0.1, 1e-310, True, None, float("inf"), float("nan")],
+        "tuple": (1, ("a", [2.0]), ()),
+        "nested": {0: {"a": 1}, 1: {}, (0, "x"): 2, None: 3, 1.5: 4},
+        "$": "not a tag",
+        "tagged": {"$": "tensor", "name": "t0"},
+    }
+    assert_same(round_trip(state, tmp_path), state)
+
+
+def test_every_kind_of_tensor_comes_back(tmp_path: Path) -> None:
+    base = torch.arange(12.0)
+    state = {
+        "scalar": torch.tensor(3.5, dtype=torch.float64),
+        "bf16": torch.randn(3, 2).bfloat16(),
+        "empty": [torch.zeros(0), torch.zeros(0, 5, dtype=torch.int64)],
+        "bool": torch.tensor([True, False]),
+        "transposed": base.view(3, 4).T,
+        "views": [base, base[2:5], base[::2], base[2:3].expand(4)],
+        "generator": torch.Generator().manual_seed(7).get_state(),
+    }
+    assert_same(round_trip(state, tmp_path), state)
+
+
+def test_numpy_arrays_and_generators_come_back(tmp_path: Path) -> None:
+    generators = [np.random.default_rng(3), np.random.Generator(np.random.MT19937(4))]
+    state = {
+        "arrays": [
+            np.array(2.0),
+            np.zeros((0, 3), dtype=np.int32),
+            np.arange(6).reshape(2, 3).T,
+            np.array([2**63], np.uint64),
+        ],
+        "generators": [generator.bit_generator.state for generator in generators],
+    }
+    loaded = round_trip(state, tmp_path)
+    assert_same(loaded, state)
+    again = np.random.default_rng()
+    again.bit_generator.state = loaded["generators"][0]
+    assert again.random() == generators[0].random()
+
+
+def test_tied_tensors_are_stored_once_and_stay_one(tmp_path: Path) -> None:
+    weight = torch.randn(1000, 100)
+    loaded = round_trip({"embedding": weight, "output": torch.nn.Parameter(weight)}, tmp_path)
+    assert loaded["embedding"] is loaded["output"]
+    assert (tmp_path / "state" / "state.safetensors").stat().st_size < 1.1 * weight.nbytes
+
+
+def test_a_state_without_tensors_comes_back(tmp_path: Path) -> None:
+    assert round_trip({"step": 3}, tmp_path) == {"step": 3}
+
+
+def test_an_optimizer_goes_on_exactly(tmp_path: Path) -> None:
+    model, optimizer = trained(0)
+    loaded = round_trip(
+        {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "generator": torch.get_rng_state(),
+        },
+        tmp_path,
+    )
+    expected = [step(model, optimizer) for _ in range(3)]
+    other_model, other_optimizer = trained(1)
+    other_model.load_state_dict(loaded["model"])
+    other_optimizer.load_state_dict(loaded["optimizer"])
+    torch.set_rng_state(loaded["generator"])
+    assert [step(other_model, other_optimizer) for _ in range(3)] == expected
+    assert_same(loaded["optimizer"]["param_groups"], optimizer.state_dict()["param_groups"])
+
+
+def test_what_cannot_be_saved_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"state\['cursor'\]\[1\]: a set cannot be saved"):
+        save_checkpoint(tmp_path / "state", {"cursor": [1, {2}]})
+    with pytest.raises(TypeError, match=r"state\['words'\]: an array of <U1 cannot be saved"):
+        save_checkpoint(tmp_path / "state", {"words": np.array(["a"])})
+    assert list(tmp_path.iterdir()) == []
+
+
+def saved_at(path: Path, *steps: int, keep: int = 3, best: int | None = None) -> Checkpoints:
+    checkpoints = Checkpoints(path, keep=keep)
+    for at in steps:
+        checkpoints.save(at, {"step": at, "weight": torch.full((100,), float(at))}, best=at == best)
+    return checkpoints
+
+
+def names(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir())
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10, 20, 30, 40, 50, keep=2, best=20)
+    assert names(tmp_path) == ["best", "last", "step-0000020", "step-0000040", "step-0000050"]
+    assert checkpoints.load("last")["step"] == 50
+    assert checkpoints.load("best")["step"] == 20
+    assert (tmp_path / "best").readlink() == Path("step-0000020")  # relative: the run may be moved
+
+
+def test_a_former_best_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    saved_at(tmp_path, 10, 20, keep=1, best=10)
+    saved_at(tmp_path, 30, keep=1, best=30)
+    assert names(tmp_path) == ["best", "last", "step-0000030"]
+
+
+def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10)
+    checkpoints.save(10, {"step": "again"}, best=True)
+    assert checkpoints.load("last") == checkpoints.load("best") == {"step": "again"}
+    assert names(tmp_path) == ["best", "last", "step-0000010"]
+
+
+def test_checkpoints_of_an_abandoned_future_are_removed(tmp_path: Path) -> None:
+    saved_at(tmp_path, 10, 20, 30)
+    assert saved_at(tmp_path, 15).load("last")["step"] == 15
+    assert names(tmp_path) == ["last", "step-0000010", "step-0000015"]
+
+
+def test_leftovers_of_a_killed_save_are_removed_by_the_next(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10)
+    (tmp_path / ".step-0000020-aside").mkdir()
+    (tmp_path / ".step-0000020-aside" / "state.safetensors").write_bytes(b"half")
+    (tmp_path / ".last-aside").symlink_to("step-0000020")
+    assert checkpoints.load("last")["step"] == 10
+    saved_at(tmp_path, 20)
+    assert names(tmp_path) == ["last", "step-0000010", "step-0000020"]
+
+
+def test_a_run_copied_with_its_links_followed_can_go_on(tmp_path: Path) -> None:
+    saved_at(tmp_path / "here", 10, best=10)
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    assert Checkpoints(tmp_path / "there", keep=3).load("best")["step"] == 10
+    assert saved_at(tmp_path / "there", 20).load("last")["step"] == 20
+
+
+@pytest.mark.parametrize("file", ["state.json", "state.safetensors"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "empty"])
+def test_damage_is_told_with_the_file_and_the_newest_good_checkpoint(
+    tmp_path: Path, file: str, damage: str
+) -> None:
+    checkpoints = saved_at(tmp_path, 10, 20, 30)
+    for at in ("step-0000020", "step-0000030"):
+        path = tmp_path / at / file
+        content = bytearray(path.read_bytes())
+        content[-9] ^= 1
+        path.write_bytes({"truncated": content[:-20], "changed": content}.get(damage, b""))
+        if damage == "missing":
+            path.unlink()
+    with pytest.raises(InputError) as caught:
+        checkpoints.load("last")
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / "step-0000030" / file))
+    assert f"newest good one is {tmp_path / 'step-0000010'}" in message
+    assert "\n" not in message
+
+
+def test_removing_a_damaged_checkpoint_leads_to_the_one_before(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10, 20)
+    shutil.rmtree(tmp_path / "step-0000020")
+    assert checkpoints.load("last")["step"] == 10
+
+
+def test_no_checkpoint_is_an_input_error(tmp_path: Path) -> None:
+    for which in ("last", "best"):
+        with pytest.raises(InputError, match=f"checkpoints/{which}: no such checkpoint"):
+            Checkpoints(tmp_path / "checkpoints", keep=1).load(which)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a small file system of its own")
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    script = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*mount, script, str(tmp_path), "true"], capture_output=True).returncode
+    ):
+        pytest.skip("a file system cannot be mounted here")
+    python = [sys.executable, "-W", "error", "-c", SAVE_ON_A_FULL_DISK, str(tmp_path)]
+    command = [*mount, script, str(tmp_path), *python]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    message, state = result.stdout.splitlines()
+    assert str(tmp_path / "checkpoints" / "step-0000002") in message
+    assert state == "['last', 'step-0000001'] 1000"

