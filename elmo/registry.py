@@ -23,7 +23,11 @@ Class = TypeVar("Class", bound=type)
 
 
 class Registry:
-    """Names of components, grouped by kind; a kind is a config group, a name is unique over all kinds."""
+    """Names of components, grouped by kind; a name is unique within its kind.
+
+    The kinds of this project are its config groups. A kind exists as soon as a class registers with it, so
+    that a plug-in may bring kinds of its own.
+    """
 
     def __init__(self) -> None:
         self._classes: dict[str, dict[str, type]] = {}
@@ -36,10 +40,9 @@ class Registry:
         """
 
         def enter(cls: Class) -> Class:
-            taken_by = self.kind_of(name)
-            if taken_by is not None:
-                other = self._classes[taken_by][name]
-                raise ValueError(f"{_full_name(cls)}: {taken_by} {name!r} is already {_full_name(other)}")
+            other = self._classes.get(kind, {}).get(name)
+            if other is not None:
+                raise ValueError(f"{_full_name(cls)}: {kind} {name!r} is already {_full_name(other)}")
             _refuse_loose_constructor(cls)
             self._classes.setdefault(kind, {})[name] = cls
             return cls
@@ -52,8 +55,9 @@ class Registry:
     def names(self, kind: str) -> list[str]:
         return sorted(self._classes.get(kind, {}))
 
-    def kind_of(self, name: object) -> str | None:
-        return next((kind for kind, classes in self._classes.items() if name in classes), None)
+    def kinds_of(self, name: object) -> list[str]:
+        """The kinds that have a class of this name."""
+        return [kind for kind in self.kinds() if name in self._classes[kind]]
 
     def get(self, kind: str, name: str) -> type:
         """The class; InputError with the nearest names when there is none."""
@@ -69,14 +73,12 @@ class Registry:
         """
         return self._read(kind, node, given, where or kind)[1]
 
-    def build(self, node: Mapping[str, Any], **given: Any) -> Any:
-        """The component that a node describes; InputError, a line per fault, when the node is wrong."""
-        name = node.get("type") if isinstance(node, Mapping) else None
-        kind = self.kind_of(name) or "component"
+    def build(self, kind: str, node: Mapping[str, Any], **given: Any) -> Any:
+        """The component of a kind that a node describes; InputError, a line per fault, for a wrong node."""
         arguments, faults = self._read(kind, node, given, kind)
         if faults:
             raise InputError("\n".join(faults))
-        return self._classes[kind][str(name)](**arguments, **given)
+        return self._classes[kind][node["type"]](**arguments, **given)
 
     def discover(self, *packages: str) -> None:
         """Imports packages and all their submodules, so that their classes register.
@@ -94,10 +96,10 @@ class Registry:
             return None
         if not isinstance(name, str):
             return f"expected the name of a component (str), got {shown_with_type(name)}"
-        actual = self.kind_of(name)
-        if actual is None:
+        others = " or ".join(self.kinds_of(name))
+        if not others:
             return f"unknown {kind} {name!r}{suggest(name, self.names(kind))}"
-        return f"{name!r} is of kind {actual}, not {kind}{suggest(name, self.names(kind))}"
+        return f"{name!r} is of kind {others}, not {kind}{suggest(name, self.names(kind))}"
 
     def _read(
         self, kind: str, node: Any, given: Collection[str], where: str

@@ -34,7 +34,7 @@ def main(config: EmbedConfig, overrides: list[str]) -> None:
     output = Path(config.output)
     write = writer_of(output)
     _check_output(output)
-    tokenizer = REGISTRY.build(config.tokenizer)
+    tokenizer = REGISTRY.build("tokenizer", config.tokenizer)
     reader = SentenceReader(
         config.input,
         tokenizer=tokenizer,

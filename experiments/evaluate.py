@@ -36,7 +36,7 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
                 fraction=fraction or 0.0, tokens=tokens, sentences=sentences
             ),
         )
-        task = REGISTRY.build(saved.config["task"])
+        task = REGISTRY.build("task", saved.config["task"])
         figures = task.evaluate(saved, setup, with_baselines=config.data is None, name=str(path))
     columns, rows = task.table(figures)
     summary_table(rows, columns=columns)

@@ -82,7 +82,7 @@ def _load(config: PredictConfig) -> tuple[Any, int]:
         cache_path=Path(os.devnull),  # no data is prepared
         report=lambda tokens, sentences, fraction: None,
     )
-    predictor = REGISTRY.build(saved.config["task"]).predictor(saved, setup, name=config.run)
+    predictor = REGISTRY.build("task", saved.config["task"]).predictor(saved, setup, name=config.run)
     if config.explain and not isinstance(predictor, ExplainingPredictor):
         task = saved.config["task"]["type"]
         raise InputError(f"explain: the task of {config.run}, {task}, does not explain; leave it out")

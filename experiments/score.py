@@ -33,15 +33,15 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
     from experiments.io.sentence_reader import SentenceReader, windows
     from experiments.logging.progress import make_progress
     from experiments.training.process import set_up_process
+    from tasks.language_model.model import load_language_model
     from tasks.language_model.scores import score_sentences
-    from tasks.language_model.task import load_language_model
 
     if config.output != STANDARD_STREAM:
         refuse_existing(Path(config.output))
     saved = read_model(Path(config.run))
     reader = SentenceReader(
         config.input,
-        tokenizer=REGISTRY.build(config.tokenizer or saved.config["tokenizer"]),
+        tokenizer=REGISTRY.build("tokenizer", config.tokenizer or saved.config["tokenizer"]),
         field=config.field,
         prose=config.prose,
         language=config.language,

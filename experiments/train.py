@@ -34,7 +34,7 @@ def main(config: TrainConfig, overrides: list[str]) -> None:
     set_up_process(num_threads=config.trainer.num_threads)
     run = _open_run(config, overrides)
     training = _start_training(config)
-    write_environment(run.environment_path, seed=config.seed, fingerprints=training.fingerprints())
+    write_environment(run.environment_path, seed=config.seed, fingerprints=training.reports.fingerprints())
     checkpoints = Checkpoints(run.checkpoints_path, keep=config.trainer.keep_checkpoints)
     checkpoints.remove_leftovers()
     state = None if config.resume is None else checkpoints.load("last")
@@ -73,10 +73,10 @@ def _start_training(config: TrainConfig) -> Training:
                 fraction=fraction or 0.0, tokens=tokens, sentences=sentences
             ),
         )
-        task = REGISTRY.build(config.task)
+        task = REGISTRY.build("task", config.task)
         task.check(setup)
-        REGISTRY.build(config.optimizer)
-        REGISTRY.build(config.schedule)
+        REGISTRY.build("optimizer", config.optimizer)
+        REGISTRY.build("schedule", config.schedule)
         torch.manual_seed(config.seed)
         training: Training = task.start(setup)
     return training
@@ -129,8 +129,10 @@ def _make_trainer(
     options = config.trainer
     return Trainer(
         training=training,
-        optimizer=REGISTRY.build(config.optimizer).create(training.model, training.rate_factors()),
-        schedule=REGISTRY.build(config.schedule),
+        optimizer=REGISTRY.build("optimizer", config.optimizer).create(
+            training.model, training.rate_factors()
+        ),
+        schedule=REGISTRY.build("schedule", config.schedule),
         limits=Limits(options.max_steps, options.max_epochs, options.max_minutes),
         periods=Periods(options.evaluate_every, options.save_every, options.log_every),
         accumulate_batches=options.accumulate_batches,
@@ -182,10 +184,10 @@ def _finish(
 
     if run.model_path.exists():
         shutil.rmtree(run.model_path)  # of a finished run that was resumed for longer
-    training.save_model(run.model_path)
+    training.reports.save_model(run.model_path)
     figures: dict[str, Any] = {
         **scores,
-        **training.conclude(),
+        **training.reports.conclude(),
         f"train/{training.unit}_per_second": trainer.units_per_second(),
         f"train/{training.unit}": trainer.position.units,
         "train/steps": trainer.position.step,
@@ -196,9 +198,9 @@ def _finish(
     if trainer.device.type == "cuda":
         figures["peak_accelerator_memory_bytes"] = peak_accelerator_memory_bytes()
     logger.summarize(figures)
-    training.write_reports(run.path)
-    logger.show_tables(training.tables())
-    print_figures(training.table(figures), figures, run.path)
+    training.reports.write_reports(run.path)
+    logger.show_tables(training.reports.tables())
+    print_figures(training.reports.table(figures), figures, run.path)
 
 
 if __name__ == "__main__":

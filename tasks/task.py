@@ -67,6 +67,7 @@ class Training(Protocol):
         units_per_batch: in a full batch.
         gradient_scale: what the loss is multiplied by before it is differentiated.
         loss_name: the metric that `loss` is, such as `train/sampled_loss`.
+        reports: what is told and kept of it.
     """
 
     model: nn.Module
@@ -75,6 +76,7 @@ class Training(Protocol):
     units_per_batch: int
     gradient_scale: float
     loss_name: str
+    reports: Reports
 
     def batches(self) -> Batches:
         """The training data, from the beginning."""
@@ -89,39 +91,7 @@ class Training(Protocol):
         ...
 
     def evaluate(self) -> dict[str, float]:
-        """The held-out scores of the model as it is, by metric name."""
-        ...
-
-    def conclude(self) -> dict[str, float]:
-        """What is measured once, of the model that is kept: baselines, the test part; by metric name."""
-        ...
-
-    def write_reports(self, path: Path) -> None:
-        """Write what a reader wants to look at beside figures into a run's directory, after `conclude`."""
-        ...
-
-    def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
-        """Columns and rows of larger results, such as a confusion matrix, by name; after `conclude`."""
-        ...
-
-    def constants(self) -> set[str]:
-        """The names within the model's state that never change, such as a frozen encoder's weights."""
-        ...
-
-    def rate_factors(self) -> dict[str, float]:
-        """Factors on the learning rates of parameters, by name; those that are not named have 1."""
-        ...
-
-    def facts(self) -> dict[str, float | str]:
-        """What the user wants to see before the first step: counts of the data, coverage, sizes."""
-        ...
-
-    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """The columns and rows that show final figures, baselines among them, to a reader."""
-        ...
-
-    def activation_bytes(self) -> int:
-        """An estimate of the memory of one training batch's intermediate values."""
+        """The scores on the dev part of the model as it is, by metric name."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -132,8 +102,44 @@ class Training(Protocol):
         """Go on with what was carried."""
         ...
 
+    def constants(self) -> set[str]:
+        """The names within the model's state that never change, such as a frozen encoder's weights."""
+        ...
+
+    def rate_factors(self) -> dict[str, float]:
+        """Factors on the learning rates of parameters, by name; those that are not named have 1."""
+        ...
+
+
+class Reports(Protocol):
+    """What is told and kept of a task under way: before the first step, and after the last."""
+
+    def facts(self) -> dict[str, float | str]:
+        """What the user wants to see before the first step: counts of the data, coverage, sizes."""
+        ...
+
+    def activation_bytes(self, units_per_batch: int) -> int:
+        """An estimate of the memory of the intermediate values of a training batch of so many units."""
+        ...
+
     def fingerprints(self) -> dict[str, str]:
-        """Of the data, by split."""
+        """Of the data, by part."""
+        ...
+
+    def conclude(self) -> dict[str, float]:
+        """What is measured once, of the model that is kept: the test part, baselines; by metric name."""
+        ...
+
+    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+        """The columns and rows that show final figures, baselines among them, to a reader."""
+        ...
+
+    def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
+        """Columns and rows of larger results, such as a confusion matrix, by name; after `conclude`."""
+        ...
+
+    def write_reports(self, path: Path) -> None:
+        """Write what a reader wants to look at beside figures into a run's directory, after `conclude`."""
         ...
 
     def save_model(self, path: Path) -> None:

@@ -19,7 +19,7 @@ from elmo.text.characters import TypeTable
 from elmo.text.vocabulary import BEGIN_ID, END_ID, MARKERS, UNKNOWN_ID, Vocabulary
 
 
-@REGISTRY.register("word_encoder", "word_lstm")  # of no config group: it is read from files, never trained
+@REGISTRY.register("encoder", "word_lstm")
 class WordLstm(nn.Module):
     """Contextual word vectors for the words of a vocabulary; every other word has the vector of `<UNK>`.
 

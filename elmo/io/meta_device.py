@@ -12,13 +12,13 @@ from torch.overrides import TorchFunctionMode
 from elmo.registry import REGISTRY
 
 
-def build_blank(node: Mapping[str, Any], **given: Any) -> nn.Module:
+def build_blank(kind: str, node: Mapping[str, Any], **given: Any) -> nn.Module:
     """The module that a config node describes, on the meta device: shapes without memory or values.
 
     `module.to_empty(device=...)` then allocates its parameters. Raises InputError as `REGISTRY.build`.
     """
     with torch.device("meta"), _NoNormalValues():
-        module: nn.Module = REGISTRY.build(node, **given)
+        module: nn.Module = REGISTRY.build(kind, node, **given)
     return module
 
 

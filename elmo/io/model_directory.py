@@ -101,9 +101,9 @@ def read_encoder(path: Path) -> nn.Module:
     node, prefix = _place_of_bilm(_read_config(directory), name=str(directory / CONFIG_FILE))
     REGISTRY.discover("tasks.encoders")
     given = {}
-    if REGISTRY.kind_of(node.get("type")) == "word_encoder":
+    if node.get("type") == "word_lstm":
         given["vocabulary"] = Vocabulary.from_file(directory / VOCABULARY_FILE)
-    encoder = build_blank(node, **given)
+    encoder = build_blank("encoder", node, **given)
     encoder.to_empty(device="cpu")
     weights = _read_weights(directory, prefix=prefix)
     load_weights(encoder, weights, name=str(directory / WEIGHTS_FILE))

@@ -53,7 +53,7 @@ def read_official(options: Path, weights: Path) -> CharCnnLstm:
             missing, has another shape than the options want, is not used by them, or has NaN or infinities.
     """
     node = read_options(options)
-    encoder = build_blank(node)
+    encoder = build_blank("encoder", node)
     assert isinstance(encoder, CharCnnLstm)
     with _WeightsFile(weights) as file:
         _check_datasets(file, official_tensors(encoder), options)
@@ -85,7 +85,7 @@ def read_official_words(
     """
     words = _WordList(vocabulary)
     node = read_word_options(options)
-    encoder = build_blank(node, vocabulary=words.vocabulary)
+    encoder = build_blank("encoder", node, vocabulary=words.vocabulary)
     assert isinstance(encoder, WordLstm)
     with _WeightsFile(weights) as file:
         tensors = official_tensors(encoder)

@@ -54,7 +54,7 @@ def embed(config: BenchmarkEmbedConfig) -> None:
 
 def _read_sentences(config: BenchmarkEmbedConfig) -> list[list[str]]:
     """The first held-out sentences of the data that have words."""
-    source, tokenizer = REGISTRY.build(config.data), REGISTRY.build(config.tokenizer)
+    source, tokenizer = REGISTRY.build("data", config.data), REGISTRY.build("tokenizer", config.tokenizer)
     if not isinstance(source, Source):
         raise InputError("data: expected running text, such as data=sotu or data=text")
     source.check(HELDOUT)
@@ -79,7 +79,7 @@ def _model(config: BenchmarkEmbedConfig, scratch: Path) -> Model:
     if config.model is not None:
         return config.model, config.weights
     torch.manual_seed(0)
-    model = torch.nn.ModuleDict({"encoder": REGISTRY.build(config.encoder)})
+    model = torch.nn.ModuleDict({"encoder": REGISTRY.build("encoder", config.encoder)})
     save_model(scratch / "model", config={"encoder": config.encoder}, model=model)
     return scratch / "model", None
 

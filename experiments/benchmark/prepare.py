@@ -15,13 +15,13 @@ from experiments.config.schema import BenchmarkPrepareConfig
 from experiments.io.environment import peak_memory_bytes
 from experiments.logging.progress import make_progress, summary_table
 from experiments.logging.report import write_figures
-from tasks.language_model.corpus import prepare_corpus
+from tasks.language_model.preparation import prepare_corpus
 from tasks.sources.text.source import SPLITS
 
 
 def prepare(config: BenchmarkPrepareConfig) -> None:
     """Prepare a corpus in a directory that is removed afterwards, and print how long each split took."""
-    source, tokenizer = REGISTRY.build(config.data), REGISTRY.build(config.tokenizer)
+    source, tokenizer = REGISTRY.build("data", config.data), REGISTRY.build("tokenizer", config.tokenizer)
     source.check(SPLITS)
     cache_path = Path(config.cache_dir)  # where training would have the store, on the same disk
     try:

@@ -19,7 +19,7 @@ def print_facts(name: str, training: Training, trainer: Trainer) -> None:
     facts: dict[str, float | str] = {
         "device": str(trainer.device),
         "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
-        **training.facts(),
+        **training.reports.facts(),
         f"{training.unit} per step": per_step,
         "steps": _planned(trainer),
         "estimated memory": f"{_estimated_bytes(trainer) / 2**20:,.0f} MiB",

@@ -182,7 +182,7 @@ class Trainer:
     def estimated_bytes(self) -> int:
         """Memory of weights, gradients, two optimizer values for each weight, and a batch's activations."""
         weights = sum(p.numel() * p.element_size() for p in self.parameters)
-        return 4 * weights + self.training.activation_bytes()
+        return 4 * weights + self.training.reports.activation_bytes(self.training.units_per_batch)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how the run goes on."""
@@ -192,7 +192,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state_dict(),
             "task": self.training.state_dict(),
-            "fingerprints": self.training.fingerprints(),
+            "fingerprints": self.training.reports.fingerprints(),
             "position": asdict(self.position),
             "generators": {
                 "cpu": torch.get_rng_state(),
@@ -206,7 +206,7 @@ class Trainer:
         Raises:
             InputError: the data is not what it was.
         """
-        for split, fingerprint in self.training.fingerprints().items():
+        for split, fingerprint in self.training.reports.fingerprints().items():
             if state["fingerprints"][split] != fingerprint:
                 raise InputError(
                     f"resume: the {split} data is not what the run began with; give it back, or start a new"

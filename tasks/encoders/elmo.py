@@ -73,7 +73,7 @@ class ElmoEncoder(TokenEncoder):
 
     def restore_words(self, lists: Mapping[str, Sequence[str]]) -> None:
         if self._word_node:
-            self.take(REGISTRY.build(self._word_node, vocabulary=Vocabulary(lists["vocabulary"])))
+            self.take(REGISTRY.build("encoder", self._word_node, vocabulary=Vocabulary(lists["vocabulary"])))
 
     def saved_node(self, node: Mapping[str, Any]) -> dict[str, Any]:
         return bilm_node(self._taken())

@@ -14,8 +14,6 @@ from elmo.registry import REGISTRY
 from tasks.encoders.elmo import ElmoEncoder
 from tasks.encoders.token_encoder import TokenEncoder
 
-_WORD_BILM = "word_encoder"  # the kind of a biLM that reads whole words, which only a saved model's node has
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -29,7 +27,7 @@ def build_parts(node: Mapping[str, Any]) -> dict[str, TokenEncoder]:
         InputError: a line for each fault of each part, with its full key.
     """
     if node.get("type") == "concat":
-        return dict(REGISTRY.build(node).parts.items())
+        return dict(REGISTRY.build("encoder", node).parts.items())
     part = build_part(node)
     return {"elmo" if isinstance(part, ElmoEncoder) else node["type"]: part}
 
@@ -37,12 +35,12 @@ def build_parts(node: Mapping[str, Any]) -> dict[str, TokenEncoder]:
 def build_part(node: Mapping[str, Any]) -> TokenEncoder:
     """The one encoder that a node describes; a biLM becomes the encoder of its layers."""
     name = node.get("type") if isinstance(node, Mapping) else None
-    if REGISTRY.kind_of(name) == _WORD_BILM:
+    if name == "word_lstm":
         return ElmoEncoder.of_words(node)
     faults = REGISTRY.check("encoder", node)
     if faults:
         raise InputError("\n".join(faults))
-    built = REGISTRY.build(node)
+    built = REGISTRY.build("encoder", node)
     if isinstance(built, CharCnnLstm):
         encoder = ElmoEncoder()
         encoder.take(built)

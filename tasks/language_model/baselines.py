@@ -6,12 +6,14 @@ G distinct bigrams.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from elmo.text.characters import BEGIN_TYPE, END_TYPE
+from elmo.text.vocabulary import Vocabulary
+from tasks.language_model.corpus import CHUNK_SENTENCES, Corpus
 
 Block = tuple[
     np.ndarray, np.ndarray
@@ -167,3 +169,22 @@ def _perplexities(models: Iterable[Model], heldout: Iterable[Block]) -> list[flo
         totals -= [np.log(model.probabilities(previous_P, following_P)).sum() for model in models]
         num_predictions += len(following_P)
     return [float(perplexity) for perplexity in np.exp(totals / num_predictions)]
+
+
+def baseline_figures(corpora: Mapping[str, Corpus], vocabulary: Vocabulary) -> dict[str, float]:
+    """Perplexities of a unigram and an interpolated bigram model, of at most the first 100 million words."""
+    blocks = {split: _id_blocks(corpus, vocabulary) for split, corpus in corpora.items()}
+    found = baseline_perplexities(blocks["train"], blocks["heldout"], vocabulary_size=len(vocabulary))
+    return {
+        "heldout/unigram_perplexity": found.unigram_perplexity,
+        "heldout/bigram_perplexity": found.bigram_perplexity,
+        "baseline/train_tokens": found.num_train_tokens,
+    }
+
+
+def _id_blocks(corpus: Corpus, vocabulary: Vocabulary) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A corpus as vocabulary ids, some thousand sentences at a time."""
+    ids_V = vocabulary.ids_of(corpus.types)
+    for start in range(0, corpus.num_sentences, 64 * CHUNK_SENTENCES):
+        types, offsets = corpus.read_sentences(start, min(start + 64 * CHUNK_SENTENCES, corpus.num_sentences))
+        yield ids_V[types], offsets

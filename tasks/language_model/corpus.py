@@ -1,31 +1,36 @@
-"""A prepared corpus: a directory of plain arrays, built once for a text and a tokenizer, read piece by piece.
+"""A prepared corpus: plain arrays on the disk, read piece by piece, in a shuffled order or in its own.
 
 Shape legend: N words (tokens), S sentences, V distinct words (types).
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
-from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
 from elmo.errors import InputError
-from elmo.files import directory_aside
-from elmo.text.characters import NUM_MARKERS, TypeTable
-from elmo.text.tokenizers import Tokenizer
-from elmo.text.vocabulary import MARKERS
-from tasks.language_model.preparation import NumberedText, number_words
-from tasks.sources.text.source import Source, Split
+from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 
 FORMAT = 1  # of the store; a change makes every corpus be prepared anew
+CHUNK_SENTENCES = 128  # read together, from one place of the corpus
+CHUNKS, SENTENCES, BATCHES = 1, 2, 3  # what a generator is for; none shares its numbers with another
+WINDOW_CHUNKS = 256  # shuffled together: 32,768 sentences from places all over the corpus
 
-Progress: TypeAlias = Callable[[int, int, float | None], None]  # words, sentences, share done if known
+
+class Sentences(Protocol):
+    """What batching needs of a corpus."""
+
+    types: TypeTable
+    num_sentences: int
+    num_tokens: int
+
+    def read_sentences(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Type ids of some sentences, joined, and the (stop - start + 1,) offsets in them, from 0."""
+        ...
 
 
 class Corpus:
@@ -74,111 +79,78 @@ class Corpus:
         return ids, offsets - offsets[0]
 
 
-def prepare_corpus(
-    source: Source,
-    tokenizer: Tokenizer,
-    *,
-    cache_path: Path,
-    split: Split,
-    num_workers: int | None = None,
-    progress: Progress | None = None,
-) -> Corpus:
-    """Opens the corpus of a source's split, preparing it first where that has not been done yet.
+class ShuffledWindows:
+    """Windows of sentences from random places of the corpus, shuffled, one epoch after the other.
+
+    A window is a function of seed, epoch and number alone, so a position is two integers and no generator's
+    state. A corpus of one window is shuffled perfectly; a larger one needs memory for one window, whatever
+    its size.
 
     Args:
-        source: the text.
-        tokenizer: makes its words.
-        cache_path: the directory of all stores; this one's name is a fingerprint of text and tokenizer.
-        split: which part of the source.
-        num_workers: processes that tokenize; 1: only this one; None: one for each core. Changes nothing else.
-        progress: called now and then with words, sentences and the share done (None where it is not known).
-
-    Raises:
-        InputError: a fault of the text or no room on the disk; nothing is left behind.
+        corpus: the sentences.
+        seed: of the order.
+        shard, num_shards: this process's share of each epoch, and the number of processes. A corpus too small
+            to be shared out is read whole by each.
     """
-    key = {
-        "format": FORMAT,
-        "source": source.fingerprint(split),
-        "split": split,
-        "tokenizer": tokenizer.fingerprint(),
-        "sentencex": importlib.metadata.version("sentencex"),
-    }
-    fingerprint = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
-    path = cache_path / fingerprint
-    if not path.exists():
-        texts = number_words(
-            source.lines(split), tokenizer, language=source.language, num_workers=num_workers
+
+    def __init__(self, *, corpus: Sentences, seed: int, shard: int = 0, num_shards: int = 1) -> None:
+        self.corpus = corpus
+        self.seed = seed
+        self.shard, self.num_shards = shard, num_shards
+        self.epoch, self.window = 0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position: the window that `next_window` returns next."""
+        return {"epoch": self.epoch, "window": self.window}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a position."""
+        self.epoch, self.window = state["epoch"], state["window"]
+
+    def next_window(self) -> list[np.ndarray]:
+        """The sentences (type ids without markers) of the next window."""
+        chunks = self._chunks()
+        start = self.window * WINDOW_CHUNKS
+        sentences = [
+            s for chunk in chunks[start : start + WINDOW_CHUNKS] for s in self._read_chunk(int(chunk))
+        ]
+        order = np.random.default_rng([self.seed, self.epoch, self.window, self.shard]).permutation(
+            len(sentences)
         )
-        # Another process may prepare the same corpus: whoever is first has made what all of them open.
-        with closing(texts), suppress(FileExistsError), directory_aside(path) as aside:
-            totals = _write_store(aside, texts, source.num_bytes(split), progress)
-            if not totals["num_tokens"]:
-                raise InputError(f"data: the {split} text has no words")
-            meta = json.dumps({**key, **totals, "fingerprint": fingerprint}, indent=2)
-            (aside / "meta.json").write_text(meta, encoding="utf-8")
-    return Corpus(path)
+        self.window += 1
+        if self.window * WINDOW_CHUNKS >= len(chunks):
+            self.epoch, self.window = self.epoch + 1, 0
+        return [sentences[i] for i in order]
+
+    def generator(self, purpose: int) -> np.random.Generator:
+        """The generator of one purpose within the window that `next_window` returns next."""
+        return np.random.default_rng([self.seed, self.epoch, self.window, self.shard, purpose])
+
+    def _chunks(self) -> np.ndarray:
+        num_chunks = -(-self.corpus.num_sentences // CHUNK_SENTENCES)
+        order = np.random.default_rng([self.seed, self.epoch, 0, 0, CHUNKS]).permutation(num_chunks)
+        return order[self.shard :: self.num_shards] if num_chunks >= self.num_shards else order
+
+    def _read_chunk(self, chunk: int) -> list[np.ndarray]:
+        start = chunk * CHUNK_SENTENCES
+        return read_list(self.corpus, start, min(start + CHUNK_SENTENCES, self.corpus.num_sentences))
 
 
-class _TypeCounter:
-    """The distinct words so far, their type ids and counts."""
-
-    def __init__(self) -> None:
-        self.types: dict[str, int] = {}
-        self._counts_V = np.zeros(1 << 16, dtype=np.int64)
-
-    def add(self, text: NumberedText) -> np.ndarray:
-        """Counts some more words and returns their type ids, (N,) int32."""
-        types = self.types
-        numbers = [types.setdefault(word, len(types) + NUM_MARKERS) for word in text.words]
-        type_ids = np.array(numbers, dtype=np.int32)
-        while len(self._counts_V) < len(types) + NUM_MARKERS:
-            self._counts_V = np.concatenate([self._counts_V, np.zeros_like(self._counts_V)])
-        self._counts_V[type_ids] += np.bincount(text.ids_N, minlength=len(type_ids))
-        return type_ids[text.ids_N]
-
-    def counts(self, *, num_sentences: int) -> np.ndarray:
-        """(V,) counts of all types; each marker occurs once in a sentence."""
-        self._counts_V[:NUM_MARKERS] = num_sentences
-        return self._counts_V[: len(self.types) + NUM_MARKERS]
+def read_list(corpus: Sentences, start: int, stop: int) -> list[np.ndarray]:
+    """Sentences `start` to `stop` of a corpus, one array of type ids each."""
+    ids, offsets = corpus.read_sentences(start, stop)
+    return np.split(ids, offsets[1:-1])
 
 
-def _write_store(
-    directory: Path, texts: Iterable[NumberedText], num_bytes: int | None, progress: Progress | None
-) -> dict[str, int]:
-    """Writes sentences as they come, then the types, all that is held in memory. Returns the totals."""
-    counter = _TypeCounter()
-    num_tokens = num_sentences = num_bytes_done = 0
-    tokens_path, sentences_path = directory / "tokens.bin", directory / "sentences.bin"
-    with tokens_path.open("wb") as tokens, sentences_path.open("wb") as sentences:
-        sentences.write(bytes(8))
-        for text in texts:
-            tokens.write(counter.add(text).data)
-            sentences.write((num_tokens + np.cumsum(text.lengths_S)).data)
-            num_tokens += len(text.ids_N)
-            num_sentences += len(text.lengths_S)
-            num_bytes_done += text.num_bytes
-            if progress:
-                progress(
-                    num_tokens, num_sentences, min(1.0, num_bytes_done / num_bytes) if num_bytes else None
-                )
-    counts_V = counter.counts(num_sentences=num_sentences)
-    num_type_bytes = _write_types(directory, counter.types, counts_V)
-    markers = [counter.types[marker] for marker in MARKERS if marker in counter.types]
-    return {
-        "num_tokens": num_tokens,
-        "num_sentences": num_sentences,
-        "num_types": len(counts_V),
-        "num_type_bytes": num_type_bytes,
-        "num_literal_markers": int(counts_V[markers].sum()),
-    }
+def blocks(corpus: Sentences, size: int = CHUNK_SENTENCES * WINDOW_CHUNKS) -> Iterator[list[np.ndarray]]:
+    """All sentences in the corpus's own order, a block in memory at a time."""
+    for start in range(0, corpus.num_sentences, size):
+        yield read_list(corpus, start, min(start + size, corpus.num_sentences))
 
 
-def _write_types(directory: Path, words: Iterable[str], counts_V: np.ndarray) -> int:
-    """Writes the table of types and their counts; returns the bytes of all words."""
-    table = TypeTable.from_words(words)
-    for name, array in (("types", table.blob), ("type_offsets", table.offsets), ("counts", counts_V)):
-        (directory / f"{name}.bin").write_bytes(array.data)
-    return len(table.blob)
+def with_markers(sentence: np.ndarray) -> np.ndarray:
+    """`<S>` words `</S>`; read backward, the same array reversed begins with `</S>`."""
+    return np.concatenate(([BEGIN_TYPE], sentence, [END_TYPE]))
 
 
 def _check_sizes(path: Path, meta: dict[str, Any]) -> None:

@@ -1,32 +1,88 @@
-"""From lines of text to numbered words, in parallel: the work that a corpus needs once.
+"""The work that a corpus needs once: from lines to sentences of numbered words, in parallel, on the disk.
 
 Shape legend: N words (tokens), S sentences, V distinct words (types).
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import json
 import multiprocessing
 import os
 import re
 import signal
 import sys
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing, suppress
 from itertools import chain, islice
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from elmo.errors import InputError
+from elmo.files import directory_aside
+from elmo.text.characters import NUM_MARKERS, TypeTable
 from elmo.text.sentence_splitting import split_sentences
 from elmo.text.tokenizers import Tokenizer
-from tasks.sources.text.source import LineBatch
+from elmo.text.vocabulary import MARKERS
+from tasks.language_model.corpus import FORMAT, Corpus
+from tasks.sources.text.source import LineBatch, Source, Split
+
+Progress: TypeAlias = Callable[[int, int, float | None], None]  # words, sentences, share done if known
 
 MAX_WORD_LENGTH = 1000  # characters; the encoder reads 48 bytes, so a longer one is a mistake in the text
 _TASK_SIZE = 400_000  # characters that a worker is given at a time, so that handing over costs little
 _NUM_TASKS_ALONE = 10  # a text of fewer tasks is done before a worker has started
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def prepare_corpus(
+    source: Source,
+    tokenizer: Tokenizer,
+    *,
+    cache_path: Path,
+    split: Split,
+    num_workers: int | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Opens the corpus of a source's split, preparing it first where that has not been done yet.
+
+    Args:
+        source: the text.
+        tokenizer: makes its words.
+        cache_path: the directory of all stores; this one's name is a fingerprint of text and tokenizer.
+        split: which part of the source.
+        num_workers: processes that tokenize; 1: only this one; None: one for each core. Changes nothing else.
+        progress: called now and then with words, sentences and the share done (None where it is not known).
+
+    Raises:
+        InputError: a fault of the text or no room on the disk; nothing is left behind.
+    """
+    key = {
+        "format": FORMAT,
+        "source": source.fingerprint(split),
+        "split": split,
+        "tokenizer": tokenizer.fingerprint(),
+        "sentencex": importlib.metadata.version("sentencex"),
+    }
+    fingerprint = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
+    path = cache_path / fingerprint
+    if not path.exists():
+        texts = number_words(
+            source.lines(split), tokenizer, language=source.language, num_workers=num_workers
+        )
+        # Another process may prepare the same corpus: whoever is first has made what all of them open.
+        with closing(texts), suppress(FileExistsError), directory_aside(path) as aside:
+            totals = _write_store(aside, texts, source.num_bytes(split), progress)
+            if not totals["num_tokens"]:
+                raise InputError(f"data: the {split} text has no words")
+            meta = json.dumps({**key, **totals, "fingerprint": fingerprint}, indent=2)
+            (aside / "meta.json").write_text(meta, encoding="utf-8")
+    return Corpus(path)
 
 
 class NumberedText(NamedTuple):
@@ -171,3 +227,65 @@ def _check_lengths(new_words: Iterable[str], batch: LineBatch) -> None:
 def _place(batch: LineBatch, index: int, position: int) -> str:
     """The file and line of a character of a batch's line; a paragraph may span several lines of the file."""
     return f"{batch.name}:{batch.first_line + index + batch.lines[index].count(chr(10), 0, position)}"
+
+
+class _TypeCounter:
+    """The distinct words so far, their type ids and counts."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, int] = {}
+        self._counts_V = np.zeros(1 << 16, dtype=np.int64)
+
+    def add(self, text: NumberedText) -> np.ndarray:
+        """Counts some more words and returns their type ids, (N,) int32."""
+        types = self.types
+        numbers = [types.setdefault(word, len(types) + NUM_MARKERS) for word in text.words]
+        type_ids = np.array(numbers, dtype=np.int32)
+        while len(self._counts_V) < len(types) + NUM_MARKERS:
+            self._counts_V = np.concatenate([self._counts_V, np.zeros_like(self._counts_V)])
+        self._counts_V[type_ids] += np.bincount(text.ids_N, minlength=len(type_ids))
+        return type_ids[text.ids_N]
+
+    def counts(self, *, num_sentences: int) -> np.ndarray:
+        """(V,) counts of all types; each marker occurs once in a sentence."""
+        self._counts_V[:NUM_MARKERS] = num_sentences
+        return self._counts_V[: len(self.types) + NUM_MARKERS]
+
+
+def _write_store(
+    directory: Path, texts: Iterable[NumberedText], num_bytes: int | None, progress: Progress | None
+) -> dict[str, int]:
+    """Writes sentences as they come, then the types, all that is held in memory. Returns the totals."""
+    counter = _TypeCounter()
+    num_tokens = num_sentences = num_bytes_done = 0
+    tokens_path, sentences_path = directory / "tokens.bin", directory / "sentences.bin"
+    with tokens_path.open("wb") as tokens, sentences_path.open("wb") as sentences:
+        sentences.write(bytes(8))
+        for text in texts:
+            tokens.write(counter.add(text).data)
+            sentences.write((num_tokens + np.cumsum(text.lengths_S)).data)
+            num_tokens += len(text.ids_N)
+            num_sentences += len(text.lengths_S)
+            num_bytes_done += text.num_bytes
+            if progress:
+                progress(
+                    num_tokens, num_sentences, min(1.0, num_bytes_done / num_bytes) if num_bytes else None
+                )
+    counts_V = counter.counts(num_sentences=num_sentences)
+    num_type_bytes = _write_types(directory, counter.types, counts_V)
+    markers = [counter.types[marker] for marker in MARKERS if marker in counter.types]
+    return {
+        "num_tokens": num_tokens,
+        "num_sentences": num_sentences,
+        "num_types": len(counts_V),
+        "num_type_bytes": num_type_bytes,
+        "num_literal_markers": int(counts_V[markers].sum()),
+    }
+
+
+def _write_types(directory: Path, words: Iterable[str], counts_V: np.ndarray) -> int:
+    """Writes the table of types and their counts; returns the bytes of all words."""
+    table = TypeTable.from_words(words)
+    for name, array in (("types", table.blob), ("type_offsets", table.offsets), ("counts", counts_V)):
+        (directory / f"{name}.bin").write_bytes(array.data)
+    return len(table.blob)

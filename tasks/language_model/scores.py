@@ -1,4 +1,4 @@
-"""How likely a language model finds each word of a sentence, read forward and backward.
+"""How likely a language model finds a text: perplexities, and the probability of each word of a sentence.
 
 Shape legend: B sentences, T predictions of the longest one, D = 2 directions, N packed tokens.
 """
@@ -16,8 +16,7 @@ from torch import Tensor
 from elmo.bilm.bilstm import Packing
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable
 from elmo.text.vocabulary import UNKNOWN_ID, Vocabulary
-from tasks.language_model.batching.batch import BatchBuilder
-from tasks.language_model.task import LanguageModel
+from tasks.language_model.model import BatchBuilder, LanguageModel
 
 
 class SentenceScore(NamedTuple):

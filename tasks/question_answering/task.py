@@ -127,7 +127,7 @@ class QuestionAnsweringTask:
     def make_reader(self, nodes: Mapping[str, Any], *, language: str) -> QuestionReader:
         """What makes words of passages and questions."""
         return QuestionReader(
-            tokenizer=REGISTRY.build(nodes["tokenizer"]),
+            tokenizer=REGISTRY.build("tokenizer", nodes["tokenizer"]),
             language=language,
             window_words=self.window_words,
             window_stride=self.window_stride,
@@ -139,6 +139,7 @@ class QuestionAnsweringTask:
             parts=parts, mix=nodes["mix"], injection=self.injection, word_dropout=self.word_dropout
         )
         head = REGISTRY.build(
+            "head",
             nodes["head"],
             input_size=representation.input_size + (NUM_FEATURES if self.word_features else 0),
             injected_size=representation.injected_size,
@@ -249,13 +250,13 @@ class QuestionAnsweringTraining(SupervisedTraining):
         """Dev and test scores beside the baselines'."""
         return score_table(figures)
 
-    def activation_bytes(self) -> int:
+    def activation_bytes(self, units_per_batch: int) -> int:
         """An estimate for windows of mean length: vectors in and out of a head and words beside words, with
         gradients."""
         representation, lengths = self.model.representation, self.learnable.lengths()
         mean = sum(lengths) / len(lengths)
         sizes = 12 * (representation.input_size + representation.injected_size) + 4 * mean
-        return int(4 * self.units_per_batch * mean * sizes)
+        return int(4 * units_per_batch * mean * sizes)
 
     def _saved_facts(self) -> dict[str, Any]:
         return {"language": self.source.language}
@@ -272,7 +273,7 @@ class QuestionAnsweringTraining(SupervisedTraining):
 
 def build_source(setup: Setup) -> QuestionSource:
     """The source of the questions. Raises InputError for one without."""
-    source = REGISTRY.build(setup.nodes["data"])
+    source = REGISTRY.build("data", setup.nodes["data"])
     if not isinstance(source, QuestionSource):
         raise InputError(f"data.type: {setup.nodes['data']['type']} has no questions; data=squad has some")
     return source

@@ -157,7 +157,7 @@ class Representation(nn.Module):
 def _mixes(parts: Mapping[str, TokenEncoder], mix: Mapping[str, Any], word_dropout: float) -> nn.ModuleDict:
     return nn.ModuleDict(
         {
-            name: REGISTRY.build(mix, num_layers=part.num_layers)
+            name: REGISTRY.build("mix", mix, num_layers=part.num_layers)
             if part.num_layers > 1
             else SingleMix(num_layers=1, layer=0, dropout=word_dropout)
             for name, part in parts.items()

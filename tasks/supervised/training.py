@@ -150,6 +150,11 @@ class SupervisedTraining(ABC):
     def _saved_facts(self) -> dict[str, Any]:
         """What a saved model's config has beside its components."""
 
+    @property
+    def reports(self) -> Any:
+        """For now the training tells of itself."""
+        return self
+
     def constants(self) -> set[str]:
         """What belongs to frozen encoders."""
         return self.encoder.constants(self.model)
@@ -167,7 +172,7 @@ class SupervisedTraining(ABC):
 
     def fingerprints(self) -> dict[str, str]:
         """Of each part's examples and words."""
-        tokenizer = REGISTRY.build(self.setup.nodes["tokenizer"]).fingerprint()
+        tokenizer = REGISTRY.build("tokenizer", self.setup.nodes["tokenizer"]).fingerprint()
         return {part: fingerprint_of(self.source.describe_examples(part), tokenizer) for part in PARTS}
 
     def save_model(self, path: Path) -> None:
@@ -190,7 +195,7 @@ def check_components(setup: Setup, source: Examples) -> dict[str, TokenEncoder]:
     for group in ("head", "mix"):
         if group not in setup.nodes:
             raise InputError(f"{group}: missing; {group}=... names one")
-    REGISTRY.build(setup.nodes["tokenizer"])
+    REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
     source.check_examples()
     return unlearned_parts(setup)
 

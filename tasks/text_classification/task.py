@@ -153,7 +153,7 @@ class TextClassificationTask:
     def make_reader(self, nodes: Mapping[str, Any], *, prose: bool, language: str) -> TextReader:
         """What makes windows of texts."""
         return TextReader(
-            tokenizer=REGISTRY.build(nodes["tokenizer"]),
+            tokenizer=REGISTRY.build("tokenizer", nodes["tokenizer"]),
             prose=prose,
             language=language,
             window_words=self.window_words,
@@ -168,6 +168,7 @@ class TextClassificationTask:
             parts=parts, mix=nodes["mix"], injection=self.injection, word_dropout=self.word_dropout
         )
         head = REGISTRY.build(
+            "head",
             nodes["head"],
             input_size=representation.input_size,
             injected_size=representation.injected_size,
@@ -285,10 +286,10 @@ class TextClassificationTraining(SupervisedTraining):
         """Dev and test scores beside the baselines'."""
         return score_table(figures)
 
-    def activation_bytes(self) -> int:
+    def activation_bytes(self, units_per_batch: int) -> int:
         """An estimate for a batch of texts of mean length: vectors in and out of a head, with gradients."""
         representation, head = self.model.representation, self.model.head
-        words = self.units_per_batch * float(self.examples["train"].num_words.mean())
+        words = units_per_batch * float(self.examples["train"].num_words.mean())
         sizes = 6 * (representation.input_size + representation.injected_size) + 12 * head.output_size
         return int(4 * words * sizes)
 
@@ -312,7 +313,7 @@ class TextClassificationTraining(SupervisedTraining):
 
 def build_source(setup: Setup) -> LabelledSource:
     """The source of the texts. Raises InputError for one without labels."""
-    source = REGISTRY.build(setup.nodes["data"])
+    source = REGISTRY.build("data", setup.nodes["data"])
     if not isinstance(source, LabelledSource):
         raise InputError(f"data.type: {setup.nodes['data']['type']} has no labelled texts; data=bbc has some")
     return source

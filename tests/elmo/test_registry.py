@@ -61,7 +61,7 @@ def tower_faults(**arguments: object) -> list[str]:
 def test_a_sound_node_is_built_and_its_values_converted() -> None:
     node = {"type": "tower", "projection_size": 3, "dropout": 0, "filters": [[1, 2]], "pooling": "mean"}
     assert REGISTRY.check("encoder", node) == []
-    tower = REGISTRY.build({**node, "weights_path": "a/b", "options": {"x": [1]}})
+    tower = REGISTRY.build("encoder", {**node, "weights_path": "a/b", "options": {"x": [1]}})
     assert (tower.projection_size, tower.filters, tower.options) == (3, [[1, 2]], {"x": [1]})
     assert isinstance(tower.dropout, float)
     assert tower.pooling is Pooling.mean
@@ -69,7 +69,7 @@ def test_a_sound_node_is_built_and_its_values_converted() -> None:
 
 
 def test_a_class_without_constructor_needs_only_its_type() -> None:
-    assert isinstance(REGISTRY.build({"type": "spaces"}), Spaces)
+    assert isinstance(REGISTRY.build("tokenizer", {"type": "spaces"}), Spaces)
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_all_faults_are_said_at_once_and_building_raises_them() -> None:
         "model.encoder.projection_size",
     ]
     with pytest.raises(InputError) as raised:
-        REGISTRY.build(node)
+        REGISTRY.build("encoder", node)
     assert len(str(raised.value).splitlines()) == 3
 
 
 def test_given_arguments_come_from_code_alone() -> None:
     # The annotation of a given argument need not resolve: it may be imported for type checkers only.
-    assert REGISTRY.build({"type": "corpus_reader", "size": 1}, corpus="c").corpus == "c"
+    assert REGISTRY.build("encoder", {"type": "corpus_reader", "size": 1}, corpus="c").corpus == "c"
     node = {"type": "corpus_reader", "size": 1, "corpus": 2}
     assert REGISTRY.check("encoder", node, ["corpus"]) == ["encoder.corpus: is set by the program; remove it"]
     (fault,) = REGISTRY.check("encoder", {"type": "tower", "projection_size": 1}, ["seed"])
@@ -145,9 +145,12 @@ def test_an_unknown_name_raises_with_the_nearest() -> None:
         REGISTRY.get("encoder", "towerr")
 
 
-def test_a_name_is_taken_once_over_all_kinds() -> None:
+def test_a_name_is_taken_once_within_its_kind() -> None:
     with pytest.raises(ValueError, match="encoder 'tower' is already"):
-        REGISTRY.register("tokenizer", "tower")(Spaces)
+        REGISTRY.register("encoder", "tower")(Spaces)
+    REGISTRY.register("corpus kind", "tower")(Spaces)  # of a kind that a plug-in brings
+    assert isinstance(REGISTRY.build("corpus kind", {"type": "tower"}), Spaces)
+    assert isinstance(REGISTRY.build("encoder", {"type": "tower", "projection_size": 1}), Tower)
 
 
 def test_loose_constructors_are_refused() -> None:

@@ -20,8 +20,7 @@ from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from experiments import score
 from experiments.config.command import run_command
-from tasks.language_model.batching.batch import BatchBuilder
-from tasks.language_model.task import LanguageModel, build_model, perplexities
+from tasks.language_model.model import BatchBuilder, LanguageModel, build_model, perplexities
 
 WORDS = ["<S>", "</S>", "<UNK>", "the", "cat", "sat", "."]
 LINES = ["the cat sat .", "", "the dog sat", "<S> cat"]  # of which `dog` and `<S>` are unknown
@@ -127,7 +126,7 @@ def test_the_perplexity_of_the_whole_is_that_of_an_evaluation(
         target_ids=Vocabulary(WORDS).ids_of(text.types),
         widest_filter=model.encoder.widest_filter,
     )
-    batching = REGISTRY.build(NODES["batching"], batch_size=4)
+    batching = REGISTRY.build("batching", NODES["batching"], batch_size=4)
     batches = batching.evaluation_batches(text, builder)
     figures = perplexities(model, batches, device=torch.device("cpu"))
     mean, forward, backward = (

@@ -13,8 +13,8 @@ import numpy as np
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from tasks.language_model.batching.batch import Batch, BatchBuilder, Sentences, with_markers
-from tasks.language_model.batching.order import ShuffledWindows, blocks
+from tasks.language_model.corpus import Sentences, ShuffledWindows, blocks, with_markers
+from tasks.language_model.model import Batch, BatchBuilder
 
 
 @REGISTRY.register("batching", "stream")

@@ -372,7 +372,7 @@ def test_one_layer_drops_its_input_and_its_output() -> None:
 
 def test_the_published_size_has_93_6_million_parameters() -> None:
     with torch.device("meta"):
-        encoder = REGISTRY.build({"type": "char_cnn_lstm"})
+        encoder = REGISTRY.build("encoder", {"type": "char_cnn_lstm"})
     assert isinstance(encoder, CharCnnLstm)
     assert sum(parameter.numel() for parameter in encoder.parameters()) == 93_600_848
     assert encoder.num_layers == 3 and encoder.widest_filter == 7

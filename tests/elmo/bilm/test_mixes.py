@@ -120,7 +120,7 @@ def test_weights_and_gamma_learn_unless_they_are_given_for_good(layers_LBTP: Ten
 
 @pytest.mark.parametrize("name", ["scalar", "average", "top"])
 def test_dropout_is_on_the_result_while_training(name: str, layers_LBTP: Tensor) -> None:
-    mix = REGISTRY.build({"type": name, "dropout": 0.25}, num_layers=L)
+    mix = REGISTRY.build("mix", {"type": name, "dropout": 0.25}, num_layers=L)
     assert isinstance(mix, Mix)
     whole = mix.eval()(layers_LBTP)
     torch.manual_seed(0)
@@ -148,7 +148,7 @@ def test_padding_alone_is_zero_not_nan(layers_LBTP: Tensor) -> None:
 )
 def test_a_mix_that_cannot_be_is_refused(node: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as error:
-        REGISTRY.build(node, num_layers=L)
+        REGISTRY.build("mix", node, num_layers=L)
     assert message in str(error.value)
 
 
@@ -163,7 +163,7 @@ def test_a_yaml_says_all_that_a_mix_takes(path: Path, layers_LBTP: Tensor) -> No
     assert node["type"] == path.stem
     arguments = set(inspect.signature(REGISTRY.get("mix", node["type"])).parameters)
     assert node.keys() - {"type"} == arguments - {"num_layers"}
-    assert REGISTRY.build(node, num_layers=L).double()(layers_LBTP).shape == (B, T, P)
+    assert REGISTRY.build("mix", node, num_layers=L).double()(layers_LBTP).shape == (B, T, P)
 
 
 def test_every_mix_has_a_yaml() -> None:

@@ -414,5 +414,5 @@ def test_expected_counts_keep_their_precision_for_rare_words() -> None:
 )
 def test_arguments_that_make_no_softmax_are_told(node: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        REGISTRY.build(node, input_size=P, num_types=V)
+        REGISTRY.build("softmax", node, input_size=P, num_types=V)
     assert "\n" not in str(caught.value)

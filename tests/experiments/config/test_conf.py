@@ -71,7 +71,7 @@ def test_a_component_yaml_is_complete_and_builds(path: Path) -> None:
     if package is not None:
         pytest.importorskip(package)
     with torch.device("meta") if kind in ("encoder", "softmax", "head") else nullcontext():
-        component = REGISTRY.build(built_from, **{name: CODE_VALUES[name] for name in GIVEN[kind]})
+        component = REGISTRY.build(kind, built_from, **{name: CODE_VALUES[name] for name in GIVEN[kind]})
     if isinstance(component, nn.Module) and path.stem in PUBLISHED_PARAMETERS:
         expected, tolerance = PUBLISHED_PARAMETERS[path.stem]
         assert abs(sum(p.numel() for p in component.parameters()) - expected) <= tolerance
@@ -87,7 +87,8 @@ def test_every_registered_class_has_a_yaml() -> None:
         for name in REGISTRY.names(kind)
         if REGISTRY.get(kind, name).__module__.split(".")[0] in OWN_PACKAGES  # other tests register, too
     }
-    assert registered == described
+    from_files = {("encoder", "word_lstm")}  # read from a model, never trained
+    assert registered - from_files == described
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in CONF_PATH.glob("*.yaml")])

@@ -69,7 +69,7 @@ def table_path(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """The directory of a biLM with wide weights."""
-    bilm = REGISTRY.build(BILM_NODE)
+    bilm = REGISTRY.build("encoder", BILM_NODE)
     oracle.widen(bilm, std=0.5)
     parts = nn.ModuleDict({"encoder": bilm})
     save_model(tmp_path / "model", config={"encoder": BILM_NODE}, model=parts)
@@ -295,8 +295,8 @@ def test_a_bilm_of_whole_words_is_saved_with_its_words() -> None:
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("changed", [{}, {"cell_size": 6}, {"cell_clip": None, "projection_clip": None}])
 def test_a_bilms_node_builds_its_like(activation: str, changed: Mapping[str, Any]) -> None:
-    bilm = REGISTRY.build({**BILM_NODE, "activation": activation, **changed})
-    again = REGISTRY.build(bilm_node(bilm))
+    bilm = REGISTRY.build("encoder", {**BILM_NODE, "activation": activation, **changed})
+    again = REGISTRY.build("encoder", bilm_node(bilm))
     assert bilm_node(again) == bilm_node(bilm)
     again.load_state_dict(bilm.state_dict())
     torch.testing.assert_close(run(again), run(bilm))

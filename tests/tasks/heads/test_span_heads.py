@@ -41,7 +41,7 @@ both_heads = pytest.mark.parametrize("name", NODES)
 def build(name: str, injected_size: int = E, **changes: Any) -> SpanHead:
     torch.manual_seed(1)
     node = {"type": name, **NODES[name], **changes}
-    head = REGISTRY.build(node, input_size=P, injected_size=injected_size)
+    head = REGISTRY.build("head", node, input_size=P, injected_size=injected_size)
     assert isinstance(head, SpanHead)
     return head.eval()
 
@@ -167,7 +167,7 @@ def test_a_head_is_built_without_memory_as_its_yaml_says(name: str) -> None:
         "input_size",
         "injected_size",
     }
-    head = build_blank(node, input_size=350, injected_size=1024)
+    head = build_blank("head", node, input_size=350, injected_size=1024)
     assert {parameter.device.type for parameter in head.parameters()} == {"meta"}
 
 

@@ -41,7 +41,7 @@ every_head = pytest.mark.parametrize("node", HEADS, ids=lambda node: node["type"
 def build(node: dict[str, Any]) -> TextHead:
     torch.manual_seed(0)
     injected_size = E if node["type"] in ("bilstm", "bcn") else 0
-    head = REGISTRY.build(node, input_size=P, injected_size=injected_size)
+    head = REGISTRY.build("head", node, input_size=P, injected_size=injected_size)
     assert isinstance(head, TextHead)
     return head.double()
 
@@ -112,7 +112,7 @@ def test_a_head_trains_in_half_precision(node: dict[str, Any]) -> None:
 @every_head
 def test_a_head_builds_without_memory(node: dict[str, Any]) -> None:
     with torch.device("meta"):
-        head = REGISTRY.build(node, input_size=1024, injected_size=0)
+        head = REGISTRY.build("head", node, input_size=1024, injected_size=0)
     assert all(parameter.is_meta for parameter in head.parameters())
 
 
@@ -270,7 +270,7 @@ def test_texts_of_one_window_stay_as_they_are() -> None:
 )
 def test_a_head_that_cannot_be_is_refused(node: dict[str, Any], injected_size: int, message: str) -> None:
     with pytest.raises(InputError) as error:
-        REGISTRY.build(node, input_size=P, injected_size=injected_size)
+        REGISTRY.build("head", node, input_size=P, injected_size=injected_size)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 

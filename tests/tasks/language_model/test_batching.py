@@ -19,13 +19,13 @@ from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.text.characters import PAD, TypeTable
 from elmo.text.vocabulary import Vocabulary
-from tasks.language_model.batching import order as order_module
+from tasks.language_model import corpus as order_module
 from tasks.language_model.batching import sentences as sentences_module
 from tasks.language_model.batching import stream as stream_module
-from tasks.language_model.batching.batch import Batch, BatchBuilder, Sentences
-from tasks.language_model.batching.order import ShuffledWindows, blocks, read_list
 from tasks.language_model.batching.sentences import SentenceBatching
 from tasks.language_model.batching.stream import StreamBatching
+from tasks.language_model.corpus import Sentences, ShuffledWindows, blocks, read_list
+from tasks.language_model.model import Batch, BatchBuilder
 
 BOS, EOS = "(", ")"  # how the markers are written here; no word of these corpora
 FOUR = ["a b", "c", "d e f", "g"]
@@ -146,7 +146,7 @@ def assert_same(actual: Batch, expected: Batch) -> None:
 
 
 def make_batching(name: str, *, num_steps: int = 4, batch_size: int = 3) -> SentenceBatching | StreamBatching:
-    return REGISTRY.build({"type": name, "num_steps": num_steps}, batch_size=batch_size)
+    return REGISTRY.build("batching", {"type": name, "num_steps": num_steps}, batch_size=batch_size)
 
 
 def test_stream_rows_pull_the_next_sentence_when_they_run_out_and_go_on_over_batches_and_epochs() -> None:

@@ -18,7 +18,8 @@ import pytest
 from elmo.errors import InputError
 from elmo.text.tokenizers.whitespace import WhitespaceTokenizer
 from elmo.text.tokenizers.words import WordsTokenizer
-from tasks.language_model.corpus import Corpus, prepare_corpus
+from tasks.language_model.corpus import Corpus
+from tasks.language_model.preparation import prepare_corpus
 from tasks.sources.text.text import TextSource
 
 
@@ -165,7 +166,7 @@ def test_a_limit_of_the_file_system_leaves_nothing_behind(tmp_path: Path) -> Non
     code = (
         "import signal, resource\n"
         "from pathlib import Path\n"
-        "from tasks.language_model.corpus import prepare_corpus\n"
+        "from tasks.language_model.preparation import prepare_corpus\n"
         "from tasks.sources.text.text import TextSource\n"
         "from elmo.text.tokenizers.whitespace import WhitespaceTokenizer\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -191,7 +192,7 @@ def test_processes_that_prepare_the_same_corpus_do_not_clash(tmp_path: Path) -> 
     (tmp_path / "a.txt").write_text("a b c d e f g h\n" * 20000)
     code = (
         "from pathlib import Path\n"
-        "from tasks.language_model.corpus import prepare_corpus\n"
+        "from tasks.language_model.preparation import prepare_corpus\n"
         "from tasks.sources.text.text import TextSource\n"
         "from elmo.text.tokenizers.whitespace import WhitespaceTokenizer\n"
         "source = TextSource(train='a.txt', heldout_every=10**9)\n"

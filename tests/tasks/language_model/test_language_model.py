@@ -15,9 +15,15 @@ from elmo.io.model_directory import read_model, save_model
 from elmo.registry import REGISTRY
 from elmo.text.characters import TypeTable
 from elmo.text.vocabulary import MARKERS, Vocabulary
-from tasks.language_model.batching.batch import Batch, BatchBuilder
 from tasks.language_model.batching.stream import StreamBatching
-from tasks.language_model.task import LanguageModel, build_model, load_language_model, perplexities
+from tasks.language_model.model import (
+    Batch,
+    BatchBuilder,
+    LanguageModel,
+    build_model,
+    load_language_model,
+    perplexities,
+)
 
 WORDS = ["the", "cat", "sat", "naïve", "猫"]
 NODES = {
@@ -125,7 +131,7 @@ def test_weights_of_another_size_are_told(tmp_path: Path, model: LanguageModel) 
 
 
 def test_a_batch_is_described_by_its_first_words() -> None:
-    from tasks.language_model.task import _spell
+    from tasks.language_model.model import _spell
 
     rows = Corpus.types.characters(np.array([0, 5, 6, 1])).tolist()
     assert [_spell(row) for row in rows] == ["<S>", "naïve", "猫", "</S>"]

@@ -60,7 +60,7 @@ def scores_of(start: list[list[float]], end: list[list[float]], no_answer: list[
 def test_words_are_the_characters_at_their_places(node: dict[str, object]) -> None:
     pytest.importorskip({"moses": "sacremoses", "spacy": "spacy"}.get(str(node["type"]), "torch"))
     REGISTRY.discover("elmo.text.tokenizers")
-    text = locate_words(CONTEXT, REGISTRY.build(node), language="en")
+    text = locate_words(CONTEXT, REGISTRY.build("tokenizer", node), language="en")
     assert [CONTEXT[a:b] for a, b in zip(text.starts, text.ends, strict=True)] == text.words
     assert "".join(text.words) == "".join(CONTEXT.split())
 

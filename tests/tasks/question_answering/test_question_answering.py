@@ -111,7 +111,7 @@ class Data:
     def start(self, **changes: Any) -> QuestionAnsweringTraining:
         torch.manual_seed(1)
         setup = self.setup(**changes)
-        task: QuestionAnsweringTask = REGISTRY.build(setup.nodes["task"])
+        task: QuestionAnsweringTask = REGISTRY.build("task", setup.nodes["task"])
         task.check(setup)
         return task.start(setup)
 
@@ -131,7 +131,7 @@ def load_predictor(directory: Path, data: Data) -> tuple[QuestionAnsweringTask, 
     """The task, the setup and the predictor that the commands make of a model directory."""
     saved = read_model(directory)
     setup = replace(data.setup(), nodes={**saved.config, "data": data.node}, fine_tuning={}, features={})
-    task = REGISTRY.build(saved.config["task"])
+    task = REGISTRY.build("task", saved.config["task"])
     return task, setup, task.predictor(saved, setup, name=str(directory))
 
 
@@ -371,7 +371,9 @@ def test_data_without_questions_is_told(data: Data) -> None:
     setup = data.setup()
     other = {"type": "bbc", "heldout_every": 20}
     with pytest.raises(InputError, match=r"data\.type: bbc has no questions; data=squad has some"):
-        REGISTRY.build(setup.nodes["task"]).check(replace(setup, nodes={**setup.nodes, "data": other}))
+        REGISTRY.build("task", setup.nodes["task"]).check(
+            replace(setup, nodes={**setup.nodes, "data": other})
+        )
 
 
 def test_data_that_teaches_nothing_is_told(tmp_path: Path) -> None:

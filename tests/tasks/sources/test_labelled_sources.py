@@ -43,7 +43,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> str:
 def preset(preset_name: str, /, **values: Any) -> LabelledSource:
     """The source of a yaml of conf/data with some values changed."""
     node = yaml.safe_load((CONF_PATH / "data" / f"{preset_name}.yaml").read_text(encoding="utf-8"))
-    source = REGISTRY.build(node | values)
+    source = REGISTRY.build("data", node | values)
     assert isinstance(source, LabelledSource)
     return source
 

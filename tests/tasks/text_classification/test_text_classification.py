@@ -119,7 +119,7 @@ class Data:
     def start(self, **changes: Any) -> TextClassificationTraining:
         torch.manual_seed(1)
         setup = self.setup(**changes)
-        task: TextClassificationTask = REGISTRY.build(setup.nodes["task"])
+        task: TextClassificationTask = REGISTRY.build("task", setup.nodes["task"])
         task.check(setup)
         return task.start(setup)
 
@@ -139,7 +139,7 @@ def load(directory: Path, data: Data) -> tuple[TextClassificationTask, Any, Setu
     """The task, the saved model and the setup that `evaluate` and `predict` make of a model directory."""
     saved = read_model(directory)
     setup = replace(data.setup(), nodes={**saved.config, "data": data.node}, fine_tuning={}, features={})
-    return REGISTRY.build(saved.config["task"]), saved, setup
+    return REGISTRY.build("task", saved.config["task"]), saved, setup
 
 
 def load_predictor(directory: Path, data: Data) -> TextPredictor:
@@ -165,7 +165,7 @@ def saved_path(trained: TextClassificationTraining, data: Data) -> Path:
 
 def reader(*, window_words: int = 5, max_words: int | None = None, prose: bool = False) -> TextReader:
     return TextReader(
-        tokenizer=REGISTRY.build({"type": "whitespace"}),
+        tokenizer=REGISTRY.build("tokenizer", {"type": "whitespace"}),
         prose=prose,
         language="en",
         window_words=window_words,
@@ -494,11 +494,11 @@ def test_values_that_disagree_are_told_before_data_is_read(
     changes = {"encoder": BILM} | changes
     setup = data.setup(**changes)
     with pytest.raises(InputError, match=message):
-        REGISTRY.build(setup.nodes["task"]).check(setup)
+        REGISTRY.build("task", setup.nodes["task"]).check(setup)
 
 
 def test_data_without_labels_and_a_head_for_answers_are_refused(data: Data) -> None:
-    task: TextClassificationTask = REGISTRY.build({"type": "text_classification", **TASK})
+    task: TextClassificationTask = REGISTRY.build("task", {"type": "text_classification", **TASK})
     setup = data.setup()
     text = {"type": "text", "train": str(data.path / "train.csv")}
     with pytest.raises(InputError, match=r"data\.type: text has no labelled texts"):

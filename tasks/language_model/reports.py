@@ -1,0 +1,103 @@
+"""What is told and kept of a language model: counts of its corpora, perplexities, the model directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from elmo.io.model_directory import save_model
+from elmo.text.vocabulary import Vocabulary
+from tasks.language_model.baselines import baseline_figures
+from tasks.language_model.corpus import Corpus
+from tasks.language_model.model import LanguageModel
+from tasks.task import Setup
+
+MODEL_GROUPS = ("task", "tokenizer", "encoder", "softmax", "batching")  # what a trained model is rebuilt from
+
+
+class LanguageModelReports:
+    """The reports of a biLM under way (see `tasks.task.Reports`).
+
+    Args:
+        setup: that the training began with.
+        model: that it trains.
+        vocabulary: of the softmax.
+        corpora: by split.
+    """
+
+    def __init__(
+        self,
+        *,
+        setup: Setup,
+        model: LanguageModel,
+        vocabulary: Vocabulary,
+        corpora: Mapping[str, Corpus],
+    ) -> None:
+        self.setup, self.model, self.vocabulary = setup, model, vocabulary
+        self.corpora = corpora
+
+    def conclude(self) -> dict[str, float]:
+        """Perplexities of a unigram and an interpolated bigram model, on the same held-out predictions."""
+        return baseline_figures(self.corpora, self.vocabulary)
+
+    def facts(self) -> dict[str, float | str]:
+        """Counts of the corpora and of the vocabulary, and what it covers."""
+        facts: dict[str, float | str] = {}
+        for split, corpus in self.corpora.items():
+            facts[f"{split} tokens"] = corpus.num_tokens
+            facts[f"{split} sentences"] = corpus.num_sentences
+            facts[f"{split} types"] = corpus.num_types - 2
+            covered = self.vocabulary.coverage(self.vocabulary.ids_of(corpus.types), corpus.counts_V)
+            facts[f"{split} coverage"] = f"{covered:.2%}"
+            if corpus.num_literal_markers:
+                facts[f"{split} literal markers"] = (
+                    f"{corpus.num_literal_markers} words are spelled <S>, </S> or <UNK>: read as words, "
+                    "predicted as <UNK>"
+                )
+        return {**facts, "vocabulary": len(self.vocabulary)}
+
+    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+        """Held-out perplexities beside the baselines'."""
+        return perplexity_table(figures)
+
+    def activation_bytes(self, units_per_batch: int) -> int:
+        """An estimate: gates and their gradients, cells, outputs; half as many distinct types as tokens."""
+        encoder, tokens = self.model.encoder, units_per_batch
+        per_layer = 12 * encoder.cell_size + 5 * encoder.projection_size
+        filters = sum(number for _, number in encoder.char_cnn.filters)
+        characters = 24 * (encoder.widest_filter * encoder.char_cnn.embedding.shape[1] + 2 * filters)
+        return (
+            4 * (2 * tokens * per_layer * len(encoder.bilstm.layers) + tokens * characters // 2) + 3 * 2**24
+        )
+
+    def write_reports(self, path: Path) -> None:
+        """A language model has its figures alone."""
+
+    def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
+        """None beside the figures."""
+        return {}
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the prepared corpora, by split."""
+        return {split: corpus.fingerprint for split, corpus in self.corpora.items()}
+
+    def save_model(self, path: Path) -> None:
+        """Write the self-contained model directory."""
+        nodes = {group: self.setup.nodes[group] for group in MODEL_GROUPS}
+        config = {"batch_size": self.setup.batch_size, **nodes}
+        save_model(path, config=config, model=self.model, vocabulary=self.vocabulary)
+
+
+def perplexity_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+    """The columns and rows that show perplexities; baselines read forward only."""
+    rows: list[list[Any]] = [
+        ["biLM", *(figures[f"heldout/{kind}perplexity"] for kind in ("forward_", "backward_", ""))]
+    ]
+    names = {"bigram": "interpolated Kneser-Ney bigram", "unigram": "unigram"}
+    rows += [
+        [name, figures[f"heldout/{kind}_perplexity"], None, None]
+        for kind, name in names.items()
+        if f"heldout/{kind}_perplexity" in figures
+    ]
+    return ["held-out perplexity", "forward", "backward", "mean"], rows
