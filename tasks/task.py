@@ -91,7 +91,7 @@ class Training(Protocol):
         ...
 
     def evaluate(self) -> dict[str, float]:
-        """The scores on the dev part of the model as it is, by metric name."""
+        """The scores on the dev split of the model as it is, by metric name."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Reports(Protocol):
         ...
 
     def conclude(self) -> dict[str, float]:
-        """What is measured once, of the model that is kept: the test part, baselines; by metric name."""
+        """What is measured once, of the model that is kept: the test split, baselines; by metric name."""
         ...
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

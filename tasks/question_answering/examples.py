@@ -1,4 +1,4 @@
-"""The questions of one part of the data, each with the windows of its passage, and batches of such pairs.
+"""The questions of one split of the data, each with the windows of its passage, and batches of such pairs.
 
 Shape legend: B pairs of a window and a question.
 """

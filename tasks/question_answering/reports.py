@@ -23,16 +23,16 @@ def predictions_of(found: Mapping[str, FoundAnswers]) -> dict[str, Prediction]:
     }
 
 
-def write_predictions(path: Path, part: str, found: Mapping[str, FoundAnswers], *, threshold: float) -> None:
+def write_predictions(path: Path, split: str, found: Mapping[str, FoundAnswers], *, threshold: float) -> None:
     """Write three files to `predictions/`, each an object of questions by id.
 
-    `<part>.json`: the answer, in the format of SQuAD's evaluation scripts, empty where there is none.
-    `<part>_no_answer.json`: the probability of there being none, as the script of SQuAD 2.0 takes it.
-    `<part>_n_best.json`: the most probable answers with their places in characters.
+    `<split>.json`: the answer, in the format of SQuAD's evaluation scripts, empty where there is none.
+    `<split>_no_answer.json`: the probability of there being none, as the script of SQuAD 2.0 takes it.
+    `<split>_n_best.json`: the most probable answers with their places in characters.
 
     Args:
         path: the run's directory.
-        part: of the data.
+        split: of the data.
         found: by the question's id.
         threshold: of that probability, above which no answer is given.
     """
@@ -46,15 +46,15 @@ def write_predictions(path: Path, part: str, found: Mapping[str, FoundAnswers], 
         "_n_best": {id: [answer._asdict() for answer in answers.best] for id, answers in found.items()},
     }
     for name, content in contents.items():
-        with write_aside(path / "predictions" / f"{part}{name}.json") as aside:
+        with write_aside(path / "predictions" / f"{split}{name}.json") as aside:
             aside.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_unusable(path: Path, unusable: Mapping[str, Sequence[UnusableAnswer]]) -> None:
-    """Write `unusable_answers.jsonl` into the run's directory if a part of the data has such answers."""
+    """Write `unusable_answers.jsonl` into the run's directory if a split of the data has such answers."""
     lines = [
-        json.dumps({"part": part, **answer._asdict()}, ensure_ascii=False) + "\n"
-        for part, answers in unusable.items()
+        json.dumps({"split": split, **answer._asdict()}, ensure_ascii=False) + "\n"
+        for split, answers in unusable.items()
         for answer in answers
     ]
     if lines:

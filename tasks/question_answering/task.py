@@ -22,8 +22,8 @@ from tasks.question_answering.predictor import Decoding, Found, QuestionPredicto
 from tasks.question_answering.reports import Table, predictions_of, write_predictions, write_unusable
 from tasks.question_answering.scores import NEVER, best_threshold, has_unanswerable, score_answers
 from tasks.question_answering.word_matches import NUM_FEATURES
-from tasks.sources.labelled.source import PARTS, Part
 from tasks.sources.questions.source import QuestionSource
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.batches import ExampleBatches
 from tasks.supervised.representation import Representation
 from tasks.supervised.training import EncoderParts, SupervisedTraining, check_components, make_cache
@@ -79,7 +79,7 @@ class QuestionAnsweringTask:
         """Read and tokenize the data, and build a model with a fresh head."""
         source = build_source(setup)
         reader = self.make_reader(setup.nodes, language=source.language)
-        examples = {part: read_part(source, part, reader) for part in PARTS}
+        examples = {split: read_split(source, split, reader) for split in SPLITS}
         encoder = EncoderParts.start(setup, examples["train"].counts())
         return QuestionAnsweringTraining(
             setup=setup, task=self, source=source, examples=examples, encoder=encoder
@@ -88,7 +88,7 @@ class QuestionAnsweringTask:
     def evaluate(
         self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
     ) -> dict[str, float]:
-        """The scores of a trained model on the test part of `setup`'s data.
+        """The scores of a trained model on the test split of `setup`'s data.
 
         Args:
             saved: what the model directory `name` holds.
@@ -98,7 +98,7 @@ class QuestionAnsweringTask:
         predictor = self.predictor(saved, setup, name=name)
         source = build_source(setup)
         source.check_examples(["test"])
-        test = read_part(source, "test", self.make_reader(setup.nodes, language=source.language))
+        test = read_split(source, "test", self.make_reader(setup.nodes, language=source.language))
         found = find_answers(predictor.model, test, batch_size=setup.batch_size, decoding=self.decoding)
         figures = score_test(test, found, threshold=float(predictor.model.no_answer_threshold))
         return figures | (score_baselines(test) if with_baselines else {})
@@ -164,7 +164,7 @@ class QuestionAnsweringTraining(SupervisedTraining):
         setup: Setup,
         task: QuestionAnsweringTask,
         source: QuestionSource,
-        examples: Mapping[Part, QuestionExamples],
+        examples: Mapping[Split, QuestionExamples],
         encoder: EncoderParts,
     ) -> None:
         self.setup, self.task, self.source, self.encoder = setup, task, source, encoder
@@ -172,13 +172,13 @@ class QuestionAnsweringTraining(SupervisedTraining):
         self.notices: list[str] = []
         cache = make_cache(setup, self.notices.append)
         self.examples = {
-            part: replace(questions, stores=encoder.open_stores(cache, questions.texts()))
-            for part, questions in examples.items()
+            split: replace(questions, stores=encoder.open_stores(cache, questions.texts()))
+            for split, questions in examples.items()
         }
         self.learnable = self.examples["train"].learnable()
         self.units_per_epoch = len(self.learnable.pairs)
         if not self.units_per_epoch:
-            raise InputError("data: the train part has no question that can be learned from")
+            raise InputError("data: the train split has no question that can be learned from")
         self.units_per_batch = min(setup.batch_size, self.units_per_epoch)
         self._batches = self.batches()
         self._test: Found | None = None
@@ -205,7 +205,7 @@ class QuestionAnsweringTraining(SupervisedTraining):
         return f"the batch of the questions {', '.join(batch.ids[:3])}{', ...' if len(batch.ids) > 3 else ''}"
 
     def evaluate(self) -> dict[str, float]:
-        """The scores of the dev part, of the model as it is.
+        """The scores of the dev split, of the model as it is.
 
         Where some of its questions have no answer, the model is given the threshold with the best F1 there.
         """
@@ -220,17 +220,17 @@ class QuestionAnsweringTraining(SupervisedTraining):
         return {f"dev/{name}": value for name, value in figures.items()}
 
     def conclude(self) -> dict[str, float]:
-        """The scores of the test part, and those of baselines."""
+        """The scores of the test split, and those of baselines."""
         test, self._test = self.examples["test"], self._find(self.examples["test"])
         return score_test(test, self._test, threshold=self._threshold) | score_baselines(test)
 
     def write_reports(self, path: Path) -> None:
-        """Write the test part's predictions, and the gold answers that were no use."""
+        """Write the test split's predictions, and the gold answers that were no use."""
         test = self.examples["test"]
         if self._test is None:
             self._test = self._find(test)
         write_predictions(path, "test", test.by_id(self._test.answers), threshold=self._threshold)
-        write_unusable(path, {part: examples.unusable for part, examples in self.examples.items()})
+        write_unusable(path, {split: examples.unusable for split, examples in self.examples.items()})
 
     def tables(self) -> dict[str, Table]:
         """None."""
@@ -240,8 +240,8 @@ class QuestionAnsweringTraining(SupervisedTraining):
         """Counts of questions and words, and what a user should know of them."""
         facts: dict[str, float | str] = {}
         known = self.examples["train"].counts()
-        for part, examples in self.examples.items():
-            facts |= {f"{part} {name}": value for name, value in examples.facts(known).items()}
+        for split, examples in self.examples.items():
+            facts |= {f"{split} {name}": value for name, value in examples.facts(known).items()}
         if self.notices:
             facts["features"] = "; ".join(self.notices)
         return facts
@@ -279,18 +279,18 @@ def build_source(setup: Setup) -> QuestionSource:
     return source
 
 
-def read_part(source: QuestionSource, part: Part, reader: QuestionReader) -> QuestionExamples:
-    """The questions of a part. Raises InputError where there are none."""
-    examples = reader.read(source.passages(part))
+def read_split(source: QuestionSource, split: Split, reader: QuestionReader) -> QuestionExamples:
+    """The questions of a split. Raises InputError where there are none."""
+    examples = reader.read(source.passages(split))
     if not examples.questions:
-        raise InputError(f"data: the {part} part has no questions")
+        raise InputError(f"data: the {split} split has no questions")
     return examples
 
 
 def score_test(test: QuestionExamples, found: Found, *, threshold: float) -> dict[str, float]:
-    """The scores of the test part, by metric name.
+    """The scores of the test split, by metric name.
 
-    Where some of its questions have no answer, the scores with the best thresholds of the test part itself
+    Where some of its questions have no answer, the scores with the best thresholds of the test split itself
     are there, too, as the evaluation script of SQuAD 2.0 gives them.
     """
     golds, predictions = test.golds(), predictions_of(test.by_id(found.answers))

@@ -26,7 +26,7 @@ from tasks.encoders.parts import (
     word_lists,
 )
 from tasks.encoders.token_encoder import TokenEncoder
-from tasks.sources.labelled.source import PARTS, Part
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.feature_store import FeatureCache, FeatureStore
 from tasks.supervised.fine_tuning import FineTuning
 from tasks.supervised.representation import Window
@@ -126,7 +126,7 @@ class Examples(Protocol):
 
     def check_examples(self) -> None: ...
 
-    def describe_examples(self, part: Part) -> dict[str, Any]: ...
+    def describe_examples(self, split: Split) -> dict[str, Any]: ...
 
 
 class SupervisedTraining(ABC):
@@ -171,9 +171,9 @@ class SupervisedTraining(ABC):
         """Nothing was carried."""
 
     def fingerprints(self) -> dict[str, str]:
-        """Of each part's examples and words."""
+        """Of each split's examples and words."""
         tokenizer = REGISTRY.build("tokenizer", self.setup.nodes["tokenizer"]).fingerprint()
-        return {part: fingerprint_of(self.source.describe_examples(part), tokenizer) for part in PARTS}
+        return {split: fingerprint_of(self.source.describe_examples(split), tokenizer) for split in SPLITS}
 
     def save_model(self, path: Path) -> None:
         """Write the self-contained model directory."""

@@ -1,4 +1,4 @@
-"""The labelled texts of one part of the data, as windows of words, and batches of them.
+"""The labelled texts of one split of the data, as windows of words, and batches of them.
 
 Shape legend: N texts, B windows of theirs, V labels.
 """
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from elmo.errors import InputError
 from elmo.registry import suggest
-from tasks.sources.labelled.source import LabelledSource, LabelledText, Part
+from tasks.sources.labelled.source import LabelledSource, LabelledText
+from tasks.sources.shared.split import Split
 from tasks.supervised.feature_store import FeatureStore
 from tasks.supervised.representation import Window, WindowBatch
 from tasks.task import Report
@@ -142,23 +143,23 @@ def read_labels(source: LabelledSource) -> list[str]:
 
 
 def read_examples(
-    source: LabelledSource, part: Part, reader: TextReader, labels: Sequence[str], *, report: Report
+    source: LabelledSource, split: Split, reader: TextReader, labels: Sequence[str], *, report: Report
 ) -> TextExamples:
-    """The texts of a part. Raises InputError for a label that is not one of `labels`, and for no texts."""
+    """The texts of a split. Raises InputError for a label that is not one of `labels`, and for no texts."""
     ids = {label: index for index, label in enumerate(labels)}
     names, gold, windowed = [], [], []
     known: dict[str, str] = {}
     num_words = num_sentences = 0
-    for example in source.examples(part):
+    for example in source.examples(split):
         names.append(example.name)
-        gold.append(_gold(example, ids, part, multi_label=source.multi_label))
+        gold.append(_gold(example, ids, split, multi_label=source.multi_label))
         windowed.append(_shared(reader.read(example.text), known))
         num_words += windowed[-1].num_words
         num_sentences += sum(map(len, windowed[-1].windows))
         if len(names) % _TEXTS_PER_REPORT == 0:
             report(num_words, num_sentences, None)
     if not names:
-        raise InputError(f"data: the {part} part has no texts")
+        raise InputError(f"data: the {split} split has no texts")
     return TextExamples.of(names, windowed, torch.stack(gold))
 
 
@@ -171,12 +172,12 @@ def _shared(text: WindowedText, known: dict[str, str]) -> WindowedText:
     return text._replace(windows=windows)
 
 
-def _gold(example: LabelledText, ids: dict[str, int], part: Part, *, multi_label: bool) -> Tensor:
+def _gold(example: LabelledText, ids: dict[str, int], split: Split, *, multi_label: bool) -> Tensor:
     """(V,) bool."""
     for label in example.labels:
         if label not in ids:
             raise InputError(
-                f"{example.name}: label {label!r} of the {part} part is none of the training texts'"
+                f"{example.name}: label {label!r} of the {split} split is none of the training texts'"
                 f"{suggest(label, ids)}"
             )
     if len(example.labels) != 1 and not multi_label:

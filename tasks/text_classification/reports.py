@@ -20,7 +20,7 @@ _LARGEST_PICTURE = 40.0  # inches
 
 
 class Results(NamedTuple):
-    """A model's logits for the texts of one part of the data, beside their labels.
+    """A model's logits for the texts of one split of the data, beside their labels.
 
     Shape legend: N texts, V labels.
 
@@ -57,23 +57,23 @@ def names_of(chosen_V: Tensor, labels: Sequence[str]) -> list[str]:
     return [labels[index] for index in chosen_V.nonzero().flatten().tolist()]
 
 
-def tables(results: Results, part: str) -> dict[str, Table]:
+def tables(results: Results, split: str) -> dict[str, Table]:
     """The report of each label and, where a text has exactly one, the confusion matrix; by name."""
-    found = {f"{part}/labels": label_scores(results.predicted(), results.gold, results.labels)}
+    found = {f"{split}/labels": label_scores(results.predicted(), results.gold, results.labels)}
     if not results.decision.multi_label:
         rows = confusion_matrix(results.predicted(), results.gold).tolist()
         named = [[label, *row] for label, row in zip(results.labels, rows, strict=True)]
-        found[f"{part}/confusion"] = (["gold", *(f"predicted {label}" for label in results.labels)], named)
+        found[f"{split}/confusion"] = (["gold", *(f"predicted {label}" for label in results.labels)], named)
     return found
 
 
-def write_reports(path: Path, results: Results, part: str) -> None:
-    """Write `predictions/<part>.jsonl`, `predictions/<part>_labels.json` and `plots/confusion.png`."""
-    with write_aside(path / "predictions" / f"{part}.jsonl") as aside:
+def write_reports(path: Path, results: Results, split: str) -> None:
+    """Write `predictions/<split>.jsonl`, `predictions/<split>_labels.json` and `plots/confusion.png`."""
+    with write_aside(path / "predictions" / f"{split}.jsonl") as aside:
         aside.write_text("".join(f"{line}\n" for line in _lines(results)), encoding="utf-8")
     columns, rows = label_scores(results.predicted(), results.gold, results.labels)
     report = {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in rows}
-    with write_aside(path / "predictions" / f"{part}_labels.json") as aside:
+    with write_aside(path / "predictions" / f"{split}_labels.json") as aside:
         aside.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if not results.decision.multi_label:
         counts_VV = confusion_matrix(results.predicted(), results.gold)

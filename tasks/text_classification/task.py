@@ -17,7 +17,8 @@ from elmo.io.model_directory import SavedModel, load_weights
 from elmo.registry import REGISTRY
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.text_head import TextHead
-from tasks.sources.labelled.source import PARTS, LabelledSource, Part
+from tasks.sources.labelled.source import LabelledSource
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.batches import ExampleBatches
 from tasks.supervised.representation import Representation
 from tasks.supervised.training import EncoderParts, SupervisedTraining, check_components, make_cache
@@ -92,7 +93,9 @@ class TextClassificationTask:
         source = build_source(setup)
         labels = read_labels(source)
         reader = self.make_reader(setup.nodes, prose=source.prose, language=source.language)
-        examples = {part: read_examples(source, part, reader, labels, report=setup.report) for part in PARTS}
+        examples = {
+            split: read_examples(source, split, reader, labels, report=setup.report) for split in SPLITS
+        }
         encoder = EncoderParts.start(setup, examples["train"].counts())
         return TextClassificationTraining(
             setup=setup, task=self, source=source, labels=labels, examples=examples, encoder=encoder
@@ -101,7 +104,7 @@ class TextClassificationTask:
     def evaluate(
         self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
     ) -> dict[str, float]:
-        """The scores of a trained model on the test part of `setup`'s data.
+        """The scores of a trained model on the test split of `setup`'s data.
 
         Args:
             saved: what the model directory `name` holds.
@@ -110,7 +113,7 @@ class TextClassificationTask:
         """
         predictor = self.predictor(saved, setup, name=name)
         source = build_source(setup)
-        source.check_examples(PARTS if with_baselines else ("test",))
+        source.check_examples(SPLITS if with_baselines else ("test",))
         if source.multi_label != predictor.decision.multi_label:
             raise InputError(
                 f"data: its texts have {'several labels' if source.multi_label else 'one label'} each,"
@@ -198,7 +201,7 @@ class TextClassificationTraining(SupervisedTraining):
         task: TextClassificationTask,
         source: LabelledSource,
         labels: list[str],
-        examples: Mapping[Part, TextExamples],
+        examples: Mapping[Split, TextExamples],
         encoder: EncoderParts,
     ) -> None:
         self.setup, self.task, self.source = setup, task, source
@@ -208,8 +211,8 @@ class TextClassificationTraining(SupervisedTraining):
         self.notices: list[str] = []
         cache = make_cache(setup, self.notices.append)
         self.examples = {
-            part: replace(texts, stores=encoder.open_stores(cache, texts.windows))
-            for part, texts in examples.items()
+            split: replace(texts, stores=encoder.open_stores(cache, texts.windows))
+            for split, texts in examples.items()
         }
         weights_V = label_weights(examples["train"].gold_NV, multi_label=source.multi_label)
         self.weights_V = weights_V.to(setup.device) if task.class_weights == "balanced" else None
@@ -248,12 +251,12 @@ class TextClassificationTraining(SupervisedTraining):
         return f"the batch of the texts {', '.join(batch.names[:3])}{', ...' if len(batch.names) > 3 else ''}"
 
     def evaluate(self) -> dict[str, float]:
-        """The scores of the dev part, of the model as it is."""
+        """The scores of the dev split, of the model as it is."""
         dev = self._results("dev")
         return _named("dev", scores(dev.logits, dev.gold, self.decision))
 
     def conclude(self) -> dict[str, float]:
-        """The scores of the test part, and those of the most frequent label and of naive Bayes."""
+        """The scores of the test split, and those of the most frequent label and of naive Bayes."""
         self._test = self._results("test")
         figures = _named("test", scores(self._test.logits, self._test.gold, self.decision))
         baselines = baseline_figures(
@@ -262,22 +265,22 @@ class TextClassificationTraining(SupervisedTraining):
         return {**figures, **baselines, "test/texts": len(self.examples["test"])}
 
     def write_reports(self, path: Path) -> None:
-        """Write the test part's predictions, a report of each label, and the confusion matrix's picture."""
+        """Write the test split's predictions, a report of each label, and the confusion matrix's picture."""
         write_reports(path, self._concluded(), "test")
 
     def tables(self) -> dict[str, Table]:
-        """The report of each label and the confusion matrix, of the test part."""
+        """The report of each label and the confusion matrix, of the test split."""
         return tables(self._concluded(), "test")
 
     def facts(self) -> dict[str, float | str]:
         """Counts of texts and words, and what a user should know of them."""
         facts: dict[str, float | str] = {"labels": len(self.labels), **self.encoder.facts(self.setup)}
         known = self.examples["train"].counts()
-        for part, examples in self.examples.items():
-            facts |= {f"{part} {name}": value for name, value in examples.facts(known).items()}
+        for split, examples in self.examples.items():
+            facts |= {f"{split} {name}": value for name, value in examples.facts(known).items()}
             unused = [self.labels[i] for i in (~examples.gold_NV.any(dim=0)).nonzero().flatten().tolist()]
             if unused:
-                facts[f"{part} labels without a text"] = ", ".join(unused)
+                facts[f"{split} labels without a text"] = ", ".join(unused)
         if self.notices:
             facts["features"] = "; ".join(self.notices)
         return facts
@@ -300,8 +303,8 @@ class TextClassificationTraining(SupervisedTraining):
             "texts": {"prose": self.source.prose, "language": self.source.language},
         }
 
-    def _results(self, part: Part) -> Results:
-        examples = self.examples[part]
+    def _results(self, split: Split) -> Results:
+        examples = self.examples[split]
         logits_NV = logits_of(self.model, examples, batch_size=self.setup.batch_size)
         return Results(examples.names, self.labels, logits_NV, examples.gold_NV, self.decision)
 
@@ -335,9 +338,9 @@ def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]
     columns = {key: name for key, name in columns.items() if f"test/{key}" in figures}
     columns["calibration_error"] = "calibration error"
     rows: list[list[Any]] = [
-        [part, *(100 * figures[f"{part}/{key}"] for key in columns)]
-        for part in PARTS
-        if f"{part}/accuracy" in figures
+        [split, *(100 * figures[f"{split}/{key}"] for key in columns)]
+        for split in SPLITS
+        if f"{split}/accuracy" in figures
     ]
     names = {"naive_bayes": "test, naive Bayes", "majority": "test, most frequent label"}
     rows += [
@@ -348,5 +351,5 @@ def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]
     return ["percent", *columns.values()], rows
 
 
-def _named(part: Part, figures: Mapping[str, float]) -> dict[str, float]:
-    return {f"{part}/{name}": value for name, value in figures.items()}
+def _named(split: Split, figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{split}/{name}": value for name, value in figures.items()}

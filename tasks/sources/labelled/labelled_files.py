@@ -7,11 +7,12 @@ from typing import Any
 
 from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
-from tasks.sources.labelled.source import PARTS, LabelledSource, LabelledText, Part
+from tasks.sources.labelled.source import LabelledSource, LabelledText
 from tasks.sources.shared.local_files import check_encoding, describe_files
-from tasks.sources.shared.part_files import PartFiles
-from tasks.sources.shared.parts import PartShares
 from tasks.sources.shared.rows import check_table, read_rows
+from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.shared.split_files import SplitFiles
+from tasks.sources.shared.split_shares import SplitShares
 
 
 @REGISTRY.register("data", "labelled_files")
@@ -19,7 +20,7 @@ class LabelledFiles(LabelledSource):
     """Files given by path or glob.
 
     Args:
-        train: paths or globs. Only an evaluation of files of another part does without.
+        train: paths or globs. Only an evaluation of files of another split does without.
         dev: the same, for choosing the best model; None: split off `train`.
         test: the same, for the result; None: split off `train`.
         text_column: the column with the text: its name, or in csv and tsv without header its number from 1.
@@ -62,8 +63,8 @@ class LabelledFiles(LabelledSource):
         self.encoding = encoding
         self.prose = prose
         self.language = language
-        self._files = PartFiles(train=train, dev=dev, test=test)
-        self._shares = PartShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self._files = SplitFiles(train=train, dev=dev, test=test)
+        self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
         self._columns = LabelledColumns(
             text_column=text_column,
             second_text_column=second_text_column,
@@ -74,25 +75,25 @@ class LabelledFiles(LabelledSource):
             empty_texts=empty_texts,
         )
 
-    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
-        origins = {self._shares.origin(part, self._files.given) for part in parts}
-        for part, paths in self._files.find_all(origins).items():
+    def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
+        origins = {self._shares.origin(split, self._files.given) for split in splits}
+        for split, paths in self._files.find_all(origins).items():
             for path in paths:
-                check_table(path, key=f"data.{part}")
+                check_table(path, key=f"data.{split}")
 
-    def describe_examples(self, part: Part) -> dict[str, Any]:
+    def describe_examples(self, split: Split) -> dict[str, Any]:
         given = self._files.given
-        files = describe_files(self._files.find(self._shares.origin(part, given)))
+        files = describe_files(self._files.find(self._shares.origin(split, given)))
         options = {"columns": self._columns.describe(), "encoding": self.encoding}
-        return {"files": files} | options | self._shares.describe(part, given)
+        return {"files": files} | options | self._shares.describe(split, given)
 
-    def examples(self, part: Part) -> Iterator[LabelledText]:
-        return self._shares.take(part, self._files.given, self._read)
+    def examples(self, split: Split) -> Iterator[LabelledText]:
+        return self._shares.take(split, self._files.given, self._read)
 
-    def _read(self, part: Part) -> Iterator[LabelledText]:
+    def _read(self, split: Split) -> Iterator[LabelledText]:
         header = self._columns.has_header
         return self._columns.read(
             row
-            for path in self._files.find(part)
-            for row in read_rows(path, encoding=self.encoding, has_header=header, key=f"data.{part}")
+            for path in self._files.find(split)
+            for row in read_rows(path, encoding=self.encoding, has_header=header, key=f"data.{split}")
         )

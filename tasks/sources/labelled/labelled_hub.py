@@ -11,12 +11,13 @@ from typing import Any
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
-from tasks.sources.labelled.source import PARTS, LabelledSource, LabelledText, Part
+from tasks.sources.labelled.source import LabelledSource, LabelledText
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding, describe_files
-from tasks.sources.shared.part_files import PartFiles
-from tasks.sources.shared.parts import PartShares
 from tasks.sources.shared.rows import check_table, match_lines, read_rows, rows_of, suffix_of
+from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.shared.split_files import SplitFiles
+from tasks.sources.shared.split_shares import SplitShares
 
 _TABLES_OF_THE_HUB = (".jsonl", ".json", ".parquet")
 
@@ -25,7 +26,7 @@ _TABLES_OF_THE_HUB = (".jsonl", ".json", ".parquet")
 class LabelledHub(LabelledSource):
     """A data set by its name on the hub; downloaded once, then found without network.
 
-    With local files of any part, the hub is not asked for the others. With `line_pattern`, files of any kind
+    With local files of any split, the hub is not asked for the others. With `line_pattern`, files of any kind
     but jsonl, json and parquet have the form first published; without, they are tables with a header.
 
     Args:
@@ -33,8 +34,8 @@ class LabelledHub(LabelledSource):
         config: which of its configurations; None: the only one.
         revision: a branch or commit; None: the newest.
         train_split: the hub's split to learn from.
-        dev_split: the one to choose the best model with; None: split off the training part.
-        test_split: the one for the result; None: split off the training part.
+        dev_split: the one to choose the best model with; None: split off the training texts.
+        test_split: the one for the result; None: split off the training texts.
         text_column: the column with the text.
         label_column: the column with the label, or with a list of them.
         label_names: the names of labels that are written otherwise; None: as the hub names or writes them.
@@ -44,8 +45,8 @@ class LabelledHub(LabelledSource):
         prose: whether texts are split into sentences; otherwise each of their lines is one.
         language: ISO 639-1, of prose.
         train: paths or globs of local files instead of the hub's.
-        dev: the same for the dev part; None: split off the training part.
-        test: the same for the test part; None: split off the training part.
+        dev: the same for the dev split; None: split off the training texts.
+        test: the same for the test split; None: split off the training texts.
         line_pattern: a regular expression with a group for each column, for lines of files of the form first
             published; the line of a csv is its fields, joined by tabs. None: there is no such form.
         line_label_names: as `label_names`, for that form.
@@ -91,9 +92,13 @@ class LabelledHub(LabelledSource):
         self.language = language
         self.line_pattern = line_pattern
         self.line_encoding = line_encoding
-        self._splits: dict[Part, str | None] = {"train": train_split, "dev": dev_split, "test": test_split}
-        self._files = PartFiles(train=train, dev=dev, test=test)
-        self._shares = PartShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self._hub_splits: dict[Split, str | None] = {
+            "train": train_split,
+            "dev": dev_split,
+            "test": test_split,
+        }
+        self._files = SplitFiles(train=train, dev=dev, test=test)
+        self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
         self._columns = LabelledColumns(
             text_column=text_column,
             label_column=label_column,
@@ -105,17 +110,17 @@ class LabelledHub(LabelledSource):
         self._line_columns = dataclasses.replace(self._columns, label_names=line_label_names)
         self._line_form = _compile(line_pattern, needed=(text_column, label_column))
 
-    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
+    def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
         if not self._files.given:
             return
-        origins = {self._shares.origin(part, self._files.given) for part in parts}
-        for part, paths in self._files.find_all(origins).items():
+        origins = {self._shares.origin(split, self._files.given) for split in splits}
+        for split, paths in self._files.find_all(origins).items():
             for path in paths:
                 if not self._is_published_form(path):
-                    check_table(path, key=f"data.{part}")
+                    check_table(path, key=f"data.{split}")
 
-    def describe_examples(self, part: Part) -> dict[str, Any]:
-        origin = self._shares.origin(part, self._given)
+    def describe_examples(self, split: Split) -> dict[str, Any]:
+        origin = self._shares.origin(split, self._given)
         if self._files.given:
             where: dict[str, Any] = {
                 "files": describe_files(self._files.find(origin)),
@@ -123,22 +128,22 @@ class LabelledHub(LabelledSource):
             }
         else:
             where = {"name": self.name, "config": self.config, "revision": self.revision}
-            where["split"] = self._splits[origin]
-        return where | {"columns": self._columns.describe()} | self._shares.describe(part, self._given)
+            where["hub_split"] = self._hub_splits[origin]
+        return where | {"columns": self._columns.describe()} | self._shares.describe(split, self._given)
 
-    def examples(self, part: Part) -> Iterator[LabelledText]:
-        return self._shares.take(part, self._given, self._read)
+    def examples(self, split: Split) -> Iterator[LabelledText]:
+        return self._shares.take(split, self._given, self._read)
 
     @property
-    def _given(self) -> tuple[Part, ...]:
-        return self._files.given or tuple(part for part in PARTS if self._splits[part] is not None)
+    def _given(self) -> tuple[Split, ...]:
+        return self._files.given or tuple(split for split in SPLITS if self._hub_splits[split] is not None)
 
-    def _read(self, part: Part) -> Iterator[LabelledText]:
+    def _read(self, split: Split) -> Iterator[LabelledText]:
         if not self._files.given:
-            yield from self._read_hub(str(self._splits[part]))
+            yield from self._read_hub(str(self._hub_splits[split]))
             return
-        for path in self._files.find(part):
-            yield from self._read_file(path, f"data.{part}")
+        for path in self._files.find(split):
+            yield from self._read_file(path, f"data.{split}")
 
     def _read_file(self, path: Path, key: str) -> Iterator[LabelledText]:
         if self._line_form is not None and self._is_published_form(path):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-Part: TypeAlias = Literal["train", "dev", "test"]
-PARTS: tuple[Part, ...] = ("train", "dev", "test")
+from tasks.sources.shared.split import SPLITS, Split
 
 
 class LabelledText(NamedTuple):
     """A text and its labels: one, unless the source is multi-label.
 
     Attributes:
-        name: tells it from the others of its part, and where it stands: `file:line`, or `package:document`;
+        name: tells it from the others of its split, and where it stands: `file:line`, or `package:document`;
             the data's own id where it has one.
     """
 
@@ -24,7 +23,7 @@ class LabelledText(NamedTuple):
 
 
 class LabelledSource(ABC):
-    """Labelled texts in three parts that are the same in every run.
+    """Labelled texts in three splits that are the same in every run.
 
     Attributes:
         prose: whether texts are split into sentences.
@@ -37,13 +36,13 @@ class LabelledSource(ABC):
     multi_label: bool
 
     @abstractmethod
-    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
-        """Raises InputError when the parts are not there or cannot be read; reads next to nothing."""
+    def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
+        """Raises InputError when the splits are not there or cannot be read; reads next to nothing."""
 
     @abstractmethod
-    def describe_examples(self, part: Part) -> dict[str, Any]:
-        """All that decides a part's examples, plain values for JSON; equal ones mean equal examples."""
+    def describe_examples(self, split: Split) -> dict[str, Any]:
+        """All that decides a split's examples, plain values for JSON; equal ones mean equal examples."""
 
     @abstractmethod
-    def examples(self, part: Part) -> Iterator[LabelledText]:
-        """A part's examples in order; InputError at a fault of the data."""
+    def examples(self, split: Split) -> Iterator[LabelledText]:
+        """A split's examples in order; InputError at a fault of the data."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from tasks.sources.labelled.source import PARTS, Part
+from tasks.sources.shared.split import SPLITS, Split
 
 
 class Answer(NamedTuple):
@@ -33,18 +33,18 @@ class Passage(NamedTuple):
 
 
 class QuestionSource(ABC):
-    """Passages with questions in three parts that are the same in every run; `language` is ISO 639-1."""
+    """Passages with questions in three splits that are the same in every run; `language` is ISO 639-1."""
 
     language: str
 
     @abstractmethod
-    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
-        """Raises InputError when the parts are not there or cannot be read; reads next to nothing."""
+    def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
+        """Raises InputError when the splits are not there or cannot be read; reads next to nothing."""
 
     @abstractmethod
-    def describe_examples(self, part: Part) -> dict[str, Any]:
-        """All that decides a part's examples, plain values for JSON; equal ones mean equal examples."""
+    def describe_examples(self, split: Split) -> dict[str, Any]:
+        """All that decides a split's examples, plain values for JSON; equal ones mean equal examples."""
 
     @abstractmethod
-    def passages(self, part: Part) -> Iterator[Passage]:
-        """A part's passages in order; InputError at a fault of the data."""
+    def passages(self, split: Split) -> Iterator[Passage]:
+        """A split's passages in order; InputError at a fault of the data."""

@@ -10,10 +10,10 @@ from typing import Any
 
 from elmo.errors import InputError, shown_with_type
 from elmo.registry import REGISTRY
-from tasks.sources.labelled.source import PARTS, Part
 from tasks.sources.questions.source import Answer, Passage, Question, QuestionSource
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, describe_files, find_files
+from tasks.sources.shared.split import SPLITS, Split
 
 _HUB_SPLITS = {"train": "train", "dev": "train", "test": "validation"}
 _TYPE_NAMES = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
@@ -24,7 +24,7 @@ class SquadSource(QuestionSource):
     """SQuAD 1.1, SQuAD 2.0 or data of their form.
 
     The test questions of SQuAD are not public. What is published for development is therefore the `test`
-    part here, scored once, and a model is chosen on a `dev` part that is split off the training data: every
+    split here, scored once, and a model is chosen on a `dev` split, taken off the training data: every
     n-th article whole, so that no passage of it was seen in training.
 
     Args:
@@ -58,37 +58,42 @@ class SquadSource(QuestionSource):
         self.dev_every = dev_every
         self.language = language
 
-    def check_examples(self, parts: Collection[Part] = PARTS) -> None:
-        for part in parts:
-            self._files(part)
+    def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
+        for split in splits:
+            self._files(split)
 
-    def describe_examples(self, part: Part) -> dict[str, Any]:
-        files = self._files(part)
-        text: dict[str, Any] = {"part": part, "dev_every": self.dev_every if self._is_split(part) else None}
+    def describe_examples(self, split: Split) -> dict[str, Any]:
+        files = self._files(split)
+        text: dict[str, Any] = {
+            "split": split,
+            "dev_every": self.dev_every if self._is_taken_off(split) else None,
+        }
         if files is not None:
             return text | {"files": describe_files(files)}
-        return text | {"name": self.name, "revision": self.revision, "split": _HUB_SPLITS[part]}
+        return text | {"name": self.name, "revision": self.revision, "hub_split": _HUB_SPLITS[split]}
 
-    def passages(self, part: Part) -> Iterator[Passage]:
-        passages = _refuse_repeated_ids(self._read(part))
-        return self._choose(passages, part) if self._is_split(part) else (passage for _, passage in passages)
+    def passages(self, split: Split) -> Iterator[Passage]:
+        passages = _refuse_repeated_ids(self._read(split))
+        if self._is_taken_off(split):
+            return self._choose(passages, split)
+        return (passage for _, passage in passages)
 
-    def _is_split(self, part: Part) -> bool:
-        """Whether a part is one of the two that the training data is split into."""
-        return part != "test" and self.dev is None
+    def _is_taken_off(self, split: Split) -> bool:
+        """Whether a split is one of the two that the training data is divided into."""
+        return split != "test" and self.dev is None
 
-    def _files(self, part: Part) -> list[Path] | None:
-        """The files that hold a part, perhaps among others; None: the hub does."""
-        key = "train" if self._is_split(part) else part
+    def _files(self, split: Split) -> list[Path] | None:
+        """The files that hold a split, perhaps among others; None: the hub does."""
+        key = "train" if self._is_taken_off(split) else split
         patterns = getattr(self, key)
         return None if patterns is None else find_files(patterns, key=f"data.{key}")
 
-    def _read(self, part: Part) -> Iterator[tuple[str, Passage]]:
-        """The title of the article and the passage, for all that is where a part lies."""
-        files = self._files(part)
+    def _read(self, split: Split) -> Iterator[tuple[str, Passage]]:
+        """The title of the article and the passage, for all that is where a split lies."""
+        files = self._files(split)
         if files is not None:
             return itertools.chain.from_iterable(map(_read_file, files))
-        return _read_rows(self._hub_rows(_HUB_SPLITS[part]), f"{self.name}:{_HUB_SPLITS[part]}")
+        return _read_rows(self._hub_rows(_HUB_SPLITS[split]), f"{self.name}:{_HUB_SPLITS[split]}")
 
     def _hub_rows(self, split: str) -> Iterator[dict[str, Any]]:
         advice = "official files will do: data.train=... data.test=..."
@@ -97,12 +102,12 @@ class SquadSource(QuestionSource):
             for values in zip(*batch.values(), strict=True):
                 yield dict(zip(batch, values, strict=True))
 
-    def _choose(self, titled: Iterable[tuple[str, Passage]], part: Part) -> Iterator[Passage]:
+    def _choose(self, titled: Iterable[tuple[str, Passage]], split: Split) -> Iterator[Passage]:
         """The passages of every n-th article for `dev`, the others for `train`."""
         numbers: dict[str, int] = {}
         for title, passage in titled:
             number = numbers.setdefault(title, len(numbers) + 1)
-            if (number % self.dev_every == 0) == (part == "dev"):
+            if (number % self.dev_every == 0) == (split == "dev"):
                 yield passage
         if len(numbers) < self.dev_every:
             raise InputError(

@@ -16,7 +16,7 @@ from elmo.io.model_directory import read_model
 from elmo.registry import REGISTRY
 from tasks.question_answering.predictor import QuestionPredictor, find_answers
 from tasks.question_answering.task import QuestionAnsweringTask, QuestionAnsweringTraining, score_table
-from tasks.sources.labelled.source import PARTS
+from tasks.sources.shared.split import SPLITS
 from tasks.task import Setup
 
 REGISTRY.discover("elmo", "tasks")
@@ -77,11 +77,11 @@ def articles(*, with_unanswerable: bool) -> list[dict[str, Any]]:
 
 
 class Data:
-    """Official files of the three parts, all alike, and what is made of them."""
+    """Official files of the three splits, all alike, and what is made of them."""
 
     def __init__(self, path: Path, content: list[dict[str, Any]]) -> None:
         self.path = path
-        files = {part: str(path / f"{part}.json") for part in PARTS}
+        files = {split: str(path / f"{split}.json") for split in SPLITS}
         for file in files.values():
             Path(file).write_text(json.dumps({"version": "2.0", "data": content}))
         self.node = {"type": "squad", "name": "no/matter", "revision": None, "dev_every": 2, "language": "en"}
@@ -294,7 +294,7 @@ def test_unusable_answers_are_counted_and_listed_and_the_rest_is_learned(tmp_pat
     training.write_reports(tmp_path)
     lines = (tmp_path / "unusable_answers.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {
-        "part": "train",
+        "split": "train",
         "passage": f"{tmp_path / 'train.json'}: data[0].paragraphs[0]",
         "question": "0-Anna",
         "text": "New York",
@@ -378,12 +378,12 @@ def test_data_without_questions_is_told(data: Data) -> None:
 
 def test_data_that_teaches_nothing_is_told(tmp_path: Path) -> None:
     blank = [{"title": "A", "paragraphs": [{"context": " ", "qas": [question("1", "Who?", "", " ")]}]}]
-    with pytest.raises(InputError, match=r"data: the train part has no question that can be learned from"):
+    with pytest.raises(InputError, match=r"data: the train split has no question that can be learned from"):
         Data(tmp_path, blank).start()
-    with pytest.raises(InputError, match=r"data: the train part has no questions"):
+    with pytest.raises(InputError, match=r"data: the train split has no questions"):
         Data(tmp_path, []).start()
 
 
 def test_a_table_has_a_row_for_what_was_scored() -> None:
-    figures = {f"{part}/{metric}": 1.0 for part in ("dev", "test") for metric in ("exact_match", "f1")}
+    figures = {f"{split}/{metric}": 1.0 for split in ("dev", "test") for metric in ("exact_match", "f1")}
     assert score_table(figures)[1] == [["dev", 1.0, 1.0], ["test", 1.0, 1.0]]

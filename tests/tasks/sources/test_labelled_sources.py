@@ -24,8 +24,9 @@ from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from experiments.config.command import CONF_PATH
 from tasks.sources.labelled.labelled_files import LabelledFiles
-from tasks.sources.labelled.source import PARTS, LabelledSource, LabelledText, Part
-from tasks.sources.shared.parts import PartShares, rarest_labels, split_parts
+from tasks.sources.labelled.source import LabelledSource, LabelledText
+from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.shared.split_shares import SplitShares, assign_splits, rarest_labels
 
 REGISTRY.discover("tasks.sources")
 DATA = SHARED / "data"
@@ -48,8 +49,8 @@ def preset(preset_name: str, /, **values: Any) -> LabelledSource:
     return source
 
 
-def texts_and_labels(source: LabelledSource, part: Part) -> list[tuple[str, tuple[str, ...]]]:
-    return [(example.text, example.labels) for example in source.examples(part)]
+def texts_and_labels(source: LabelledSource, split: Split) -> list[tuple[str, tuple[str, ...]]]:
+    return [(example.text, example.labels) for example in source.examples(split)]
 
 
 def texts_of(path: str, **options: Any) -> list[tuple[str, tuple[str, ...]]]:
@@ -69,11 +70,11 @@ def test_packaged_documents_come_in_parts_without_common_texts(
     pytest.importorskip(package)
     source = preset(name)
     source.check_examples()
-    parts = [list(source.examples(part)) for part in PARTS]
-    assert tuple(map(len, parts)) == sizes
-    train, dev, test = ({" ".join(example.text.split()) for example in part} for part in parts)
+    splits = [list(source.examples(split)) for split in SPLITS]
+    assert tuple(map(len, splits)) == sizes
+    train, dev, test = ({" ".join(example.text.split()) for example in split} for split in splits)
     assert train.isdisjoint(dev) and train.isdisjoint(test) and dev.isdisjoint(test)
-    assert len({example.name for part in parts for example in part}) == sum(sizes)
+    assert len({example.name for split in splits for example in split}) == sum(sizes)
 
 
 def test_bbc_topics_have_their_share_of_the_test_part() -> None:
@@ -108,9 +109,9 @@ def test_another_seed_splits_otherwise_and_the_description_tells() -> None:
 def test_a_split_keeps_the_shares_of_strata() -> None:
     texts = [f"text {number}" for number in range(30)]
     strata = ["a"] * 15 + ["b"] * 11 + ["c"] * 4
-    parts = split_parts(texts, strata, shares={"test": 0.2, "dev": 0.1}, seed=1)
+    splits = assign_splits(texts, strata, shares={"test": 0.2, "dev": 0.1}, seed=1)
     # test: 3, 2.2 and 0.8, together 6. dev, of the 24 left: 1.2, 0.9 and 0.3, together 2.
-    assert Counter(zip(strata, parts, strict=True)) == {
+    assert Counter(zip(strata, splits, strict=True)) == {
         ("a", "test"): 3,
         ("b", "test"): 2,
         ("c", "test"): 1,
@@ -124,9 +125,9 @@ def test_a_split_keeps_the_shares_of_strata() -> None:
 
 def test_a_split_depends_on_the_texts_and_not_on_their_order_or_the_process() -> None:
     code = (
-        "from tasks.sources.shared.parts import split_parts\n"
+        "from tasks.sources.shared.split_shares import assign_splits\n"
         "texts = [f'text {n}' for n in range(40)]\n"
-        "print(*split_parts(texts, ['x'] * 40, shares={'test': 0.3, 'dev': 0.2}, seed=7))"
+        "print(*assign_splits(texts, ['x'] * 40, shares={'test': 0.3, 'dev': 0.2}, seed=7))"
     )
     runs = [
         subprocess.run(
@@ -140,23 +141,23 @@ def test_a_split_depends_on_the_texts_and_not_on_their_order_or_the_process() ->
         for seed in ("1", "2")
     ]
     backwards = [f"text {number}" for number in reversed(range(40))]
-    parts = split_parts(backwards, ["x"] * 40, shares={"test": 0.3, "dev": 0.2}, seed=7)
-    assert runs[0] == runs[1] == list(reversed(parts))
+    splits = assign_splits(backwards, ["x"] * 40, shares={"test": 0.3, "dev": 0.2}, seed=7)
+    assert runs[0] == runs[1] == list(reversed(splits))
     assert (runs[0].count("test"), runs[0].count("dev")) == (12, 6)
 
 
 def test_copies_stay_together_whatever_their_blanks_case_and_labels() -> None:
     texts = [f"text {number}" for number in range(20)] + [f" TEXT  {number}\n" for number in range(20)]
-    parts = split_parts(texts, ["a"] * 20 + ["b"] * 20, shares={"test": 0.5}, seed=3)
-    assert parts[:20] == parts[20:]
-    assert parts.count("test") == 20
+    splits = assign_splits(texts, ["a"] * 20 + ["b"] * 20, shares={"test": 0.5}, seed=3)
+    assert splits[:20] == splits[20:]
+    assert splits.count("test") == 20
 
 
 def test_a_label_of_one_text_stays_in_training() -> None:
     texts = [f"text {number}" for number in range(10)]
-    parts = split_parts(texts, [*"abcdefgh", "x", "x"], shares={"test": 0.5}, seed=1)
-    assert parts[:8] == ["train"] * 8
-    assert sorted(parts[8:]) == ["test", "train"]
+    splits = assign_splits(texts, [*"abcdefgh", "x", "x"], shares={"test": 0.5}, seed=1)
+    assert splits[:8] == ["train"] * 8
+    assert sorted(splits[8:]) == ["test", "train"]
 
 
 def test_a_text_of_several_labels_is_split_by_its_rarest() -> None:
@@ -167,11 +168,11 @@ def test_a_text_of_several_labels_is_split_by_its_rarest() -> None:
 
 def test_shares_that_make_no_sense_are_told() -> None:
     with pytest.raises(InputError, match=r"data\.test_share: 1\.0 must lie between 0 and 1"):
-        PartShares(test_share=1.0, dev_share=0.1, split_seed=1)
+        SplitShares(test_share=1.0, dev_share=0.1, split_seed=1)
     with pytest.raises(
         InputError, match=r"data\.dev_share: 0\.1 leaves nothing for dev of 3 texts; .*data\.dev"
     ):
-        split_parts(["a", "b", "c"], ["x"] * 3, shares={"dev": 0.1}, seed=1)
+        assign_splits(["a", "b", "c"], ["x"] * 3, shares={"dev": 0.1}, seed=1)
 
 
 def test_only_parts_that_are_not_given_are_split_off(tmp_path: Path) -> None:
@@ -179,10 +180,10 @@ def test_only_parts_that_are_not_given_are_split_off(tmp_path: Path) -> None:
     train = write_rows(tmp_path / "train.jsonl", rows)
     test = write_rows(tmp_path / "test.jsonl", rows[:3])
     source = LabelledFiles(train=train, test=test)
-    assert [len(list(source.examples(part))) for part in PARTS] == [45, 5, 3]
-    assert [len(list(LabelledFiles(train=train).examples(part))) for part in PARTS] == [36, 4, 10]
+    assert [len(list(source.examples(split))) for split in SPLITS] == [45, 5, 3]
+    assert [len(list(LabelledFiles(train=train).examples(split))) for split in SPLITS] == [36, 4, 10]
     whole = LabelledFiles(train=train, dev=write_rows(tmp_path / "dev.jsonl", rows[3:5]), test=test)
-    assert [len(list(whole.examples(part))) for part in PARTS] == [50, 2, 3]
+    assert [len(list(whole.examples(split))) for split in SPLITS] == [50, 2, 3]
     assert whole.describe_examples("train") == whole.describe_examples("train")
     assert whole.describe_examples("train") != source.describe_examples("train")
 
@@ -387,12 +388,12 @@ def test_published_files_are_read_whole(
 ) -> None:
     if not (DATA / name).is_dir():
         pytest.skip(f"{DATA / name} is not there")
-    source = preset(name, **{part: str(DATA / name / file) for part, file in files.items()})
+    source = preset(name, **{split: str(DATA / name / file) for split, file in files.items()})
     source.check_examples()
-    parts = [texts_and_labels(source, part) for part in PARTS]
-    assert tuple(map(len, parts)) == sizes
-    for part in parts:
-        assert len({label for _, labels in part for label in labels}) == num_labels
+    splits = [texts_and_labels(source, split) for split in SPLITS]
+    assert tuple(map(len, splits)) == sizes
+    for split in splits:
+        assert len({label for _, labels in split for label in labels}) == num_labels
 
 
 @pytest.mark.parametrize(
@@ -457,8 +458,8 @@ def test_a_dev_part_that_the_hub_lacks_is_split_off(monkeypatch: pytest.MonkeyPa
     }
     serve(monkeypatch, rows, {"text": datasets.Value("string"), "label": datasets.Value("int64")})
     source = preset("ag_news")
-    assert [len(list(source.examples(part))) for part in PARTS] == [90, 10, 100]
-    assert source.describe_examples("dev")["split"] == "train"
+    assert [len(list(source.examples(split))) for split in SPLITS] == [90, 10, 100]
+    assert source.describe_examples("dev")["hub_split"] == "train"
 
 
 def test_a_hub_data_set_without_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,8 @@ def source_of(**changes: Any) -> SquadSource:
     return SquadSource(**{**arguments, **dict.fromkeys(("train", "dev", "test")), **changes})
 
 
-def contexts(source: SquadSource, part: Any) -> list[str]:
-    return [passage.context for passage in source.passages(part)]
+def contexts(source: SquadSource, split: Any) -> list[str]:
+    return [passage.context for passage in source.passages(split)]
 
 
 def test_an_official_file_gives_its_passages_with_their_places(tmp_path: Path) -> None:
@@ -161,9 +161,11 @@ def test_a_changed_file_and_another_split_change_the_description(tmp_path: Path)
 
 @pytest.mark.skipif(not FILES.exists(), reason="SQuAD is not beside this checkout (shared/data/squad)")
 def test_squad_has_its_published_counts() -> None:
-    files = {part: str(FILES / f"{name}-v1.1.json") for part, name in (("train", "train"), ("test", "dev"))}
+    files = {split: str(FILES / f"{name}-v1.1.json") for split, name in (("train", "train"), ("test", "dev"))}
     source = source_of(**files, dev_every=20)
-    counts = {part: sum(len(p.questions) for p in source.passages(part)) for part in ("train", "dev", "test")}
+    counts = {
+        split: sum(len(p.questions) for p in source.passages(split)) for split in ("train", "dev", "test")
+    }
     assert counts["train"] + counts["dev"] == 87_599
     assert counts["test"] == 10_570
     assert 0.03 < counts["dev"] / 87_599 < 0.07

@@ -23,7 +23,7 @@ from elmo.registry import REGISTRY
 from experiments import evaluate as evaluate_command
 from experiments import train as train_command
 from experiments.config.command import run_command
-from tasks.sources.labelled.source import PARTS
+from tasks.sources.shared.split import SPLITS
 from tasks.task import Setup
 from tasks.text_classification.predictor import TextPredictor, logits_of
 from tasks.text_classification.task import (
@@ -84,15 +84,15 @@ def make_rows(number: int, seed: int) -> list[Row]:
 
 
 class Data:
-    """Csv files of the three parts, and what is made of them."""
+    """Csv files of the three splits, and what is made of them."""
 
-    def __init__(self, path: Path, parts: Sequence[Sequence[Row]] | None = None, **options: Any) -> None:
+    def __init__(self, path: Path, splits: Sequence[Sequence[Row]] | None = None, **options: Any) -> None:
         self.path = path
-        rows = parts or [make_rows(40, 1), make_rows(10, 2), make_rows(12, 3)]
-        files = {part: str(path / f"{part}.csv") for part in PARTS}
-        for file, part in zip(files.values(), rows, strict=True):
+        rows = splits or [make_rows(40, 1), make_rows(10, 2), make_rows(12, 3)]
+        files = {split: str(path / f"{split}.csv") for split in SPLITS}
+        for file, split in zip(files.values(), rows, strict=True):
             with open(file, "w", encoding="utf-8", newline="") as stream:
-                csv.writer(stream).writerows([("text", "label"), *part])
+                csv.writer(stream).writerows([("text", "label"), *split])
         self.node = {"type": "labelled_files", "prose": False, **files, **options}
 
     def setup(self, **changes: Any) -> Setup:
@@ -452,21 +452,21 @@ ONE = [("a", "x"), ("b", "y")]
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("splits", "message"),
     [
         (
             [ONE, ONE, [("c", "z")]],
-            r"test\.csv:2: label 'z' of the test part is none of the training texts'; one of",
+            r"test\.csv:2: label 'z' of the test split is none of the training texts'; one of",
         ),
-        ([ONE, [("c", "Y")], ONE], r"dev\.csv:2: label 'Y' of the dev part .*nearest: y"),
+        ([ONE, [("c", "Y")], ONE], r"dev\.csv:2: label 'Y' of the dev split .*nearest: y"),
         ([[("a", "x"), ("b", "x")], ONE, ONE], r"data: the training texts have only the label 'x'"),
     ],
 )
 def test_a_fault_of_the_labels_is_one_line(
-    tmp_path: Path, parts: Sequence[Sequence[Row]], message: str
+    tmp_path: Path, splits: Sequence[Sequence[Row]], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        Data(tmp_path, parts).start()
+        Data(tmp_path, splits).start()
     assert "\n" not in str(caught.value)
 
 
@@ -509,7 +509,7 @@ def test_data_without_labels_and_a_head_for_answers_are_refused(data: Data) -> N
 
 def command_run(data: Data, name: str, *overrides: str) -> Path:
     """A run of the training command; its directory."""
-    files = [f"data.{part}={data.node[part]}" for part in PARTS]
+    files = [f"data.{split}={data.node[split]}" for split in SPLITS]
     options = [
         "task=text_classification",
         "data=labelled_files",

@@ -1,4 +1,4 @@
-"""Parts that a labelled data set lacks are split off its training part: the same texts in every run."""
+"""Splits that a data set lacks are taken off its training data: the same texts in every run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from elmo.errors import InputError
-from tasks.sources.labelled.source import LabelledText, Part
+from tasks.sources.labelled.source import LabelledText
+from tasks.sources.shared.split import Split
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartShares:
-    """How large the parts are that are split off, and which texts they get.
+class SplitShares:
+    """How large the splits are that are taken off the training data, and which texts they get.
 
     Args:
-        test_share: of all texts, unless the test part is given.
-        dev_share: of what is left then, unless the dev part is given.
+        test_share: of all texts, unless the test split is given.
+        dev_share: of what is left then, unless the dev split is given.
         split_seed: another one chooses other texts.
 
     Raises:
@@ -34,46 +35,48 @@ class PartShares:
             if not 0 < share < 1:
                 raise InputError(f"data.{key}: {share} must lie between 0 and 1")
 
-    def origin(self, part: Part, given: Collection[Part]) -> Part:
-        """The given part that a part is read from."""
-        return part if part in given else "train"
+    def origin(self, split: Split, given: Collection[Split]) -> Split:
+        """The given split that a split is read from."""
+        return split if split in given else "train"
 
-    def describe(self, part: Part, given: Collection[Part]) -> dict[str, Any]:
-        """All that decides which texts of its origin a part has, plain values for JSON."""
-        if self._is_whole(part, given):
-            return {"part": part}
-        return {"part": part, "split_off": self._missing(given), "split_seed": self.split_seed}
+    def describe(self, split: Split, given: Collection[Split]) -> dict[str, Any]:
+        """All that decides which texts of its origin a split has, plain values for JSON."""
+        if self._is_whole(split, given):
+            return {"split": split}
+        return {"split": split, "split_off": self._missing(given), "split_seed": self.split_seed}
 
     def take(
         self,
-        part: Part,
-        given: Collection[Part],
-        read: Callable[[Part], Iterable[LabelledText]],
+        split: Split,
+        given: Collection[Split],
+        read: Callable[[Split], Iterable[LabelledText]],
         strata_of: Callable[[Sequence[LabelledText]], list[str]] | None = None,
     ) -> Iterator[LabelledText]:
-        """A part's texts in order; `read` yields all of a given part.
+        """A split's texts in order; `read` yields all of a given split.
 
         The split keeps the shares of each stratum, which are those of `rarest_labels` unless told otherwise.
 
         Raises:
             InputError: there is no text, or a share of them is none.
         """
-        if self._is_whole(part, given):
-            yield from _refuse_none(read(part), part)
+        if self._is_whole(split, given):
+            yield from _refuse_none(read(split), split)
             return
         examples = list(_refuse_none(read("train"), "train"))
         strata = (strata_of or rarest_labels)(examples)
         texts = [example.text for example in examples]
-        parts = split_parts(texts, strata, shares=self._missing(given), seed=self.split_seed)
-        yield from (example for example, its_part in zip(examples, parts, strict=True) if its_part == part)
+        splits = assign_splits(texts, strata, shares=self._missing(given), seed=self.split_seed)
+        yield from (
+            example for example, its_split in zip(examples, splits, strict=True) if its_split == split
+        )
 
-    def _is_whole(self, part: Part, given: Collection[Part]) -> bool:
-        """Whether a part is given and nothing is split off it."""
-        return part in given and not (part == "train" and self._missing(given))
+    def _is_whole(self, split: Split, given: Collection[Split]) -> bool:
+        """Whether a split is given and nothing is taken off it."""
+        return split in given and not (split == "train" and self._missing(given))
 
-    def _missing(self, given: Collection[Part]) -> dict[Part, float]:
-        shares: dict[Part, float] = {"test": self.test_share, "dev": self.dev_share}
-        return {part: share for part, share in shares.items() if part not in given}
+    def _missing(self, given: Collection[Split]) -> dict[Split, float]:
+        shares: dict[Split, float] = {"test": self.test_share, "dev": self.dev_share}
+        return {split: share for split, share in shares.items() if split not in given}
 
 
 def rarest_labels(examples: Sequence[LabelledText]) -> list[str]:
@@ -82,14 +85,14 @@ def rarest_labels(examples: Sequence[LabelledText]) -> list[str]:
     return [min(example.labels, key=lambda label: (counts[label], label), default="") for example in examples]
 
 
-def split_parts(
-    texts: Sequence[str], strata: Sequence[str], *, shares: Mapping[Part, float], seed: int
-) -> list[Part]:
-    """The part of each text: the shares are taken one after the other of what is left, the rest is `train`.
+def assign_splits(
+    texts: Sequence[str], strata: Sequence[str], *, shares: Mapping[Split, float], seed: int
+) -> list[Split]:
+    """The split of each text: the shares are taken one after the other of what is left, the rest is `train`.
 
     Which texts are taken depends on what they say and on the seed, not on their order, and copies of a text
-    (blanks and case apart) come into the same part. A stratum keeps its share of each part as nearly as whole
-    texts allow, and never loses its last text to another part than `train`.
+    (blanks and case apart) come into the same split. A stratum keeps its share of each split as nearly as
+    whole texts allow, and never loses its last text to another split than `train`.
 
     Args:
         strata: the stratum of each text; copies belong to that of the first one.
@@ -97,22 +100,22 @@ def split_parts(
     Raises:
         InputError: a share is none of the texts.
     """
-    parts: list[Part] = ["train"] * len(texts)
+    splits: list[Split] = ["train"] * len(texts)
     groups = _groups_of_copies(texts, seed)
-    for part, share in shares.items():
+    for split, share in shares.items():
         left: dict[str, list[list[int]]] = defaultdict(list)
         for group in groups:
-            if parts[group[0]] == "train":
+            if splits[group[0]] == "train":
                 left[strata[group[0]]].append(group)
         chosen = _choose(left, share)
         if not chosen:
             raise InputError(
-                f"data.{part}_share: {share} leaves nothing for {part} of {len(texts)} texts; "
-                f"make it larger or give data.{part}"
+                f"data.{split}_share: {share} leaves nothing for {split} of {len(texts)} texts; "
+                f"make it larger or give data.{split}"
             )
         for index in chosen:
-            parts[index] = part
-    return parts
+            splits[index] = split
+    return splits
 
 
 def _groups_of_copies(texts: Sequence[str], seed: int) -> list[list[int]]:
@@ -149,10 +152,10 @@ def _quotas(sizes: Mapping[str, int], share: float) -> dict[str, int]:
     return quotas
 
 
-def _refuse_none(examples: Iterable[LabelledText], part: Part) -> Iterator[LabelledText]:
+def _refuse_none(examples: Iterable[LabelledText], split: Split) -> Iterator[LabelledText]:
     is_empty = True
     for example in examples:
         is_empty = False
         yield example
     if is_empty:
-        raise InputError(f"data.{part}: there is no text in it")
+        raise InputError(f"data.{split}: there is no text in it")
