@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elmo.bilm.mixes.scalar import ScalarMix
+    from elmo.bilm.mixes import ScalarMix
     from elmo.inference.embedder import ElmoEmbedder
     from elmo.inference.module import Elmo
 
@@ -15,7 +15,7 @@ __all__ = ["Elmo", "ElmoEmbedder", "ScalarMix"]
 _HOMES = {
     "Elmo": "elmo.inference.module",
     "ElmoEmbedder": "elmo.inference.embedder",
-    "ScalarMix": "elmo.bilm.mixes.scalar",
+    "ScalarMix": "elmo.bilm.mixes",
 }
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.mixes.scalar import ScalarMix
+from elmo.bilm.mixes import ScalarMix
 from elmo.errors import InputError
 from elmo.inference.sentence_batch import SentenceBatch
 from elmo.io.loading import load_encoder

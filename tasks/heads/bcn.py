@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.heads.arguments import check_dropout, check_sizes
-from tasks.heads.attention import masked_softmax
-from tasks.heads.pooling import Pooling
+from tasks.heads.pooling import Pooling, masked_softmax
 from tasks.heads.recurrent import RecurrentLayer
 from tasks.heads.text_head import TextHead
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
 from tasks.heads.arguments import check_dropout, check_sizes
-from tasks.heads.attention import AttentionPooling, TrilinearSimilarity, masked_softmax, variational_dropout
+from tasks.heads.attention import TrilinearSimilarity, variational_dropout
 from tasks.heads.no_answer import NoAnswerScore
+from tasks.heads.pooling import AttentionPooling, masked_softmax
 from tasks.heads.recurrent import Cell, RecurrentLayer
 from tasks.heads.span_head import SpanHead, SpanScores, Words
 

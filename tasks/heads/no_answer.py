@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tasks.heads.attention import masked_softmax, weighted_sum
+from tasks.heads.pooling import masked_softmax, weighted_sum
 
 _HIDDEN_SIZE = 80  # the paper's
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
 from tasks.heads.arguments import check_dropout, check_sizes
-from tasks.heads.attention import AttentionPooling, masked_softmax, variational_dropout, weighted_sum
+from tasks.heads.attention import variational_dropout
 from tasks.heads.no_answer import NoAnswerScore
+from tasks.heads.pooling import AttentionPooling, masked_softmax, weighted_sum
 from tasks.heads.recurrent import Cell, RecurrentLayer
 from tasks.heads.span_head import SpanHead, SpanScores, Words
 

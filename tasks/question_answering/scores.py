@@ -1,7 +1,6 @@
 """Exact match and F1 of answers, by the rules of the evaluation scripts of SQuAD 1.1 and SQuAD 2.0.
 
-Rajpurkar et al. (2016, section 6.1; 2018, section 2.2). Scores are percentages, means over all questions. The
-torchmetrics library has SQuAD 1.1 only, and scores answers of nothing but articles and punctuation otherwise.
+Rajpurkar et al. (2016, section 6.1; 2018, section 2.2). Scores are percentages, means over all questions.
 """
 
 from __future__ import annotations

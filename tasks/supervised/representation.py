@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elmo.bilm.mixes.mix import Mix
-from elmo.bilm.mixes.single import SingleMix
+from elmo.bilm.mixes import Mix, SingleMix
 from elmo.errors import InputError
 from elmo.registry import REGISTRY, suggest
 from tasks.encoders.token_encoder import TokenEncoder

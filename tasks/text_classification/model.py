@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.errors import InputError
+from tasks.heads.pooling import WindowAttention
 from tasks.heads.span_head import Words
 from tasks.heads.text_head import TextHead
-from tasks.heads.windows import WindowAttention
 from tasks.supervised.representation import Representation, WindowBatch
 
 

@@ -108,43 +108,58 @@ def label_scores(
     predicted_NV: Tensor, gold_NV: Tensor, labels: Sequence[str]
 ) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows: precision, recall and F1 of each label, and how many texts have it."""
-    from torchmetrics.functional import classification as metrics  # takes seconds to import
-
-    settings: dict[str, Any] = {"num_labels": len(labels), "average": "none"}
-    columns = [
-        metric(predicted_NV.long(), gold_NV.long(), **settings).tolist()
-        for metric in (metrics.multilabel_precision, metrics.multilabel_recall, metrics.multilabel_f1_score)
-    ]
-    rows = zip(labels, *columns, gold_NV.sum(dim=0).tolist(), strict=True)
+    hits_V, predicted_V, gold_V = _counts(predicted_NV, gold_NV)
+    columns = [_ratio(hits_V, predicted_V), _ratio(hits_V, gold_V), _ratio(2 * hits_V, predicted_V + gold_V)]
+    rows = zip(labels, *(column.tolist() for column in columns), gold_V.tolist(), strict=True)
     return ["label", "precision", "recall", "f1", "texts"], [list(row) for row in rows]
 
 
-def _single_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV: Tensor) -> dict[str, float]:
-    from torchmetrics.functional import classification as metrics
+def calibration_error(probabilities_N: Tensor, is_right_N: Tensor) -> float:
+    """The expected calibration error (Guo et al. 2017, equation 3), between 0 and 1.
 
-    num_labels, gold_N = gold_NV.shape[1], gold_NV.long().argmax(dim=1)
-    predicted_N = predicted_NV.long().argmax(dim=1)
+    Predictions are binned by probability, and each bin has the difference of the share of predictions that
+    are right and their mean probability; the mean of its magnitude is weighted by the bins' predictions.
+
+    Args:
+        probabilities_N: of the predictions.
+        is_right_N: bool.
+    """
+    probabilities_N = probabilities_N.double()
+    bins_N = (probabilities_N * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
+    differences = probabilities_N.new_zeros(CALIBRATION_BINS)
+    differences.index_add_(0, bins_N, is_right_N.double() - probabilities_N)
+    return float(differences.abs().sum() / len(probabilities_N))
+
+
+def _single_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV: Tensor) -> dict[str, float]:
+    hits_V, predicted_V, gold_V = _counts(predicted_NV, gold_NV)
+    occurring_V = predicted_V + gold_V > 0
+    f1_V = _ratio(2 * hits_V, predicted_V + gold_V)[occurring_V]
+    confidences_N = (probabilities_NV * predicted_NV).sum(dim=1)
+    is_right_N = (predicted_NV & gold_NV).any(dim=1)
     return {
-        "macro_f1": float(metrics.multiclass_f1_score(predicted_N, gold_N, num_labels, average="macro")),
-        "calibration_error": float(
-            metrics.multiclass_calibration_error(
-                probabilities_NV, gold_N, num_labels, n_bins=CALIBRATION_BINS
-            )
-        ),
+        "macro_f1": float(f1_V.mean()),
+        "calibration_error": calibration_error(confidences_N, is_right_N),
     }
 
 
 def _multi_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV: Tensor) -> dict[str, float]:
-    from torchmetrics.functional import classification as metrics
-
-    predicted, gold, num_labels = predicted_NV.long(), gold_NV.long(), gold_NV.shape[1]
+    hits_V, predicted_V, gold_V = _counts(predicted_NV, gold_NV)
     return {
-        "macro_f1": float(metrics.multilabel_f1_score(predicted, gold, num_labels, average="macro")),
-        "micro_f1": float(metrics.multilabel_f1_score(predicted, gold, num_labels, average="micro")),
-        "calibration_error": float(
-            metrics.binary_calibration_error(probabilities_NV.flatten(), gold.flatten(), CALIBRATION_BINS)
-        ),
+        "macro_f1": float(_ratio(2 * hits_V, predicted_V + gold_V).mean()),
+        "micro_f1": float(_ratio(2 * hits_V.sum(), (predicted_V + gold_V).sum())),
+        "calibration_error": calibration_error(probabilities_NV.flatten(), gold_NV.flatten()),
     }
+
+
+def _counts(predicted_NV: Tensor, gold_NV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(V,) texts where a label is predicted and gold, where it is predicted, where it is gold."""
+    return (predicted_NV & gold_NV).sum(dim=0), predicted_NV.sum(dim=0), gold_NV.sum(dim=0)
+
+
+def _ratio(counts: Tensor, totals: Tensor) -> Tensor:
+    """In float64, 0 where the total is 0."""
+    return counts.double() / totals.clamp_min(1)
 
 
 def most_frequent_labels(gold_NV: Tensor) -> Tensor:

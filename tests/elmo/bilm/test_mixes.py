@@ -15,11 +15,7 @@ import yaml  # type: ignore[import-untyped]
 from places import CONF
 from torch import Tensor
 
-from elmo.bilm.mixes.average import AverageMix
-from elmo.bilm.mixes.mix import Mix
-from elmo.bilm.mixes.scalar import ScalarMix
-from elmo.bilm.mixes.single import SingleMix
-from elmo.bilm.mixes.top import TopMix
+from elmo.bilm.mixes import AverageMix, Mix, ScalarMix, SingleMix, TopMix
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 

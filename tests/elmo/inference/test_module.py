@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from elmo import Elmo, ElmoEmbedder
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.mixes.scalar import ScalarMix
+from elmo.bilm.mixes import ScalarMix
 from elmo.bilm.word_lstm import WordLstm
 from elmo.errors import InputError
 from elmo.inference.module import batch_to_ids

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from elmo.errors import InputError
 from elmo.io.meta_device import build_blank
 from elmo.registry import REGISTRY
-from tasks.heads.attention import TrilinearSimilarity, masked_softmax, variational_dropout
+from tasks.heads.attention import TrilinearSimilarity, variational_dropout
 from tasks.heads.bidaf_self_attention import BidafSelfAttention
+from tasks.heads.pooling import masked_softmax
 from tasks.heads.recurrent import RecurrentLayer
 from tasks.heads.span import PointerReader
 from tasks.heads.span_head import SpanHead, SpanScores, Words

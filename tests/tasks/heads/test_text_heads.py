@@ -19,10 +19,9 @@ from tasks.heads.bcn import BcnHead, Maxout
 from tasks.heads.bilstm import BiLstmHead
 from tasks.heads.cnn import CnnHead
 from tasks.heads.pooled import PooledHead
-from tasks.heads.pooling import Pooling
+from tasks.heads.pooling import Pooling, WindowAttention
 from tasks.heads.recurrent import RecurrentLayer
 from tasks.heads.text_head import TextHead
-from tasks.heads.windows import WindowAttention
 
 P, E = 5, 3
 LENGTHS = [4, 1, 7, 2]

@@ -109,17 +109,3 @@ def test_no_probability_is_above_the_threshold_never() -> None:
     golds = {"1": ["cat"]}
     assert not has_unanswerable(golds)
     assert score_answers(golds, {"1": Prediction("cat", 1.0)}, threshold=NEVER)["f1"] == 100
-
-
-def test_torchmetrics_agrees_on_ordinary_answers() -> None:
-    squad = pytest.importorskip("torchmetrics.functional.text").squad
-    golds = {"1": ["Denver Broncos", "the Broncos"], "2": ["50 years"], "3": ["a red-hot poker"]}
-    texts = {"1": "Broncos", "2": "about 50 years", "3": "cold"}
-    targets = [
-        {"id": id, "answers": {"text": list(gold), "answer_start": [0] * len(gold)}}
-        for id, gold in golds.items()
-    ]
-    theirs = squad([{"id": id, "prediction_text": text} for id, text in texts.items()], targets)
-    assert score_answers(golds, predicted(texts), threshold=NEVER) == pytest.approx(
-        {name: float(value) for name, value in theirs.items()}
-    )

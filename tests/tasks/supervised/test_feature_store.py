@@ -21,14 +21,11 @@ from torch import Tensor, nn
 
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
 from elmo.errors import InputError
-from elmo.registry import REGISTRY
 from tasks.encoders.elmo import ElmoEncoder
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised import feature_store
 from tasks.supervised.feature_store import FeatureCache, FeatureStore
 from tasks.supervised.representation import Representation, Window, WindowBatch
-
-REGISTRY.discover("elmo.bilm.mixes")
 
 TEXTS: list[Window] = [
     [["the", "cat", "sat"], ["it", "slept"]],

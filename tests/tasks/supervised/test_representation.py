@@ -14,11 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from elmo.errors import InputError
-from elmo.registry import REGISTRY
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised.representation import Representation, Window, WindowBatch
-
-REGISTRY.discover("elmo.bilm.mixes")
 
 AVERAGE = {"type": "average", "dropout": 0.0}
 SCALAR = {"type": "scalar", "dropout": 0.0, "l2": 0.5, "initial_weights": [1.0, 2.0]}

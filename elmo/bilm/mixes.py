@@ -1,0 +1,195 @@
+"""Mixes: from an encoder's layers to one vector for each token (Peters et al. 2018, sections 3.2 and 5.1).
+
+Shape legend: L layers, B sentences, T tokens of the longest one, P size of a vector.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY
+
+_VARIANCE_FLOOR = 1e-12  # of the original's layer normalisation
+
+
+class Mix(nn.Module, ABC):
+    """One vector for each token, from its vectors in all layers.
+
+    Args:
+        num_layers: L, layers that are given; an encoder's `num_layers`.
+        dropout: on the result, while training.
+    """
+
+    def __init__(self, *, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise InputError(f"mix.num_layers: expected at least 1, got {num_layers}")
+        if not 0 <= dropout < 1:
+            raise InputError(f"mix.dropout: expected at least 0 and less than 1, got {dropout}")
+        self.num_layers = num_layers
+        self.dropout = dropout
+
+    @abstractmethod
+    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
+        """L tensors (B, T, P) -> (B, T, P); only a mix with statistics over a batch looks at the mask."""
+
+    def penalty(self) -> Tensor:
+        """What training adds to its loss, a scalar; 0 for a mix without weights of its own."""
+        return torch.zeros(())
+
+    def forward(
+        self,
+        layers: Tensor | Sequence[Tensor],
+        mask_BT: Tensor | None = None,
+        statistics_mask_BT: Tensor | None = None,
+    ) -> Tensor:
+        """Mix the layers of a batch.
+
+        Args:
+            layers: (L, B, T, P), or L tensors (B, T, P).
+            mask_BT: true for tokens, false for padding; None: there is no padding.
+            statistics_mask_BT: the tokens that count where a mix takes statistics; None: all of `mask_BT`.
+
+        Returns:
+            (B, T, P), zero where `mask_BT` is false.
+
+        Raises:
+            InputError: there are not `num_layers` layers.
+        """
+        if len(layers) != self.num_layers:
+            raise InputError(f"mix: expected {self.num_layers} layers, got {len(layers)}")
+        counted = mask_BT if statistics_mask_BT is None else statistics_mask_BT
+        mixed = self.mix(list(layers), None if counted is None else counted.bool())
+        if mask_BT is not None:
+            mixed = mixed.masked_fill(~mask_BT.bool()[..., None], 0.0)
+        return F.dropout(mixed, self.dropout, self.training)
+
+
+@REGISTRY.register("mix", "scalar")
+class ScalarMix(Mix):
+    """gamma * sum over k of softmax(scalars)_k * layer_k, gamma beginning at 1.
+
+    Layer normalisation brings each layer to mean 0 and variance 1 before, with one mean and one variance for
+    all values of the counted tokens of the batch: a vector then depends on its batch.
+
+    Args:
+        num_layers: L, layers that are given.
+        layer_normed: normalise the layers.
+        dropout: on the result, while training.
+        l2: factor of `penalty`; the paper's values are 0.001 and 0.01, by task.
+        initial_weights: of the L layers before the softmax; None for zeros, which weigh all alike.
+        trainable: whether the weights and gamma learn.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_layers: int,
+        layer_normed: bool = False,
+        dropout: float = 0.5,
+        l2: float = 0.0,
+        initial_weights: Sequence[float] | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(num_layers=num_layers, dropout=dropout)
+        weights = [0.0] * num_layers if initial_weights is None else [float(w) for w in initial_weights]
+        if len(weights) != num_layers or not all(map(math.isfinite, weights)):
+            raise InputError(
+                f"mix.initial_weights: expected {num_layers} finite numbers, one a layer, got {weights}"
+            )
+        if not l2 >= 0:
+            raise InputError(f"mix.l2: expected at least 0, got {l2}")
+        self.layer_normed = layer_normed
+        self.l2 = l2
+        self.scalars = nn.Parameter(torch.tensor(weights), requires_grad=trainable)
+        self.gamma = nn.Parameter(torch.ones(()), requires_grad=trainable)
+
+    def weights(self) -> Tensor:
+        """(L,) what each layer is multiplied with: gamma * softmax(scalars)."""
+        return self.gamma * torch.softmax(self.scalars, dim=0)
+
+    def penalty(self) -> Tensor:
+        """l2 * sum of the squared weights before the softmax, as the original regularises them."""
+        return self.l2 * self.scalars.square().sum()
+
+    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
+        if self.layer_normed:
+            layers = [layer_norm(layer, statistics_mask_BT) for layer in layers]
+        weights = self.weights()
+        mixed = weights[0] * layers[0]
+        for weight, layer in zip(weights[1:], layers[1:], strict=True):
+            mixed = mixed + weight * layer
+        return mixed
+
+
+def layer_norm(layer_BTP: Tensor, mask_BT: Tensor | None) -> Tensor:
+    """(B, T, P) with mean 0 and variance 1 over all values of the tokens that the mask has."""
+    counted = layer_BTP.new_ones(layer_BTP.shape[:-1]) if mask_BT is None else mask_BT.to(layer_BTP.dtype)
+    counted = counted[..., None]
+    number = (counted.sum() * layer_BTP.shape[-1]).clamp_min(1)
+    mean = (layer_BTP * counted).sum() / number
+    centred = layer_BTP - mean
+    variance = (centred * counted).square().sum() / number
+    return centred / torch.sqrt(variance + _VARIANCE_FLOOR)
+
+
+@REGISTRY.register("mix", "average")
+class AverageMix(Mix):
+    """The plain mean of all layers: a scalar mix that learns nothing.
+
+    Args:
+        num_layers: layers that are given.
+        dropout: on the result, while training.
+    """
+
+    def __init__(self, *, num_layers: int, dropout: float = 0.5) -> None:
+        super().__init__(num_layers=num_layers, dropout=dropout)
+
+    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
+        total = layers[0]
+        for layer in layers[1:]:
+            total = total + layer
+        return total / len(layers)
+
+
+@REGISTRY.register("mix", "top")
+class TopMix(Mix):
+    """The top layer alone: what a mix of all layers is compared with.
+
+    Args:
+        num_layers: layers that are given.
+        dropout: on the result, while training.
+    """
+
+    def __init__(self, *, num_layers: int, dropout: float = 0.5) -> None:
+        super().__init__(num_layers=num_layers, dropout=dropout)
+
+    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
+        return layers[-1]
+
+
+@REGISTRY.register("mix", "single")
+class SingleMix(Mix):
+    """One layer alone; lower ones know more of syntax, higher ones of meaning.
+
+    Args:
+        num_layers: layers that are given.
+        layer: which one; 0 is the context-free layer of the words themselves.
+        dropout: on the result, while training.
+    """
+
+    def __init__(self, *, num_layers: int, layer: int, dropout: float = 0.5) -> None:
+        super().__init__(num_layers=num_layers, dropout=dropout)
+        if not 0 <= layer < num_layers:
+            raise InputError(f"mix.layer: expected 0..{num_layers - 1}, got {layer}")
+        self.layer = layer
+
+    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
+        return layers[self.layer]

@@ -1,1 +1,0 @@
-"""Mixes: from an encoder's layers to one vector for each word."""
