@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elmo.errors import InputError
+from experiments.config.choices import ConvertTarget
 from experiments.config.command import run_command
-from experiments.config.schema import ConvertConfig, ConvertTarget
+from experiments.config.schema import ConvertConfig
 
 if TYPE_CHECKING:
     from elmo.bilm.char_cnn_lstm import CharCnnLstm

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from elmo.errors import InputError
 from elmo.files import refuse_existing
+from experiments.config.choices import StartState
 from experiments.config.command import run_command
-from experiments.config.schema import EmbedConfig, StartState
+from experiments.config.schema import EmbedConfig
 
 if TYPE_CHECKING:
     import numpy as np

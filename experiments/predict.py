@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from elmo.errors import InputError
 from elmo.files import partial_path, refuse_existing, write_partial
+from experiments.config.choices import Progress
 from experiments.config.command import INCOMPLETE, run_command
-from experiments.config.schema import PredictConfig, Progress
+from experiments.config.schema import PredictConfig
 from experiments.io.line_reader import STANDARD_STREAM
 
 if TYPE_CHECKING:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.config.check import GIVEN
 from experiments.config.command import run_command
-from experiments.config.schema import GIVEN, TrainConfig, plain_config, save_overrides, save_resolved
+from experiments.config.save import plain_config, save_overrides, save_resolved
+from experiments.config.schema import TrainConfig
 
 if TYPE_CHECKING:  # torch and what stands on it take a second to import, which `--help` shall not wait for
     from experiments.io.run_directory import RunDirectory

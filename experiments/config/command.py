@@ -19,8 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from elmo.errors import InputError
+from experiments.config.check import check_config
 from experiments.config.compose import command_line_faults, one_line
-from experiments.config.schema import TrainConfig, check_config
+from experiments.config.schema import TrainConfig
 
 CONF_PATH = Path(__file__).resolve().parents[2] / "conf"
 INCOMPLETE, BAD_INPUT, INTERRUPTED, UNREAD = 1, 2, 130, 141

@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from elmo.registry import suggest
-from experiments.config.schema import GIVEN, SCHEMAS, config_faults, schema_faults
+from experiments.config.check import GIVEN, config_faults, schema_faults
+from experiments.config.schema import SCHEMAS
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 

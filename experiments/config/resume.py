@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from elmo.errors import InputError
-from experiments.config.schema import TrainConfig, check_config
+from experiments.config.check import check_config
+from experiments.config.schema import TrainConfig
 from experiments.io.run_directory import RunDirectory
 
 # What may differ when a run goes on; all else decides its weights' shapes or what a checkpoint's state means.

@@ -1,84 +1,26 @@
-"""The typed root of every command's config, and the check that finds all its faults before data is read."""
+"""The typed root of every command's config, and the faults that its own values show."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException, ValidationError
+from omegaconf import MISSING
 
-from elmo.errors import InputError
-from elmo.files import write_aside
-from elmo.registry import REGISTRY, suggest
-
-# What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
-GIVEN: dict[str, tuple[str, ...]] = {
-    "task": (),
-    "data": (),
-    "tokenizer": (),
-    "encoder": (),
-    "softmax": ("input_size", "num_types"),
-    "batching": ("batch_size",),
-    "optimizer": (),
-    "schedule": (),
-    "mix": ("num_layers",),
-    "head": ("input_size", "injected_size"),
-}
-OWN_PACKAGES = ("elmo", "tasks", "experiments")
-
-
-class Precision(Enum):
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class MetricGoal(Enum):
-    minimize = "minimize"
-    maximize = "maximize"
-
-
-class WandbMode(Enum):
-    auto = "auto"
-    offline = "offline"
-    online = "online"
-    disabled = "disabled"
-
-
-class ConvertTarget(Enum):
-    model = "model"
-    official = "official"
-
-
-class StartState(Enum):
-    zero = "zero"
-    warm = "warm"
-    carried = "carried"
-
-
-class VectorType(Enum):
-    float32 = "float32"
-    float16 = "float16"
-
-
-class RecordFormat(Enum):
-    auto = "auto"
-    jsonl = "jsonl"
-    text = "text"
-
-
-class Progress(Enum):
-    auto = "auto"
-    rich = "rich"
-    plain = "plain"
-    none = "none"
+from experiments.config.choices import (
+    ConvertTarget,
+    MetricGoal,
+    Precision,
+    Progress,
+    RecordFormat,
+    StartState,
+    VectorType,
+    WandbMode,
+)
 
 
 @dataclass
@@ -226,7 +168,21 @@ class TrainConfig(Section):
 
 
 @dataclass
-class EvaluateConfig(Section):
+class InferenceConfig(Section):
+    """What the roots of all commands that run a saved model have in common."""
+
+    device: str = "auto"
+    num_threads: int | None = None
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        yield from _below_one(self, "num_threads")
+        yield from _bad_device(self.device)
+
+
+@dataclass
+class EvaluateConfig(InferenceConfig):
     """Root of conf/evaluate.yaml; null means: as in the run's own config."""
 
     run: str = MISSING
@@ -234,14 +190,10 @@ class EvaluateConfig(Section):
     data: dict[str, Any] | None = None
     cache_dir: str = MISSING
     batch_size: int | None = None
-    device: str = "auto"
-    num_threads: int | None = None
-    progress: Progress = Progress.auto
-    plugins: list[str] = field(default_factory=list)
 
     def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "batch_size", "num_threads")
-        yield from _bad_device(self.device)
+        yield from super().disagreements()
+        yield from _below_one(self, "batch_size")
 
 
 @dataclass
@@ -261,7 +213,7 @@ class BenchmarkPrepareConfig(Section):
 
 
 @dataclass
-class BenchmarkEmbedConfig(Section):
+class BenchmarkEmbedConfig(InferenceConfig):
     """Root of conf/benchmark_embed.yaml; without a model, one of `encoder` with random weights."""
 
     model: str | None = None
@@ -273,15 +225,11 @@ class BenchmarkEmbedConfig(Section):
     batch_sizes: list[int] = field(default_factory=lambda: [1, 8, 64, 256])
     repeats: int = 3
     precision: Precision = Precision.fp32
-    device: str = "auto"
-    num_threads: int | None = None
     output: str | None = None
-    progress: Progress = Progress.auto
-    plugins: list[str] = field(default_factory=list)
 
     def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "num_sentences", "repeats", "num_threads")
-        yield from _bad_device(self.device)
+        yield from super().disagreements()
+        yield from _below_one(self, "num_sentences", "repeats")
         if not self.batch_sizes or min(self.batch_sizes) < 1:
             yield f"batch_sizes: expected numbers of sentences, 1 or more, got {self.batch_sizes}"
         if self.weights is not None and self.model is None:
@@ -309,7 +257,7 @@ class ConvertConfig(Section):
 
 
 @dataclass
-class EmbedConfig(Section):
+class EmbedConfig(InferenceConfig):
     """Root of conf/embed.yaml."""
 
     model: str = MISSING
@@ -324,21 +272,17 @@ class EmbedConfig(Section):
     prose: bool = False
     language: str = "en"
     tokens_per_batch: int = 4096
-    device: str = "auto"
-    num_threads: int | None = None
-    progress: Progress = Progress.auto
-    plugins: list[str] = field(default_factory=list)
     field: str | None = None  # last: the name hides the function above
 
     def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "tokens_per_batch", "num_threads")
-        yield from _bad_device(self.device)
+        yield from super().disagreements()
+        yield from _below_one(self, "tokens_per_batch")
         if not re.fullmatch(r"all|top|average|\d+", self.layers):
             yield f"layers: expected all, top, average or a layer's number from 0, got {self.layers!r}"
 
 
 @dataclass
-class ScoreConfig(Section):
+class ScoreConfig(InferenceConfig):
     """Root of conf/score.yaml; a tokenizer of null is the model's own."""
 
     run: str = MISSING
@@ -348,19 +292,15 @@ class ScoreConfig(Section):
     prose: bool = False
     language: str = "en"
     tokens_per_batch: int = 4096
-    device: str = "auto"
-    num_threads: int | None = None
-    progress: Progress = Progress.auto
-    plugins: list[str] = field(default_factory=list)
     field: str | None = None
 
     def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "tokens_per_batch", "num_threads")
-        yield from _bad_device(self.device)
+        yield from super().disagreements()
+        yield from _below_one(self, "tokens_per_batch")
 
 
 @dataclass
-class PredictConfig(Section):
+class PredictConfig(InferenceConfig):
     """Root of conf/predict.yaml; a batch_size of null is the training's."""
 
     run: str = MISSING
@@ -370,14 +310,10 @@ class PredictConfig(Section):
     explain: bool = False
     explain_output: str | None = None
     batch_size: int | None = None
-    device: str = "auto"
-    num_threads: int | None = None
-    progress: Progress = Progress.auto
-    plugins: list[str] = field(default_factory=list)
 
     def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "batch_size", "num_threads")
-        yield from _bad_device(self.device)
+        yield from super().disagreements()
+        yield from _below_one(self, "batch_size")
         if self.explain_output is not None and not self.explain:
             yield "explain_output: nothing is explained; add explain=true"
         if self.explain and self.page_path() == self.output:
@@ -408,106 +344,6 @@ def store_schemas() -> None:
         ConfigStore.instance().store(name=f"{command}_schema", node=schema)
 
 
-def check_config(cfg: DictConfig) -> Any:
-    """The composed config as its schema's dataclass, of plain containers only, interpolations resolved.
-
-    Raises InputError with every fault, a line each, sorted by key. Imports the plugins and with them torch.
-    """
-    faults = config_faults(cfg)
-    if faults:
-        raise InputError("\n".join(faults))
-    config = _as_dataclass(cfg)
-    if "cache_dir" in cfg:
-        config.cache_dir = str(Path(config.cache_dir).expanduser())
-    return config
-
-
-def config_faults(cfg: DictConfig) -> list[str]:
-    """The faults of a config that composed: missing values, components, values that disagree."""
-    try:
-        values: Any = OmegaConf.to_container(cfg, resolve=True)
-    except OmegaConfBaseException as error:
-        return [f"{error.full_key}: {str(error.msg).splitlines()[0]}"]
-    # Hydra lets `+key=` past a schema.
-    unknown = list(schema_faults(OmegaConf.structured(OmegaConf.get_type(cfg)), values, ""))
-    faults = unknown + _discover(values)
-    missing = sorted(
-        key for key in OmegaConf.missing_keys(cfg) if key.split(".")[0] not in GIVEN or key in GIVEN
-    )
-    faults += [f"{key}: missing; give a value: {key}=..." for key in missing]
-    for kind, given in GIVEN.items():
-        node = values.get(kind)
-        if node is not None and kind not in missing:
-            faults += REGISTRY.check(kind, node, given)
-    if not unknown and not OmegaConf.missing_keys(cfg):
-        faults += _disagreements(_as_dataclass(cfg), "")
-    return sorted(set(faults))
-
-
-def schema_faults(schema: DictConfig, values: Mapping[Any, Any], where: str) -> Iterator[str]:
-    """Unknown keys and wrong types of a tree of values; `where` is its place, with a final dot."""
-    names = [str(key) for key in schema]
-    for key, value in values.items():
-        place = f"{where}{key}"
-        if key not in names:
-            yield f"{place}: unknown key{suggest(str(key), names)}"
-            continue
-        node: Any = schema._get_node(key)
-        if (
-            OmegaConf.is_dict(node)
-            and OmegaConf.is_config(node)
-            and _is_typed(node)
-            and isinstance(value, Mapping)
-        ):
-            yield from schema_faults(node, value, f"{place}.")
-            continue
-        try:
-            copy.deepcopy(schema)[key] = value
-        except ValidationError:
-            yield f"{place}: {_expectation(node, value)}"
-
-
-def _is_typed(node: DictConfig) -> bool:
-    return node._metadata.object_type not in (dict, None)
-
-
-def _expectation(node: Any, value: Any) -> str:
-    wanted = node._metadata.ref_type
-    if isinstance(wanted, type) and issubclass(wanted, Enum) and isinstance(value, str):
-        return f"unknown choice {value!r}{suggest(value, wanted.__members__)}"
-    name = getattr(wanted, "__name__", str(wanted))
-    if OmegaConf.is_dict(node):
-        name = "a mapping"
-    elif OmegaConf.is_list(node):
-        name = "a list"
-    optional = " or null" if node._metadata.optional else ""
-    return f"expected {name}{optional}, got {value!r} ({type(value).__name__})"
-
-
-def _as_dataclass(cfg: DictConfig) -> Any:
-    return OmegaConf.to_object(cfg)
-
-
-def _discover(values: Mapping[str, Any]) -> list[str]:
-    REGISTRY.discover(*OWN_PACKAGES)
-    faults = []
-    for plugin in values.get("plugins", ()):
-        try:
-            REGISTRY.discover(plugin)
-        except InputError as error:
-            faults.append(f"plugins: {error}")
-    return faults
-
-
-def _disagreements(config: Section, where: str) -> list[str]:
-    faults = [f"{where}{fault}" for fault in config.disagreements()]
-    for entry in dataclasses.fields(config):
-        value = getattr(config, entry.name)
-        if isinstance(value, Section):
-            faults += _disagreements(value, f"{where}{entry.name}.")
-    return faults
-
-
 def _below_one(config: Any, *names: str) -> Iterator[str]:
     for name in names:
         value = getattr(config, name)
@@ -523,27 +359,6 @@ def _not_above_zero(config: Any, name: str) -> bool:
 def _bad_device(device: str) -> Iterator[str]:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         yield f"device: expected auto, cpu, cuda, cuda:<number> or mps, got {device!r}"
-
-
-def plain_config(config: Any) -> dict[str, Any]:
-    """A checked config as nested dicts and lists of what JSON knows."""
-    values: Any = OmegaConf.to_container(OmegaConf.create(dataclasses.asdict(config)), enum_to_str=True)
-    return dict(values)
-
-
-def save_resolved(config: Any, path: Path) -> None:
-    """Writes a checked config (a schema's dataclass) as yaml, with the keys and values of a command line."""
-    _write(path, dataclasses.asdict(config))
-
-
-def save_overrides(overrides: list[str], path: Path) -> None:
-    """Writes the user's overrides as a yaml list, in the order they were given."""
-    _write(path, overrides)
-
-
-def _write(path: Path, values: Any) -> None:
-    with write_aside(path) as aside:
-        aside.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")
 
 
 store_schemas()

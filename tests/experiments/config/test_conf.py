@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from elmo.registry import MISSING_VALUE, REGISTRY
+from experiments.config.check import COMPONENT_PACKAGES, GIVEN, check_config, config_faults
 from experiments.config.command import CONF_PATH
-from experiments.config.schema import GIVEN, OWN_PACKAGES, SCHEMAS, TrainConfig, check_config, config_faults
+from experiments.config.schema import SCHEMAS, TrainConfig
 
-REGISTRY.discover(*OWN_PACKAGES)
+REGISTRY.discover(*COMPONENT_PACKAGES)
 
 USER_VALUES = {"data.name": "owner/name", "optimizer.name": "RAdam"}  # all that a yaml may leave to the user
 CODE_VALUES = {
@@ -85,7 +86,7 @@ def test_every_registered_class_has_a_yaml() -> None:
         (kind, name)
         for kind in GIVEN
         for name in REGISTRY.names(kind)
-        if REGISTRY.get(kind, name).__module__.split(".")[0] in OWN_PACKAGES  # other tests register, too
+        if REGISTRY.get(kind, name).__module__.startswith(COMPONENT_PACKAGES)  # other tests register, too
     }
     from_files = {("encoder", "word_lstm")}  # read from a model, never trained
     assert registered - from_files == described

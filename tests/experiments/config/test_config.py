@@ -13,9 +13,11 @@ from omegaconf import OmegaConf
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from experiments.config import schema as config_module
+from experiments.config import check as check_module
+from experiments.config.choices import WandbMode
 from experiments.config.command import CONF_PATH, run_command
-from experiments.config.schema import TrainConfig, WandbMode, save_overrides, save_resolved
+from experiments.config.save import save_overrides, save_resolved
+from experiments.config.schema import TrainConfig
 
 OPTIONS = {
     "data": ("sotu", "text"),
@@ -103,10 +105,10 @@ def conf_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in (("good", GOOD_EXPERIMENT), ("bad", BAD_EXPERIMENT), ("wrong_option", WRONG_OPTION)):
         write(path / "experiment" / f"{name}.yaml", text)
     # One class stands for every kind here, so that the tests need none of the real components.
-    classes = {kind: {"probe_component": ProbeComponent} for kind in config_module.GIVEN}
+    classes = {kind: {"probe_component": ProbeComponent} for kind in check_module.GIVEN}
     monkeypatch.setattr(REGISTRY, "_classes", classes)
-    monkeypatch.setattr(config_module, "GIVEN", dict.fromkeys(config_module.GIVEN, ()))
-    monkeypatch.setattr(config_module, "OWN_PACKAGES", ())
+    monkeypatch.setattr(check_module, "GIVEN", dict.fromkeys(check_module.GIVEN, ()))
+    monkeypatch.setattr(check_module, "COMPONENT_PACKAGES", ())
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the fixture takes it back
     monkeypatch.chdir(tmp_path)
     return path

@@ -1,0 +1,133 @@
+"""Find all faults of a composed config before data is read: of its keys, types, components and plug-ins."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from elmo.errors import InputError
+from elmo.registry import REGISTRY, suggest
+from experiments.config.schema import Section
+
+# What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
+GIVEN: dict[str, tuple[str, ...]] = {
+    "task": (),
+    "data": (),
+    "tokenizer": (),
+    "encoder": (),
+    "softmax": ("input_size", "num_types"),
+    "batching": ("batch_size",),
+    "optimizer": (),
+    "schedule": (),
+    "mix": ("num_layers",),
+    "head": ("input_size", "injected_size"),
+}
+# The packages whose modules register components; none of them imports this one.
+COMPONENT_PACKAGES = ("elmo", "tasks", "experiments.training")
+
+
+def check_config(cfg: DictConfig) -> Any:
+    """The composed config as its schema's dataclass, of plain containers only, interpolations resolved.
+
+    Raises InputError with every fault, a line each, sorted by key. Imports the plugins and with them torch.
+    """
+    faults = config_faults(cfg)
+    if faults:
+        raise InputError("\n".join(faults))
+    config = _as_dataclass(cfg)
+    if "cache_dir" in cfg:
+        config.cache_dir = str(Path(config.cache_dir).expanduser())
+    return config
+
+
+def config_faults(cfg: DictConfig) -> list[str]:
+    """The faults of a config that composed: missing values, components, values that disagree."""
+    try:
+        values: Any = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        return [f"{error.full_key}: {str(error.msg).splitlines()[0]}"]
+    # Hydra lets `+key=` past a schema.
+    unknown = list(schema_faults(OmegaConf.structured(OmegaConf.get_type(cfg)), values, ""))
+    faults = unknown + _discover(values)
+    missing = sorted(
+        key for key in OmegaConf.missing_keys(cfg) if key.split(".")[0] not in GIVEN or key in GIVEN
+    )
+    faults += [f"{key}: missing; give a value: {key}=..." for key in missing]
+    for kind, given in GIVEN.items():
+        node = values.get(kind)
+        if node is not None and kind not in missing:
+            faults += REGISTRY.check(kind, node, given)
+    if not unknown and not OmegaConf.missing_keys(cfg):
+        faults += _disagreements(_as_dataclass(cfg), "")
+    return sorted(set(faults))
+
+
+def schema_faults(schema: DictConfig, values: Mapping[Any, Any], where: str) -> Iterator[str]:
+    """Unknown keys and wrong types of a tree of values; `where` is its place, with a final dot."""
+    names = [str(key) for key in schema]
+    for key, value in values.items():
+        place = f"{where}{key}"
+        if key not in names:
+            yield f"{place}: unknown key{suggest(str(key), names)}"
+            continue
+        node: Any = schema._get_node(key)
+        if (
+            OmegaConf.is_dict(node)
+            and OmegaConf.is_config(node)
+            and _is_typed(node)
+            and isinstance(value, Mapping)
+        ):
+            yield from schema_faults(node, value, f"{place}.")
+            continue
+        try:
+            copy.deepcopy(schema)[key] = value
+        except ValidationError:
+            yield f"{place}: {_expectation(node, value)}"
+
+
+def _is_typed(node: DictConfig) -> bool:
+    return node._metadata.object_type not in (dict, None)
+
+
+def _expectation(node: Any, value: Any) -> str:
+    wanted = node._metadata.ref_type
+    if isinstance(wanted, type) and issubclass(wanted, Enum) and isinstance(value, str):
+        return f"unknown choice {value!r}{suggest(value, wanted.__members__)}"
+    name = getattr(wanted, "__name__", str(wanted))
+    if OmegaConf.is_dict(node):
+        name = "a mapping"
+    elif OmegaConf.is_list(node):
+        name = "a list"
+    optional = " or null" if node._metadata.optional else ""
+    return f"expected {name}{optional}, got {value!r} ({type(value).__name__})"
+
+
+def _as_dataclass(cfg: DictConfig) -> Any:
+    return OmegaConf.to_object(cfg)
+
+
+def _discover(values: Mapping[str, Any]) -> list[str]:
+    REGISTRY.discover(*COMPONENT_PACKAGES)
+    faults = []
+    for plugin in values.get("plugins", ()):
+        try:
+            REGISTRY.discover(plugin)
+        except InputError as error:
+            faults.append(f"plugins: {error}")
+    return faults
+
+
+def _disagreements(config: Section, where: str) -> list[str]:
+    faults = [f"{where}{fault}" for fault in config.disagreements()]
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
+        if isinstance(value, Section):
+            faults += _disagreements(value, f"{where}{entry.name}.")
+    return faults

@@ -1,0 +1,51 @@
+"""The closed choices of a config: keys of the schemas whose value is one of a few words."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Precision(Enum):
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class MetricGoal(Enum):
+    minimize = "minimize"
+    maximize = "maximize"
+
+
+class WandbMode(Enum):
+    auto = "auto"
+    offline = "offline"
+    online = "online"
+    disabled = "disabled"
+
+
+class ConvertTarget(Enum):
+    model = "model"
+    official = "official"
+
+
+class StartState(Enum):
+    zero = "zero"
+    warm = "warm"
+    carried = "carried"
+
+
+class VectorType(Enum):
+    float32 = "float32"
+    float16 = "float16"
+
+
+class RecordFormat(Enum):
+    auto = "auto"
+    jsonl = "jsonl"
+    text = "text"
+
+
+class Progress(Enum):
+    auto = "auto"
+    rich = "rich"
+    plain = "plain"
+    none = "none"
