@@ -1,0 +1,117 @@
+"""Seeded tiny runs of every task and batching, for tests that look at a whole run."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from experiments import train
+from experiments.config.command import run_command
+
+TINY = [
+    "encoder.character_embedding_size=4",
+    "encoder.filters=[[1,8],[2,8]]",
+    "encoder.cell_size=16",
+    "encoder.projection_size=8",
+]
+COMMON = [
+    "optimizer.learning_rate=0.01",
+    "schedule=constant",
+    "trainer.max_steps=12",
+    "trainer.max_epochs=null",
+    "trainer.max_minutes=null",
+    "trainer.batch_size=4",
+    "trainer.num_threads=1",
+    "trainer.device=cpu",
+    "trainer.log_every=1",
+    "trainer.evaluate_every=6",
+    "logger=none",
+    "logger.progress=none",
+]
+LANGUAGE_MODEL = ["data=text", "data.train={text}", "tokenizer=whitespace", "vocabulary.min_count=1", *TINY]
+STREAM = [*LANGUAGE_MODEL, "batching=stream", "batching.num_steps=5"]
+TEXTS = ["task=text_classification", "data=labelled_files", "data.prose=false", "tokenizer=whitespace"]
+TEXTS += [f"data.{part}={{{part}}}" for part in ("train", "dev", "test")]
+QUESTIONS = ["task=question_answering", "head.hidden_size=8", "head.alignment_size=8"]
+QUESTIONS += [f"data.{part}={{squad}}" for part in ("train", "dev", "test")]
+BILM = ["encoder=elmo_tiny", *TINY]
+RUNS = {
+    "language_model, sentences, adaptive": [
+        *LANGUAGE_MODEL,
+        "batching=sentences",
+        "batching.num_steps=5",
+        "softmax.cutoffs=[10]",
+    ],
+    "language_model, sentences, full, tanh": [
+        *LANGUAGE_MODEL,
+        "batching.num_steps=5",
+        "softmax=full",
+        "encoder.activation=tanh",
+        "encoder.projection_clip=0.02",
+        "encoder.cell_clip=0.05",
+    ],
+    "language_model, stream, sampled": [
+        *STREAM,
+        "softmax=sampled",
+        "softmax.num_samples=8",
+        "optimizer=adagrad",
+        "task.loss_scale=5.0",
+    ],
+    "language_model, stream, adaptive": [*STREAM, "softmax.cutoffs=[10]", "trainer.accumulate_batches=2"],
+    "text_classification, words": [*TEXTS, "encoder=word", "encoder.size=8", "head=pooled"],
+    "text_classification, frozen biLM": [*TEXTS, *BILM, "head=pooled", "features.cached=false"],
+    "text_classification, stored vectors": [*TEXTS, *BILM, "head=pooled", "features.cached=true"],
+    "text_classification, fine-tuned biLM": [
+        *TEXTS,
+        *BILM,
+        "head=bilstm",
+        "head.hidden_size=8",
+        "fine_tuning.trainable=true",
+    ],
+    "text_classification, characters": [*TEXTS, "encoder=char_cnn", "head=cnn"],
+    "question_answering, words": [*QUESTIONS, "encoder=word", "encoder.size=8"],
+    "question_answering, frozen biLM": [*QUESTIONS, *BILM, "features.cached=false"],
+}
+
+
+def write_data(path: Path) -> dict[str, Path]:
+    """Made-up data of all tasks; the file of each name."""
+    generator = random.Random(1)
+    words, shares = [f"w{i}" for i in range(30)], [1 / (i + 1) for i in range(30)]
+
+    def sentence() -> str:
+        return " ".join(generator.choices(words, shares, k=generator.randint(3, 9)))
+
+    files = {name: path / f"{name}.csv" for name in ("train", "dev", "test")}
+    files |= {"text": path / "text.txt", "squad": path / "squad.json"}
+    files["text"].write_text("".join(f"{sentence()}\n" for _ in range(120)))
+    for name, number in (("train", 40), ("dev", 12), ("test", 12)):
+        rows = [f"{sentence()} {('sun', 'rain')[i % 2]},{('good', 'bad')[i % 2]}\n" for i in range(number)]
+        files[name].write_text("".join(["text,label\n", *rows]))
+    articles = []
+    for number in range(10):
+        context = f"{sentence()} Anna lives in Rome{number} {sentence()}."
+        answers = [{"text": f"Rome{number}", "answer_start": context.index("Rome")}]
+        question = {"id": str(number), "question": "Where does Anna live?", "answers": answers}
+        articles.append({"title": "t", "paragraphs": [{"context": context, "qas": [question]}]})
+    files["squad"].write_text(json.dumps({"version": "1.1", "data": articles}))
+    return files
+
+
+def figures_of(name: str, path: Path, files: dict[str, Path]) -> dict[str, list[float]]:
+    """Every training loss and every score of a run, in order."""
+    directory = path / name.replace(", ", "-").replace(" ", "_")
+    overrides = [override.format_map(files) if "{" in override else override for override in RUNS[name]]
+    arguments = [*overrides, *COMMON, f"output_dir={directory}", f"cache_dir={path / 'cache'}"]
+    if name == "language_model, stream, sampled":
+        arguments.remove("optimizer.learning_rate=0.01")
+    assert run_command(train.main, config_name="train", arguments=arguments) == 0
+    found: dict[str, list[float]] = {}
+    for line in (directory / "metrics.jsonl").read_text().splitlines():
+        for key, value in json.loads(line).items():
+            if key.startswith(
+                ("train/loss", "train/sampled_loss", "train/gradient_norm", "heldout/", "dev/")
+            ):
+                found.setdefault(key, []).append(value)
+    return found
