@@ -7,6 +7,7 @@ P projection.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,12 +22,14 @@ from elmo.device import choose_device
 from elmo.errors import InputError
 from elmo.files import write_aside
 from elmo.inference.layer_choice import LayerChoice, Layers
+from elmo.inference.no_gradient_lstm import onednn_multiplies
 from elmo.inference.runner import SentenceRunner
 from elmo.inference.start_state import CarriedState, MeasuringState, StartState, WarmState, ZeroState
 from elmo.io.loading import fingerprint, load_encoder
 from elmo.registry import suggest
 from elmo.text.checked_input import checked_sentence, checked_sentences
 
+LOG = logging.getLogger(__name__)
 STATES = ("zero", "carried", "warm")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _REMEMBERED_WORDS = 1 << 15  # by Zipf's law most words of a text; 64 MiB for the published sizes
@@ -52,7 +55,8 @@ class ElmoEmbedder:
             `embed_file` read all sentences as one row after the other, as the original wrote files. `warm`:
             every sentence from the mean state that `warm_up` measured.
         device: `auto` (an accelerator where there is one), `cpu`, `cuda`, `cuda:<number>`, `mps`.
-        precision: `fp32`, or `bf16` for matrix products in bfloat16; what comes out is always float32.
+        precision: `fp32`, or `bf16` for matrix products in bfloat16; what comes out is always float32. On a
+            CPU that has no fast bfloat16 products, `bf16` becomes `fp32`, with a warning.
         tokens_per_batch: tokens, markers included, that are computed at once; a bound for memory, it changes
             nothing else.
         num_threads: of torch, for the whole process; None leaves them as they are.
@@ -91,6 +95,7 @@ class ElmoEmbedder:
         self.num_layers, self.size = self._encoder.num_layers, 2 * self._encoder.projection_size
         self._choice = LayerChoice(layers, self.num_layers)
         self._all_layers = LayerChoice("all", self.num_layers)
+        precision = _usable_precision(precision, self._device)
         self._model, self._precision, self._state_name = str(model), precision, state
         self._tokens_per_batch = tokens_per_batch
         self._fingerprint = fingerprint(self._encoder)  # as long as it has all its weights
@@ -303,6 +308,13 @@ def _read_lines(path: Path, numbers: dict[str, str] | None) -> Iterator[list[str
 def _check_choice(name: str, value: object, choices: Collection[str]) -> None:
     if value not in choices:
         raise InputError(f"{name}: unknown {value!r}{suggest(str(value), choices)}")
+
+
+def _usable_precision(precision: str, device: torch.device) -> str:
+    if precision == "bf16" and device.type == "cpu" and not onednn_multiplies(torch.bfloat16):
+        LOG.warning("precision: this CPU has no fast bfloat16 products; fp32 is used instead")
+        return "fp32"
+    return precision
 
 
 def _own_version() -> str | None:

@@ -6,6 +6,7 @@ types, P projection, H cells.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -144,7 +145,8 @@ class Product:
     """x -> x weight, in the weight's dtype; on the CPU by oneDNN, with the weight laid out as it likes best.
 
     torch itself gives single-precision products to the BLAS library that it was built with, which on
-    processors of other makers can be half as fast, and lays a weight out anew for every product.
+    processors of other makers can be half as fast, and lays a weight out anew for every product. Where
+    oneDNN's operators do not serve, torch's own product is used, which is right everywhere.
 
     Args:
         weight: (inputs, outputs).
@@ -152,8 +154,8 @@ class Product:
 
     def __init__(self, weight: Tensor) -> None:
         self._dtype = weight.dtype
-        self._by_onednn = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
         self._weight = weight.T.contiguous()
+        self._by_onednn = weight.device.type == "cpu" and onednn_multiplies(weight.dtype)
         if self._by_onednn:
             self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight)
 
@@ -163,3 +165,23 @@ class Product:
             product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, None, "none", [], "")
             return product
         return F.linear(x, self._weight)
+
+
+@functools.cache
+def onednn_multiplies(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's linear operators serve for a dtype on this CPU: tried once, on a tiny product.
+
+    The operators are private to torch, so that another version may lack them or change their arguments,
+    and they refuse bfloat16 on a CPU that has no instructions for it.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    with torch.no_grad():
+        x, weight = torch.arange(6.0).view(2, 3).to(dtype), torch.arange(12.0).view(4, 3).to(dtype)
+        try:
+            laid_out = torch.ops.mkldnn._reorder_linear_weight(weight)
+            product = torch.ops.mkldnn._linear_pointwise(x, laid_out, None, "none", [], "")
+        except (AttributeError, RuntimeError, TypeError):  # no such operator, or none for this CPU or call
+            return False
+        # whole numbers below 256: exact in either dtype, whatever the order of the sums
+        return torch.equal(product, F.linear(x, weight))

@@ -26,6 +26,7 @@ import elmo.inference.embedder
 from elmo import ElmoEmbedder
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
 from elmo.errors import InputError
+from elmo.inference.no_gradient_lstm import onednn_multiplies
 from elmo.inference.word_cache import WordVectors
 from elmo.io.loading import load_encoder
 from elmo.io.model_directory import save_model
@@ -233,6 +234,20 @@ def test_a_classifier_takes_the_array_as_it_is(embedder: ElmoEmbedder) -> None:
     assert linear_model.LogisticRegression().fit(features, labels).score(features, labels) == 1
 
 
+def test_bf16_becomes_fp32_on_a_cpu_without_it(
+    model: Path,
+    expected: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(elmo.inference.embedder, "onednn_multiplies", lambda dtype: dtype == torch.float32)
+    embedder = ElmoEmbedder(model, device="cpu", precision="bf16")
+    assert caplog.messages == ["precision: this CPU has no fast bfloat16 products; fp32 is used instead"]
+    assert embedder.metadata["precision"] == "fp32"
+    for vectors, wanted in zip(embedder.embed_batch(SENTENCES), expected, strict=True):
+        assert_near(vectors, wanted)
+
+
 def test_bf16_points_the_same_way(model: Path, expected: list[np.ndarray]) -> None:
     embedder = ElmoEmbedder(model, device="cpu", precision="bf16")
     for actual, wanted in zip(embedder.embed_batch(SENTENCES), expected, strict=True):
@@ -337,7 +352,8 @@ def test_a_warm_state_is_measured_saved_and_loaded_again(tmp_path: Path) -> None
 def test_metadata_tell_all_and_are_plain_values(model: Path, tmp_path: Path) -> None:
     metadata = ElmoEmbedder(model, layers=np.array(MIX), state="carried", precision="bf16").metadata
     assert json.loads(json.dumps(metadata)) == metadata
-    given = {"model": str(model), "layers": MIX, "state": "carried", "precision": "bf16"}
+    precision = "bf16" if onednn_multiplies(torch.bfloat16) else "fp32"
+    given = {"model": str(model), "layers": MIX, "state": "carried", "precision": precision}
     assert {key: metadata[key] for key in given} == given
     assert metadata["versions"]["torch"] == torch.__version__
 
