@@ -6,4 +6,5 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
+TEST_DATA = ROOT / "tests" / "data"
 SHARED = ROOT.parent / "shared"
