@@ -29,7 +29,8 @@ COMMON = [
     "logger=none",
     "logger.progress=none",
 ]
-LANGUAGE_MODEL = ["data=text", "data.train={text}", "tokenizer=whitespace", "vocabulary.min_count=1", *TINY]
+LANGUAGE_MODEL = ["data=text", "tokenizer=whitespace", "vocabulary.min_count=1", *TINY]
+LANGUAGE_MODEL += ["data.train={train_text}", "data.heldout={dev_text}"]
 STREAM = [*LANGUAGE_MODEL, "batching=stream", "batching.num_steps=5"]
 TEXTS = ["task=text_classification", "data=labelled_files", "data.prose=false", "tokenizer=whitespace"]
 TEXTS += [f"data.{part}={{{part}}}" for part in ("train", "dev", "test")]
@@ -84,8 +85,11 @@ def write_data(path: Path) -> dict[str, Path]:
         return " ".join(generator.choices(words, shares, k=generator.randint(3, 9)))
 
     files = {name: path / f"{name}.csv" for name in ("train", "dev", "test")}
-    files |= {"text": path / "text.txt", "squad": path / "squad.json"}
-    files["text"].write_text("".join(f"{sentence()}\n" for _ in range(120)))
+    files |= {name: path / f"{name}.txt" for name in ("train_text", "dev_text")}
+    files["squad"] = path / "squad.json"
+    lines = [f"{sentence()}\n" for _ in range(120)]
+    files["dev_text"].write_text("".join(lines[19::20]))
+    files["train_text"].write_text("".join(line for i, line in enumerate(lines, 1) if i % 20))
     for name, number in (("train", 40), ("dev", 12), ("test", 12)):
         rows = [f"{sentence()} {('sun', 'rain')[i % 2]},{('good', 'bad')[i % 2]}\n" for i in range(number)]
         files[name].write_text("".join(["text,label\n", *rows]))
