@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import glob
 import os
 import shutil
@@ -87,6 +88,28 @@ def directory_aside(path: Path) -> Iterator[Path]:
                 _flush(Path(directory, name))
             _flush(Path(directory))
         _rename_directory(aside, path)
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock on a file, which is made if need be; the system ends it with the process.
+
+    On a file system without locks nothing can be known, and nothing is held.
+
+    Raises:
+        BlockingIOError: another process, or another context of this one, holds it.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

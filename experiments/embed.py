@@ -26,6 +26,7 @@ WINDOW_WORDS = 8_192  # computed together, and lost when the process is killed
 
 def main(config: EmbedConfig, overrides: list[str]) -> None:
     """Embed all sentences, or go on where an interrupted command stopped, and write the output."""
+    from elmo.device import choose_device
     from elmo.inference.embedder import ElmoEmbedder
     from elmo.registry import REGISTRY
     from experiments.io.sentence_reader import SentenceReader
@@ -52,9 +53,8 @@ def main(config: EmbedConfig, overrides: list[str]) -> None:
         precision=config.precision.value,
         tokens_per_batch=config.tokens_per_batch,
     )
-    set_up_process(
-        num_threads=config.num_threads
-    )  # behind the loading, whose freed memory is not needed again
+    # behind the loading, whose freed memory is not needed again
+    set_up_process(num_threads=config.num_threads, device=choose_device(config.device))
     metadata = {**embedder.metadata, "dtype": config.dtype.value, "tokenizer": tokenizer.fingerprint()}
     with _open_spool(config, embedder, metadata) as spool:
         try:

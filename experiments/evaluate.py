@@ -21,7 +21,8 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     from experiments.training.process import set_up_process
     from tasks.task import Setup
 
-    set_up_process(num_threads=config.num_threads)
+    device = choose_device(config.device)
+    set_up_process(num_threads=config.num_threads, device=device)
     path = Path(config.run)
     saved = read_model(path)
     with make_progress(config.progress.value, title="preparing") as progress:
@@ -30,7 +31,7 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
             vocabulary={},
             batch_size=config.batch_size or saved.config["batch_size"],
             seed=0,
-            device=choose_device(config.device),
+            device=device,
             cache_path=Path(config.cache_dir),
             report=lambda tokens, sentences, fraction: progress.update(
                 fraction=fraction or 0.0, tokens=tokens, sentences=sentences

@@ -72,14 +72,15 @@ def _load(config: PredictConfig) -> tuple[Any, int]:
     from experiments.training.process import set_up_process
     from tasks.task import ExplainingPredictor, Setup
 
-    set_up_process(num_threads=config.num_threads)
+    device = choose_device(config.device)
+    set_up_process(num_threads=config.num_threads, device=device)
     saved = read_model(Path(config.run))
     setup = Setup(
         nodes=saved.config,
         vocabulary={},
         batch_size=config.batch_size or saved.config["batch_size"],
         seed=0,
-        device=choose_device(config.device),
+        device=device,
         cache_path=Path(os.devnull),  # no data is prepared
         report=lambda tokens, sentences, fraction: None,
     )

@@ -46,8 +46,8 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
         prose=config.prose,
         language=config.language,
     )
-    set_up_process(num_threads=config.num_threads)
     device = choose_device(config.device)
+    set_up_process(num_threads=config.num_threads, device=device)
     model, vocabulary = load_language_model(saved, name=config.run)
     model.to(device)
     totals = _Totals()

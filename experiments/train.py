@@ -16,52 +16,61 @@ from experiments.config.save import plain_config, save_overrides, save_resolved
 from experiments.config.schema import TrainConfig
 
 if TYPE_CHECKING:  # torch and what stands on it take a second to import, which `--help` shall not wait for
+    import torch
+
     from experiments.io.run_directory import RunDirectory
     from experiments.logging.run_logger import RunLogger
-    from experiments.training.checkpoint import Checkpoints
     from experiments.training.trainer import Trainer
     from tasks.task import Report, Setup, Training
 
 
 def main(config: TrainConfig, overrides: list[str]) -> None:
     """Train as configured and leave the run's directory behind; InputError for what the user has to mend."""
+    from elmo.device import choose_device
     from experiments.config.resume import resumed_config
-    from experiments.io.environment import write_environment
+    from experiments.io.run_directory import open_run_directory
     from experiments.logging.report import print_facts
-    from experiments.training.checkpoint import Checkpoints
     from experiments.training.process import set_up_process
 
-    if config.resume is not None:
+    resumed = config.resume is not None
+    if resumed:
         config = resumed_config(config, overrides)
-    set_up_process(num_threads=config.trainer.num_threads)
-    run = _open_run(config, overrides)
-    training = _start_training(config)
-    write_environment(run.environment_path, seed=config.seed, fingerprints=training.reports.fingerprints())
-    checkpoints = Checkpoints(run.checkpoints_path, keep=config.trainer.keep_checkpoints)
-    checkpoints.remove_leftovers()
-    state = None if config.resume is None else checkpoints.load("last")
-    resumed_step = None if state is None else state["position"]["step"]
-    with _open_logger(config, run, resumed_step=resumed_step) as logger:
-        trainer = _make_trainer(config, training, checkpoints, logger)
-        if state is not None:
-            trainer.load_state_dict(state)
-        print_facts(run.path.name, training, trainer)
-        scores = _train(config, trainer, run)
-        _finish(training, trainer, run, logger, scores)
-
-
-def _open_run(config: TrainConfig, overrides: list[str]) -> RunDirectory:
-    from experiments.io.run_directory import create_run_directory
-
     assert config.output_dir is not None  # filled in before any command runs
-    run = create_run_directory(Path(config.output_dir), resumed=config.resume is not None)
-    if config.resume is None:
-        save_resolved(config, run.config_path)
+    device = choose_device(config.trainer.device)
+    set_up_process(num_threads=config.trainer.num_threads, device=device)
+    with open_run_directory(Path(config.output_dir), resumed=resumed) as run:
+        training = _start_training(config, device)
+        trainer = _make_trainer(config, training, run)
+        if resumed:
+            trainer.load_state_dict(trainer.checkpoints.load("last"))
+        _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
+        with _open_logger(config, run, trainer) as logger:
+            print_facts(run.path.name, training, trainer)
+            scores = _train(config, trainer, run, logger)
+            _finish(training, trainer, run, logger, scores)
+
+
+def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, trainer: Trainer) -> None:
+    """Add this start to the record of the run, and save the config that the run now has."""
+    from experiments.io.environment import describe_start, read_starts, write_starts
+
+    resumed = config.resume is not None
+    config = dataclasses.replace(config, resume=None)
+    start = describe_start(
+        step=trainer.position.step,
+        overrides=overrides,
+        config=plain_config(config),
+        seed=config.seed,
+        fingerprints=trainer.training.reports.fingerprints(),
+    )
+    earlier = read_starts(run.environment_path) if resumed and run.environment_path.exists() else []
+    write_starts(run.environment_path, [*earlier, start])
+    save_resolved(config, run.config_path)
+    if not resumed:
         save_overrides(overrides, run.overrides_path)
-    return run
 
 
-def _start_training(config: TrainConfig) -> Training:
+def _start_training(config: TrainConfig, device: torch.device) -> Training:
     """The task under way on its device; faults of the components' values come before any data is read."""
     import torch
 
@@ -71,6 +80,7 @@ def _start_training(config: TrainConfig) -> Training:
     with make_progress(config.logger.progress.value, title="preparing") as progress:
         setup = _make_setup(
             config,
+            device,
             report=lambda tokens, sentences, fraction: progress.update(
                 fraction=fraction or 0.0, tokens=tokens, sentences=sentences
             ),
@@ -84,8 +94,7 @@ def _start_training(config: TrainConfig) -> Training:
     return training
 
 
-def _make_setup(config: TrainConfig, *, report: Report) -> Setup:
-    from elmo.device import choose_device
+def _make_setup(config: TrainConfig, device: torch.device, *, report: Report) -> Setup:
     from tasks.task import Setup
 
     nodes = {group: getattr(config, group) for group in GIVEN}
@@ -94,7 +103,7 @@ def _make_setup(config: TrainConfig, *, report: Report) -> Setup:
         vocabulary=dataclasses.asdict(config.vocabulary),
         batch_size=config.trainer.batch_size,
         seed=config.seed,
-        device=choose_device(config.trainer.device),
+        device=device,
         cache_path=Path(config.cache_dir),
         report=report,
         initial=config.init_from,
@@ -103,10 +112,10 @@ def _make_setup(config: TrainConfig, *, report: Report) -> Setup:
     )
 
 
-def _open_logger(config: TrainConfig, run: RunDirectory, *, resumed_step: int | None) -> RunLogger:
+def _open_logger(config: TrainConfig, run: RunDirectory, trainer: Trainer) -> RunLogger:
     from experiments.logging.run_logger import open_run_logger
 
-    options = config.logger
+    options, position = config.logger, trainer.position
     return open_run_logger(
         run,
         wandb=options.wandb.value,
@@ -116,16 +125,16 @@ def _open_logger(config: TrainConfig, run: RunDirectory, *, resumed_step: int | 
         group=options.group,
         tags=options.tags,
         config=plain_config(config),
-        resumed_step=resumed_step,
+        resumed_step=None if config.resume is None else position.step,
+        is_evaluated=position.evaluated_step == position.step,
     )
 
 
-def _make_trainer(
-    config: TrainConfig, training: Training, checkpoints: Checkpoints, logger: RunLogger
-) -> Trainer:
+def _make_trainer(config: TrainConfig, training: Training, run: RunDirectory) -> Trainer:
     import torch
 
     from elmo.registry import REGISTRY
+    from experiments.training.checkpoint import Checkpoints
     from experiments.training.trainer import Limits, Periods, Trainer
 
     options = config.trainer
@@ -143,12 +152,11 @@ def _make_trainer(
         metric=options.metric,
         is_minimized=options.metric_goal.value == "minimize",
         patience=options.patience,
-        checkpoints=checkpoints,
-        log=logger.log,
+        checkpoints=Checkpoints(run.checkpoints_path, keep=options.keep_checkpoints),
     )
 
 
-def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory) -> dict[str, float]:
+def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory, logger: RunLogger) -> dict[str, float]:
     """Run the trainer with a progress display; Ctrl-C or SIGTERM ends it behind the step under way."""
     from experiments.logging.progress import make_progress
 
@@ -165,9 +173,10 @@ def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory) -> dict[str
             kind, title="training", unit=trainer.training.unit, start_tokens=units, start_fraction=done
         ) as progress:
             return trainer.run(
-                lambda step, units, loss, fraction: progress.update(
+                show=lambda step, units, loss, fraction: progress.update(
                     fraction=fraction, tokens=units, step=step, loss=loss
-                )
+                ),
+                log=logger.log,
             )
     except KeyboardInterrupt:
         print(f"stopped after step {trainer.position.step}; resume={run.path} goes on", file=sys.stderr)

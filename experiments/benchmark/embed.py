@@ -36,8 +36,8 @@ _BATCHES = 16  # of a batch size, at most: small ones are slow enough to measure
 
 def embed(config: BenchmarkEmbedConfig) -> None:
     """Measure the embedder at some batch sizes, and print and write what came out."""
-    set_up_process(num_threads=config.num_threads)
     device = choose_device(config.device)
+    set_up_process(num_threads=config.num_threads, device=device)
     sentences = _read_sentences(config)
     figures = {"words_per_sentence": statistics.fmean(map(len, sentences))}
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""What a run depended on: code, packages, machine, threads, seed, data; written to environment.json."""
+"""The record of a run's starts in environment.json: command, config, code, packages, machine, seed, data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from elmo.errors import InputError
 from elmo.files import write_aside
 
 
@@ -46,15 +48,48 @@ def describe_environment(*, seed: int, fingerprints: Mapping[str, str]) -> dict[
     }
 
 
-def write_environment(path: Path, *, seed: int, fingerprints: Mapping[str, str]) -> None:
-    """Writes `describe_environment` as JSON.
+def read_starts(path: Path) -> list[dict[str, Any]]:
+    """The starts of a run in their order, as `environment.json` has them; InputError: it is damaged."""
+    try:
+        starts = json.loads(path.read_bytes())["starts"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it to begin a new record") from error
+    return list(starts)
+
+
+def write_starts(path: Path, starts: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the starts of a run as JSON.
 
     Raises:
         InputError: the disk is full or the place cannot be written to.
     """
-    environment = describe_environment(seed=seed, fingerprints=fingerprints)
     with write_aside(path) as aside:
-        aside.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps({"starts": list(starts)}, indent=2) + "\n", encoding="utf-8")
+
+
+def describe_start(
+    *,
+    step: int,
+    overrides: Sequence[str],
+    config: Mapping[str, Any],
+    seed: int,
+    fingerprints: Mapping[str, str],
+) -> dict[str, Any]:
+    """One start of a run: when, from which step, by which command, with which config and where.
+
+    Args:
+        step: the steps that were done before.
+        overrides: the user's own, of this start.
+        config: the whole config that it ran with, as plain values.
+        seed, fingerprints: see `describe_environment`.
+    """
+    return {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "step": step,
+        "overrides": list(overrides),
+        **describe_environment(seed=seed, fingerprints=fingerprints),
+        "config": dict(config),
+    }
 
 
 def command_line() -> str:

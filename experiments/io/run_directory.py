@@ -1,13 +1,13 @@
-"""The directory that holds all of a run: where each thing lies, and that no other run is ever overwritten."""
+"""The directory of a run: where each of its files lies, and that no other run is ever overwritten."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from elmo.errors import InputError
+from elmo.files import file_lock
 
 
 class RunDirectory:
@@ -39,58 +39,33 @@ class RunDirectory:
         )
 
 
-def create_run_directory(path: Path, *, resumed: bool = False) -> RunDirectory:
-    """Makes `path` and claims it for this process, until it ends.
+@contextmanager
+def open_run_directory(path: Path, *, resumed: bool = False) -> Iterator[RunDirectory]:
+    """Makes `path`, or goes on with it, and keeps other processes out of it until the context ends.
 
     Raises:
-        InputError: another run's results are in it and it is not resumed, a running process has claimed it,
+        InputError: another run's results are in it and it is not resumed, a running process writes there,
             there is nothing to resume, or it cannot be written.
     """
     run, key = RunDirectory(path), "resume" if resumed else "output_dir"
-    if resumed and not path.is_dir():
-        raise InputError(
-            f"resume={path}: no such directory; give the output directory of a run that has begun"
-        )
-    _make(path, key)
     if resumed and not run.holds_run():
-        raise InputError(
-            f"resume={path}: holds no run to resume; give the output directory of a run that has begun"
-        )
-    if not resumed and run.holds_run():
-        raise InputError(
-            f"output_dir={path}: holds another run; resume={path} goes on with it, or give another output_dir"
-        )
-    if not _claim(path, key):
-        raise InputError(
-            f"{key}={path}: a running process is writing there; wait for it or give another output_dir"
-        )
-    return run
-
-
-def _make(path: Path, key: str) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise _cannot_be_written(path, key, error) from error
-
-
-def _cannot_be_written(path: Path, key: str, error: OSError) -> InputError:
-    return InputError(f"{key}={path}: cannot be written ({error.strerror}); give a directory that can")
-
-
-def _claim(path: Path, key: str) -> bool:
-    """Whether no other process has claimed the directory; the system ends a claim with its process."""
-    try:
-        descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise _cannot_be_written(path, key, error) from error
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        os.close(descriptor)
-        return False
-    except OSError:
-        return True  # A file system without locks: nothing can be known.
-    return True
+        found = "holds no run to resume" if path.is_dir() else "no such directory"
+        raise InputError(f"resume={path}: {found}; give the output directory of a run that has begun")
+    with ExitStack() as held:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            held.enter_context(file_lock(path / ".lock"))
+        except BlockingIOError as error:
+            raise InputError(
+                f"{key}={path}: a running process is writing there; wait for it or give another output_dir"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"{key}={path}: cannot be written ({error.strerror}); give a directory that can"
+            ) from error
+        if not resumed and run.holds_run():
+            raise InputError(
+                f"output_dir={path}: holds another run; resume={path} goes on with it, or give another"
+                " output_dir"
+            )
+        yield run

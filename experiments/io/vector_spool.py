@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from elmo.errors import InputError, shown
-from elmo.files import write_aside
+from elmo.files import file_lock, write_aside
 
 _VECTORS_FILE, _WORDS_FILE, _RECORD_FILE = "vectors.bin", "words.jsonl", "progress.json"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -52,10 +51,12 @@ class VectorSpool:
         with ExitStack() as opened:
             try:
                 path.mkdir(parents=True, exist_ok=True)
-                opened.callback(os.close, _claim(path))
+                opened.enter_context(file_lock(path / ".lock"))
                 record = self._read_record()
                 self._vectors = opened.enter_context(_open_at(path / _VECTORS_FILE, record["vector_bytes"]))
                 self._words = opened.enter_context(_open_at(path / _WORDS_FILE, record["word_bytes"]))
+            except BlockingIOError as error:
+                raise InputError(f"{path}: a running process is writing there; wait for it") from error
             except OSError as error:
                 raise InputError(
                     f"{path}: cannot be written ({error.strerror}); choose another output"
@@ -155,18 +156,6 @@ class VectorSpool:
         if error.errno in _NO_SPACE:
             return InputError(f"{self.path}: no space left; free some, and the same command goes on")
         return InputError(f"{self.path}: cannot be written ({error.strerror})")
-
-
-def _claim(path: Path) -> int:
-    descriptor = os.open(path / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise InputError(f"{path}: a running process is writing there; wait for it") from error
-    except OSError:
-        pass  # a file system without locks: nothing can be known
-    return descriptor
 
 
 def _open_at(path: Path, size: int) -> IO[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -35,6 +35,7 @@ class RunLogger:
         metrics_log_path: metrics.jsonl, appended to.
         metrics_path: metrics.json.
         resumed_step: the step that the run goes on from; later events, which will happen again, are cut.
+        is_evaluated: whether the scores of that step count; if not, they are cut as well.
         sinks: closed in their order by `close`.
     """
 
@@ -44,6 +45,7 @@ class RunLogger:
         metrics_log_path: Path,
         metrics_path: Path,
         resumed_step: int | None = None,
+        is_evaluated: bool = True,
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.metrics_path = metrics_path
@@ -51,7 +53,7 @@ class RunLogger:
         self._last_step = resumed_step or 0
         self._closed = False
         if resumed_step is not None and metrics_log_path.exists():
-            cut_metrics(metrics_log_path, resumed_step)
+            cut_metrics(metrics_log_path, resumed_step, is_evaluated=is_evaluated)
         self._file = metrics_log_path.open("ab", buffering=0)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -115,6 +117,7 @@ def open_run_logger(
     tags: Sequence[str] = (),
     config: Mapping[str, Any],
     resumed_step: int | None = None,
+    is_evaluated: bool = True,
 ) -> RunLogger:
     """The logger of a run, with the sinks that are wanted.
 
@@ -124,7 +127,7 @@ def open_run_logger(
         tensorboard: whether event files are written.
         project, entity, group, tags: of the W&B run.
         config: the whole config as plain containers, for W&B.
-        resumed_step: the step that the run goes on from.
+        resumed_step, is_evaluated: see `RunLogger`.
 
     Raises:
         InputError: TensorBoard is wanted and not installed.
@@ -153,24 +156,30 @@ def open_run_logger(
         metrics_log_path=run.metrics_log_path,
         metrics_path=run.metrics_path,
         resumed_step=resumed_step,
+        is_evaluated=is_evaluated,
         sinks=sinks,
     )
 
 
-def cut_metrics(path: Path, last_step: int) -> None:
-    """Rewrites metrics.jsonl without events after `last_step` and lines that a kill left unfinished."""
+def cut_metrics(path: Path, last_step: int, *, is_evaluated: bool = True) -> None:
+    """Rewrites metrics.jsonl without events after `last_step` and lines that a kill left unfinished.
+
+    Without `is_evaluated` the scores of `last_step` go as well: a kill came before the checkpoint had them.
+    """
     with path.open("rb") as lines, write_aside(path) as aside, aside.open("wb") as kept:
-        kept.writelines(_until(lines, last_step))
+        kept.writelines(line for line in lines if _is_kept(line, last_step, is_evaluated))
 
 
-def _until(lines: Iterable[bytes], last_step: int) -> Iterable[bytes]:
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("step", math.inf) <= last_step and line.endswith(b"\n"):
-            yield line
+def _is_kept(line: bytes, last_step: int, is_evaluated: bool) -> bool:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return False
+    if not isinstance(event, dict) or not line.endswith(b"\n"):
+        return False
+    if event.get("step") == last_step and not is_evaluated:
+        return any(key.startswith("train/") for key in event)
+    return bool(event.get("step", math.inf) <= last_step)
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -23,9 +23,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from elmo.errors import InputError
-from elmo.files import directory_aside
+from elmo.files import directory_aside, write_aside
 
-FORMAT = 1
+FORMAT = 2
 TENSORS_FILE = "state.safetensors"
 STATE_FILE = "state.json"
 TAG = "$"  # key of the JSON objects that stand for what JSON has no notation for
@@ -90,8 +90,8 @@ class Checkpoints:
         self.path = path
         self.keep = keep
 
-    def save(self, step: int, state: dict[Any, Any], *, best: bool = False) -> Path:
-        """Writes the state as `last`, and as `best` if it is; a failure or a kill leaves what was there.
+    def save(self, step: int, state: dict[Any, Any]) -> Path:
+        """Writes the state as `last`; a failure or a kill leaves what was there.
 
         Checkpoints of later steps, from which an earlier one was resumed, are removed unless one is the best.
 
@@ -100,12 +100,32 @@ class Checkpoints:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self.remove_leftovers()
-        target = self.path / f"step-{step:07d}"
+        target = self._path_of(step)
         save_checkpoint(target, state)
-        for name in POINTERS if best else POINTERS[:1]:
-            _point(self.path / name, target.name)
+        _point(self.path / "last", target.name)
         self._remove_old(step)
         return target
+
+    def amend(self, step: int, values: dict[str, Any]) -> None:
+        """Replaces entries of a saved state, none with tensors; a failure or a kill leaves the old ones.
+
+        Raises:
+            InputError: the disk is full, or the checkpoint is damaged.
+        """
+        path, encoder = self._path_of(step) / STATE_FILE, _Encoder()
+        document = _read_document(path)
+        tree = {**document["tree"], **encoder.encode(values, "state")}
+        assert not encoder.tensors
+        with write_aside(path) as aside:
+            _write_document(aside, tree, document["tensors_crc32"])
+
+    def mark_best(self, step: int) -> bool:
+        """Makes the checkpoint of a step `best`, if it is there, which is returned."""
+        if not self._path_of(step).is_dir():
+            return False
+        _point(self.path / "best", self._path_of(step).name)
+        self._remove_old(_step_of(self.find("last")))
+        return True
 
     def load(self, which: str) -> dict[Any, Any]:
         """The state of `last` or `best`.
@@ -139,6 +159,9 @@ class Checkpoints:
             if not stands_for_one and any(word in path.name for word in (*POINTERS, "step-")):
                 _remove(path)
 
+    def _path_of(self, step: int) -> Path:
+        return self.path / f"step-{step:07d}"
+
     def _newest_first(self) -> Iterator[Path]:
         paths = [path for path in self.path.glob("step-*") if STEP_NAME.fullmatch(path.name)]
         return iter(sorted(paths, key=_step_of, reverse=True))
@@ -162,13 +185,12 @@ def _write(path: Path, state: dict[Any, Any]) -> None:
     tree = encoder.encode(state, "state")
     with directory_aside(path) as aside:
         _write_tensors(aside / TENSORS_FILE, encoder.tensors)
-        checksums = {
-            "tensors_crc32": _file_checksum(aside / TENSORS_FILE),
-            "tree_crc32": _tree_checksum(tree),
-        }
-        (aside / STATE_FILE).write_text(
-            json.dumps({"format": FORMAT, **checksums, "tree": tree}), encoding="utf-8"
-        )
+        _write_document(aside / STATE_FILE, tree, _file_checksum(aside / TENSORS_FILE))
+
+
+def _write_document(path: Path, tree: Any, tensors_checksum: int) -> None:
+    checksums = {"tensors_crc32": tensors_checksum, "tree_crc32": _tree_checksum(tree)}
+    path.write_text(json.dumps({"format": FORMAT, **checksums, "tree": tree}), encoding="utf-8")
 
 
 def _step_of(path: Path) -> int:

@@ -10,16 +10,17 @@ import torch
 _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_MAX = -1, -4  # of glibc's mallopt
 
 
-def set_up_process(*, num_threads: int | None) -> None:
-    """Set torch's threads (None: its own choice) and keep freed memory for the next step.
+def set_up_process(*, num_threads: int | None, device: torch.device) -> None:
+    """Set torch's threads (None: its own choice) and, for work on the CPU, the settings of the allocator.
 
     glibc gives large blocks back to the system when they are freed; a training step frees and takes the same
-    ones again, and the page faults cost more than many of its computations.
+    ones again, and the page faults cost more than many of its computations. So freed memory is kept. With an
+    accelerator these blocks are not here.
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     torch.sparse.check_sparse_tensor_invariants.disable()  # the default; unsaid, torch warns of it
-    if sys.platform == "linux":
+    if device.type == "cpu" and sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if mallopt is not None:
             mallopt(_MALLOC_MMAP_MAX, 0)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from elmo.errors import InputError
 from experiments.training.checkpoint import Checkpoints
+from experiments.training.generators import generator_states, restore_generators
 from tasks.task import Batches, Training
 
 Log = Callable[[int, Mapping[str, float]], None]  # step, values by metric name
@@ -52,12 +53,13 @@ class Position:
     step: int = 0
     units: int = 0
     seconds: float = 0.0  # from the first step on, over all starts
-    evaluation_seconds: float = 0.0  # of which were spent on evaluating and saving
+    overhead_seconds: float = 0.0  # of which were spent on evaluating and saving
     best_value: float | None = None
     best_step: int = 0
     num_worse: int = 0  # evaluations since the best
     last_scores: dict[str, float] = field(default_factory=dict)
     evaluated_step: int = -1
+    is_evaluation_due: bool = False  # of the saved step; a kill may come before its end
 
 
 class Trainer:
@@ -76,7 +78,6 @@ class Trainer:
         is_minimized: whether less of it is better.
         patience: evaluations without a new best after which the run stops; None: it does not.
         checkpoints: where states are kept.
-        log: takes every event.
     """
 
     def __init__(
@@ -94,13 +95,12 @@ class Trainer:
         is_minimized: bool,
         patience: int | None,
         checkpoints: Checkpoints,
-        log: Log,
     ) -> None:
         self.training, self.optimizer, self.schedule = training, optimizer, schedule
         self.limits, self.periods = limits, periods
         self.accumulate_batches, self.clip_norm, self.dtype = accumulate_batches, clip_norm, dtype
         self.metric, self.is_minimized, self.patience = metric, is_minimized, patience
-        self.checkpoints, self.log = checkpoints, log
+        self.checkpoints = checkpoints
         self.batches: Batches = training.batches()
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.learning_rates = [group["lr"] for group in optimizer.param_groups]
@@ -110,22 +110,32 @@ class Trainer:
         self._stop_requested = False
         self._constants = training.constants()
         self._units_before = 0  # units when the step under way began
+        self._saved_step = -1
 
     def request_stop(self) -> None:
         """Make `run` save a checkpoint after the step under way and raise KeyboardInterrupt."""
         self._stop_requested = True
 
-    def run(self, show: Show) -> dict[str, float]:
+    def run(self, *, show: Show, log: Log) -> dict[str, float]:
         """Train to the end and return the scores of the model that is kept: the best, if not the last.
 
-        `show` is called after every step, for a progress bar.
+        A step that is to be evaluated is saved before, so that a kill during a long evaluation loses nothing:
+        the resumed run begins with the evaluation.
+
+        Args:
+            show: called after every step, for a progress bar.
+            log: takes every event.
 
         Raises:
             InputError: the loss is not finite, or the disk is full.
             KeyboardInterrupt: a stop was requested; the run can be resumed.
         """
+        self.log = log
         self._started = time.monotonic() - self.position.seconds
+        self._find_best()
         self.training.model.train()
+        if self.position.is_evaluation_due:
+            self._evaluate()
         while self.progress() < 1 and not self._is_out_of_patience():
             factor = self._set_learning_rates()
             loss = self._forward_backward()
@@ -136,13 +146,12 @@ class Trainer:
             self.position.step += 1
             show(self.position.step, self.position.units, float(loss), min(1.0, self.progress()))
             self._log_step(loss, norm, factor)
-            if self._is_due(self.periods.evaluate_every):
-                self._evaluate()
-            elif self._is_due(self.periods.save_every) or self._stop_requested:
-                self._save(is_best=False)
+            self._save_and_evaluate()
             if self._stop_requested:
                 raise KeyboardInterrupt
         if self.position.evaluated_step != self.position.step:
+            if self._saved_step != self.position.step:
+                self._save()
             self._evaluate()
         self.position.seconds = self.seconds()
         return self._restore_best()
@@ -167,9 +176,9 @@ class Trainer:
         return time.monotonic() - self._started
 
     def units_per_second(self) -> float:
-        """The speed of training, evaluation left out."""
+        """The speed of training over all starts, evaluating and saving left out."""
         position = self.position
-        return position.units / max(position.seconds - position.evaluation_seconds, 1e-9)
+        return position.units / max(position.seconds - position.overhead_seconds, 1e-9)
 
     def planned_steps(self) -> int | None:
         """Steps until the limits of steps and epochs; None if only time limits the run."""
@@ -194,17 +203,15 @@ class Trainer:
             "task": self.training.state_dict(),
             "fingerprints": self.training.reports.fingerprints(),
             "position": asdict(self.position),
-            "generators": {
-                "cpu": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            },
+            "metric": self.metric,
+            "generators": generator_states(self.device),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's state, as if there had been no stop.
 
         Raises:
-            InputError: the data is not what it was.
+            InputError: the data is not what it was, or the metric none of the scores.
         """
         for split, fingerprint in self.training.reports.fingerprints().items():
             if state["fingerprints"][split] != fingerprint:
@@ -212,15 +219,18 @@ class Trainer:
                     f"resume: the {split} data is not what the run began with; give it back, or start a new"
                     " run with init_from"
                 )
+        position = Position(**state["position"])
+        if state["metric"] != self.metric:  # values of two metrics cannot be compared
+            position.best_value, position.num_worse = None, 0
+        if position.last_scores:
+            self._check_metric(position.last_scores)
+        self.position, self._saved_step = position, position.step
         self._restore(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state_dict(state["batches"])
         self.training.load_state_dict(state["task"])
-        self.position = Position(**state["position"])
-        torch.set_rng_state(state["generators"]["cpu"])
-        if torch.cuda.is_available() and state["generators"]["cuda"]:
-            torch.cuda.set_rng_state_all(state["generators"]["cuda"])
-        self._started = time.monotonic() - self.position.seconds
+        restore_generators(state["generators"], self.device)
+        self._started = time.monotonic() - position.seconds
 
     def _set_learning_rates(self) -> float:
         factor = self.schedule.factor(self.position.step, self.progress())
@@ -282,6 +292,15 @@ class Trainer:
                 },
             )
 
+    def _save_and_evaluate(self) -> None:
+        """What is due behind a step; a stop leaves the evaluation to the run's next start."""
+        is_evaluation_due = self._is_due(self.periods.evaluate_every)
+        self.position.is_evaluation_due = is_evaluation_due
+        if is_evaluation_due or self._is_due(self.periods.save_every) or self._stop_requested:
+            self._save()
+        if is_evaluation_due and not self._stop_requested:
+            self._evaluate()
+
     def _is_due(self, period: int | None) -> bool:
         if period is not None:
             return self.position.step % period == 0
@@ -289,27 +308,42 @@ class Trainer:
         return self.position.units // units > self._units_before // units
 
     def _evaluate(self) -> None:
-        """Score the model, keep a checkpoint, and note whether it is the best so far."""
-        position = self.position
-        started = time.monotonic()
+        """Score the model, which is saved already, and add to its checkpoint how good it is."""
+        position, started = self.position, time.monotonic()
+        generators = generator_states(self.device)
         position.last_scores = self.training.evaluate()
-        position.evaluated_step = position.step
-        if self.metric not in position.last_scores:
-            raise InputError(
-                f"trainer.metric: no score {self.metric!r}; one of {', '.join(position.last_scores)}"
-            )
-        value = position.last_scores[self.metric]
-        sign = 1 if self.is_minimized else -1
+        restore_generators(generators, self.device)  # training goes on as if it had not been evaluated
+        self._check_metric(position.last_scores)
+        is_best = self._is_best(position.last_scores[self.metric])
+        event = {self.training.unit: position.units, "seconds": self.seconds(), **position.last_scores}
+        self.log(position.step, event)
+        position.evaluated_step, position.is_evaluation_due = position.step, False
+        position.seconds = self.seconds()
+        position.overhead_seconds += time.monotonic() - started
+        self.checkpoints.amend(position.step, {"position": asdict(position)})
+        if is_best:
+            self.checkpoints.mark_best(position.step)
+
+    def _check_metric(self, scores: Mapping[str, float]) -> None:
+        if self.metric not in scores:
+            raise InputError(f"trainer.metric: no score {self.metric!r}; one of {', '.join(scores)}")
+
+    def _is_best(self, value: float) -> bool:
+        """Whether a value of the metric is better than all before; it is counted."""
+        position, sign = self.position, 1 if self.is_minimized else -1
         is_best = position.best_value is None or sign * value < sign * position.best_value
         is_best = is_best and not math.isnan(value)
         if is_best:
             position.best_value, position.best_step, position.num_worse = value, position.step, 0
         else:
             position.num_worse += 1
-        event = {self.training.unit: position.units, "seconds": self.seconds(), **position.last_scores}
-        self.log(position.step, event)
-        self._save(is_best=is_best)
-        position.evaluation_seconds += time.monotonic() - started
+        return is_best
+
+    def _find_best(self) -> None:
+        """Mark the best checkpoint of a resumed run, if a kill came before that; it may also be gone."""
+        position = self.position
+        if position.best_value is not None and not self.checkpoints.mark_best(position.best_step):
+            position.best_value, position.num_worse = None, 0
 
     def _is_out_of_patience(self) -> bool:
         return self.patience is not None and self.position.num_worse >= self.patience
@@ -326,8 +360,11 @@ class Trainer:
         own = self.training.model.state_dict()
         self.training.model.load_state_dict({**{name: own[name] for name in self._constants}, **state})
 
-    def _save(self, *, is_best: bool) -> None:
-        self.checkpoints.save(self.position.step, self.state_dict(), best=is_best)
+    def _save(self) -> None:
+        started = time.monotonic()
+        self.checkpoints.save(self.position.step, self.state_dict())
+        self._saved_step = self.position.step
+        self.position.overhead_seconds += time.monotonic() - started
 
     def _restore_best(self) -> dict[str, float]:
         position = self.position

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from elmo.errors import InputError
-from elmo.files import directory_aside, partial_path, write_aside, write_partial
+from elmo.files import directory_aside, file_lock, partial_path, write_aside, write_partial
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -63,6 +63,21 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> Non
     with directory_aside(tmp_path / "store"):
         pass
     assert list(tmp_path.iterdir()) == [tmp_path / "store"]
+
+
+def test_a_lock_is_held_by_one_until_its_context_ends(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    with file_lock(path):
+        with pytest.raises(BlockingIOError), file_lock(path):
+            pass
+        code = (
+            "import sys; from pathlib import Path; from elmo.files import file_lock\n"
+            "with file_lock(Path(sys.argv[1])): pass"
+        )
+        other = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+        assert "BlockingIOError" in other.stderr
+    with file_lock(path):
+        assert path.stat().st_size == 0
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

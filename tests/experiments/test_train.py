@@ -158,10 +158,10 @@ def test_a_run_leaves_its_whole_directory(command: Command, finished: Path) -> N
     assert (finished / "checkpoints" / "last").resolve().name == "step-0000006"
     assert f"output_dir={finished}" in (finished / "overrides.yaml").read_text()
     assert "cell_size: 16" in (finished / "config.yaml").read_text()
-    environment = json.loads((finished / "environment.json").read_text())
+    (start,) = json.loads((finished / "environment.json").read_text())["starts"]
     stores = {path.name for path in command.cache_path.iterdir()}
-    assert environment["seed"] == 1
-    assert set(environment["data_fingerprints"].values()) <= stores
+    assert start["seed"] == 1
+    assert set(start["data_fingerprints"].values()) <= stores
 
 
 def test_the_events_are_steps_and_evaluations(finished: Path) -> None:

@@ -103,13 +103,19 @@ def write_data(path: Path) -> dict[str, Path]:
     return files
 
 
+def arguments_of(name: str, directory: Path, files: dict[str, Path]) -> list[str]:
+    """The command line of a run that goes to `directory`; beside it lies the cache."""
+    overrides = [override.format_map(files) if "{" in override else override for override in RUNS[name]]
+    arguments = [*overrides, *COMMON, f"output_dir={directory}", f"cache_dir={directory.parent / 'cache'}"]
+    if name == "language_model, stream, sampled":
+        arguments.remove("optimizer.learning_rate=0.01")
+    return arguments
+
+
 def figures_of(name: str, path: Path, files: dict[str, Path]) -> dict[str, list[float]]:
     """Every training loss and every score of a run, in order."""
     directory = path / name.replace(", ", "-").replace(" ", "_")
-    overrides = [override.format_map(files) if "{" in override else override for override in RUNS[name]]
-    arguments = [*overrides, *COMMON, f"output_dir={directory}", f"cache_dir={path / 'cache'}"]
-    if name == "language_model, stream, sampled":
-        arguments.remove("optimizer.learning_rate=0.01")
+    arguments = arguments_of(name, directory, files)
     assert run_command(train.main, config_name="train", arguments=arguments) == 0
     found: dict[str, list[float]] = {}
     for line in (directory / "metrics.jsonl").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""The description of a run's environment: plain values, a peak of this process alone."""
+"""The record of a run's starts: plain values, all that figures depend on; a peak of this process alone."""
 
 from __future__ import annotations
 
@@ -6,23 +6,50 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
+import pytest
 import torch
 from places import ROOT
 
-from experiments.io.environment import describe_git, peak_memory_bytes, write_environment
+from elmo.errors import InputError
+from experiments.io.environment import (
+    describe_git,
+    describe_start,
+    peak_memory_bytes,
+    read_starts,
+    write_starts,
+)
 
 
-def test_the_environment_is_written_as_json(tmp_path: Path) -> None:
-    write_environment(tmp_path / "environment.json", seed=3, fingerprints={"train": "abc"})
-    environment = json.loads((tmp_path / "environment.json").read_text())
-    assert environment["seed"] == 3
-    assert environment["data_fingerprints"] == {"train": "abc"}
-    assert environment["packages"]["torch"] == torch.__version__
-    assert environment["threads"] == torch.get_num_threads()
-    assert environment["memory_bytes"] > 2**28
-    assert environment["command"].startswith("python ")
+def test_a_start_is_described_with_all_that_its_figures_depend_on() -> None:
+    start = describe_start(
+        step=7, overrides=["seed=3"], config={"seed": 3}, seed=3, fingerprints={"train": "abc"}
+    )
+    assert json.loads(json.dumps(start)) == start
+    assert (start["step"], start["overrides"], start["config"]) == (7, ["seed=3"], {"seed": 3})
+    assert start["seed"] == 3
+    assert start["data_fingerprints"] == {"train": "abc"}
+    assert start["packages"]["torch"] == torch.__version__
+    assert start["threads"] == torch.get_num_threads()
+    assert start["memory_bytes"] > 2**28
+    assert start["command"].startswith("python ")
+    assert datetime.fromisoformat(start["time"]).tzinfo is not None
+
+
+def test_the_starts_come_back_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "environment.json"
+    write_starts(path, [{"step": 0}, {"step": 5}])
+    assert read_starts(path) == [{"step": 0}, {"step": 5}]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"seed": 1}'])
+def test_a_damaged_record_is_told_in_a_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "environment.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"environment\.json: cannot be read"):
+        read_starts(path)
 
 
 def test_without_git_the_commit_is_unknown(tmp_path: Path) -> None:

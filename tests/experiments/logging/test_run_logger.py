@@ -14,7 +14,7 @@ import pytest
 from places import ROOT
 
 from elmo.errors import InputError
-from experiments.io.run_directory import RunDirectory, create_run_directory
+from experiments.io.run_directory import RunDirectory
 from experiments.logging.run_logger import RunLogger, cut_metrics, open_run_logger
 from experiments.logging.wandb_sink import choose_mode
 
@@ -23,12 +23,18 @@ import sys
 from pathlib import Path
 from experiments.logging import wandb_sink
 from experiments.logging.run_logger import open_run_logger
-from experiments.io.run_directory import create_run_directory
+from experiments.io.run_directory import RunDirectory
 wandb_sink.ONLINE_TIMEOUT_SECONDS = 1
-run = create_run_directory(Path(sys.argv[1]))
+run = RunDirectory(Path(sys.argv[1]))
+run.path.mkdir()
 with open_run_logger(run, wandb="online", tensorboard=False, project="elmo", config={}) as logger:
     logger.log(1, {"train/loss": 1.5})
 """
+
+
+def new_run(path: Path) -> RunDirectory:
+    path.mkdir()
+    return RunDirectory(path)
 
 
 def files_only(path: Path, resumed_step: int | None = None) -> RunLogger:
@@ -89,6 +95,15 @@ def test_a_complete_event_without_its_line_end_is_cut_as_unfinished(tmp_path: Pa
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n'
 
 
+def test_scores_that_no_checkpoint_has_are_cut_as_they_will_come_again(tmp_path: Path) -> None:
+    lines = ['{"step": 1, "train/loss": 2.0}\n', '{"step": 1, "dev/accuracy": 0.5}\n']
+    lines += ['{"step": 2, "train/loss": 1.0}\n', '{"step": 2, "dev/accuracy": 0.6}\n']
+    for is_evaluated, kept in ((True, lines), (False, lines[:3])):
+        (tmp_path / "metrics.jsonl").write_text("".join(lines))
+        cut_metrics(tmp_path / "metrics.jsonl", 2, is_evaluated=is_evaluated)
+        assert (tmp_path / "metrics.jsonl").read_text() == "".join(kept)
+
+
 def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
     logger = files_only(tmp_path)
     logger.close()
@@ -104,7 +119,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_wandb_offline_holds_the_figures_also_after_a_resume(tmp_path: Path) -> None:
-    run = create_run_directory(tmp_path / "small_run")
+    run = new_run(tmp_path / "small_run")
     config = {"encoder": {"type": "char_cnn_lstm", "num_layers": 2}}
     for resumed_step, step in ((None, 10), (10, 20)):
         with open_run_logger(
@@ -125,7 +140,7 @@ def test_wandb_offline_holds_the_figures_also_after_a_resume(tmp_path: Path) -> 
 
 
 def test_wandb_ends_a_failed_run_and_the_next_one_is_its_own(tmp_path: Path) -> None:
-    runs = [create_run_directory(tmp_path / name) for name in ("first", "second")]
+    runs = [new_run(tmp_path / name) for name in ("first", "second")]
     with (
         pytest.raises(ZeroDivisionError),
         open_run_logger(runs[0], wandb="offline", tensorboard=False, project="elmo", config={}) as logger,
@@ -141,7 +156,7 @@ def test_wandb_ends_a_failed_run_and_the_next_one_is_its_own(tmp_path: Path) -> 
 def test_a_wandb_that_fails_is_one_warning_and_the_run_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = create_run_directory(tmp_path / "run")
+    run = new_run(tmp_path / "run")
     run.wandb_path.write_text("a file where W&B wants a directory")
     with (
         caplog.at_level(logging.WARNING),
@@ -190,7 +205,7 @@ def test_a_wandb_server_that_cannot_be_reached_makes_the_run_an_offline_one(tmp_
 
 def test_tensorboard_shows_one_value_per_step_after_a_resume(tmp_path: Path) -> None:
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    run = create_run_directory(tmp_path / "run")
+    run = new_run(tmp_path / "run")
     for resumed_step, steps in ((None, (10, 20, 30)), (20, (30, 40))):
         with open_run_logger(
             run, wandb="disabled", tensorboard=True, project="elmo", config={}, resumed_step=resumed_step

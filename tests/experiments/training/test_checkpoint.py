@@ -160,7 +160,9 @@ def test_what_cannot_be_saved_is_named_and_nothing_is_written(tmp_path: Path) ->
 def saved_at(path: Path, *steps: int, keep: int = 3, best: int | None = None) -> Checkpoints:
     checkpoints = Checkpoints(path, keep=keep)
     for at in steps:
-        checkpoints.save(at, {"step": at, "weight": torch.full((100,), float(at))}, best=at == best)
+        checkpoints.save(at, {"step": at, "weight": torch.full((100,), float(at))})
+        if at == best:
+            assert checkpoints.mark_best(at)
     return checkpoints
 
 
@@ -184,9 +186,27 @@ def test_a_former_best_is_removed_when_it_is_old(tmp_path: Path) -> None:
 
 def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
     checkpoints = saved_at(tmp_path, 10)
-    checkpoints.save(10, {"step": "again"}, best=True)
+    checkpoints.mark_best(10)
+    checkpoints.save(10, {"step": "again"})
     assert checkpoints.load("last") == checkpoints.load("best") == {"step": "again"}
     assert names(tmp_path) == ["best", "last", "step-0000010"]
+
+
+def test_entries_of_a_saved_state_are_replaced_and_its_tensors_stay(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10)
+    before = (tmp_path / "step-0000010" / "state.safetensors").read_bytes()
+    checkpoints.amend(10, {"step": 11, "scores": {"dev/error": float("nan")}})
+    loaded = checkpoints.load("last")
+    expected = {"step": 11, "weight": torch.full((100,), 10.0), "scores": {"dev/error": float("nan")}}
+    assert_same(loaded, expected)
+    assert (tmp_path / "step-0000010" / "state.safetensors").read_bytes() == before
+    assert names(tmp_path / "step-0000010") == ["state.json", "state.safetensors"]
+
+
+def test_a_checkpoint_that_is_gone_is_not_the_best(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10, best=10)
+    assert not checkpoints.mark_best(20)
+    assert checkpoints.load("best")["step"] == 10
 
 
 def test_checkpoints_of_an_abandoned_future_are_removed(tmp_path: Path) -> None:

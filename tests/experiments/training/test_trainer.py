@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from elmo.errors import InputError
+from experiments.training import trainer as trainer_module
 from experiments.training.checkpoint import Checkpoints
 from experiments.training.schedules import ConstantSchedule, CosineSchedule
-from experiments.training.trainer import Limits, Periods, Schedule, Trainer
+from experiments.training.trainer import Limits, Periods, Schedule, Show, Trainer
 
 NUM_ROWS = 8
 GENERATOR = torch.Generator().manual_seed(5)
@@ -144,8 +146,8 @@ class Run:
     trainer: Trainer
     events: list[tuple[int, dict[str, float]]]
 
-    def train(self) -> dict[str, float]:
-        return self.trainer.run(lambda step, units, loss, fraction: None)
+    def train(self, show: Show = lambda step, units, loss, fraction: None) -> dict[str, float]:
+        return self.trainer.run(show=show, log=lambda step, values: self.events.append((step, dict(values))))
 
     def steps_with(self, metric: str) -> list[int]:
         return [step for step, values in self.events if metric in values]
@@ -165,7 +167,6 @@ def start(
     is_minimized: bool = True,
     patience: int | None = None,
 ) -> Run:
-    events: list[tuple[int, dict[str, float]]] = []
     trainer = Trainer(
         training=training,
         optimizer=optimizer or torch.optim.SGD(training.model.parameters(), lr=0.1),
@@ -179,9 +180,8 @@ def start(
         is_minimized=is_minimized,
         patience=patience,
         checkpoints=Checkpoints(path / "checkpoints", keep=2),
-        log=lambda step, values: events.append((step, dict(values))),
     )
-    return Run(trainer, events)
+    return Run(trainer, [])
 
 
 def assert_equal_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
@@ -245,7 +245,7 @@ def test_a_limit_of_time_ends_the_run(tmp_path: Path) -> None:
     never = Periods(10**9, None, 10**9)
     run = start(Regression(), tmp_path, limits=Limits(10**9, None, 0.1 / 60), periods=never)
     shares = list[float]()
-    run.trainer.run(lambda step, units, loss, fraction: shares.append(fraction))
+    run.train(lambda step, units, loss, fraction: shares.append(fraction))
     assert 0.1 <= run.trainer.position.seconds < 2
     assert shares == sorted(shares)
     assert 0.5 < shares[-1] <= 1.0
@@ -259,7 +259,7 @@ def test_it_logs_evaluates_and_saves_at_its_periods_and_at_the_end(tmp_path: Pat
     def look(step: int, units: int, loss: float, fraction: float) -> None:
         saved.append(sorted(path.name for path in tmp_path.glob("checkpoints/step-*")))
 
-    run.trainer.run(look)
+    run.train(look)
     assert run.steps_with("train/loss") == [2, 4, 6]
     assert run.steps_with("dev/error") == [3, 6, 7]
     assert saved[-1] == ["step-0000004", "step-0000006"]  # 2 and 3 have gone by then
@@ -326,7 +326,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
             stopped.trainer.request_stop()
 
     with pytest.raises(KeyboardInterrupt):
-        stopped.trainer.run(stop)
+        stopped.train(stop)
     resumed, further = begin(tmp_path / "stopped")
     further.trainer.load_state_dict(further.trainer.checkpoints.load("last"))
     assert further.trainer.position.step == 3
@@ -337,6 +337,126 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     for (_, values), (_, expected) in zip(both, run.events, strict=True):
         del values["seconds"], expected["seconds"]
         assert values == expected
+
+
+class Killed(BaseException):
+    """The end of the process in the middle of something."""
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, 7])
+def test_a_kill_during_an_evaluation_loses_nothing(tmp_path: Path, killed_at: int) -> None:
+    limits, periods = Limits(7, None, None), Periods(2, None, 1)
+    straight = Regression()
+    expected = start(straight, tmp_path / "straight", limits=limits, periods=periods)
+    scores = expected.train()
+
+    class Long(Regression):
+        def evaluate(self) -> dict[str, float]:
+            if killed.trainer.position.step == killed_at:
+                raise Killed
+            return super().evaluate()
+
+    killed = start(Long(), tmp_path / "killed", limits=limits, periods=periods)
+    with pytest.raises(Killed):
+        killed.train()
+    assert (tmp_path / "killed/checkpoints/last").resolve().name == f"step-000000{killed_at}"
+    training = Regression()
+    resumed = start(training, tmp_path / "killed", limits=limits, periods=periods)
+    resumed.trainer.load_state_dict(resumed.trainer.checkpoints.load("last"))
+    assert resumed.trainer.position.step == killed_at
+    assert resumed.train() == scores
+    assert_equal_weights(training.weights(), straight.weights())
+    assert resumed.trainer.position.best_step == expected.trainer.position.best_step
+    assert killed.steps_with("dev/error") + resumed.steps_with("dev/error") == [2, 4, 6, 7]
+
+
+def test_a_stop_does_not_wait_for_the_evaluation(tmp_path: Path) -> None:
+    run = start(Regression(), tmp_path, periods=Periods(2, None, 1))
+
+    def stop(step: int, units: int, loss: float, fraction: float) -> None:
+        if step == 2:
+            run.trainer.request_stop()
+
+    with pytest.raises(KeyboardInterrupt):
+        run.train(stop)
+    assert run.steps_with("dev/error") == []
+    resumed = start(Regression(), tmp_path, periods=Periods(2, None, 1))
+    resumed.trainer.load_state_dict(resumed.trainer.checkpoints.load("last"))
+    resumed.train()
+    assert resumed.steps_with("dev/error") == [2, 4]
+
+
+def test_evaluating_takes_no_random_numbers_from_the_training(tmp_path: Path) -> None:
+    class Noisy(Regression):
+        def loss(self, batch: Rows) -> Tensor:
+            return super().loss(batch) * (1 + 0.1 * torch.rand(()))
+
+    found = []
+    for evaluate_every in (1, 100):
+        training = Noisy()
+        torch.manual_seed(3)
+        periods = Periods(evaluate_every, None, 1)
+        start(training, tmp_path / str(evaluate_every), periods=periods).train()
+        found.append(training.weights())
+    # Of both runs the last model is the best, so that it is the one that is kept.
+    assert_equal_weights(*found)
+
+
+def test_the_speed_is_that_of_training_alone_over_all_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(trainer_module, "time", clock)
+
+    class Timed(Regression):
+        """A second for a batch of two rows, 100 for an evaluation."""
+
+        def loss(self, batch: Rows) -> Tensor:
+            clock.now += 1
+            return super().loss(batch)
+
+        def evaluate(self) -> dict[str, float]:
+            clock.now += 100
+            return {"dev/error": 1.0}
+
+    for num_steps in (4, 5, 8):  # the run stops behind an evaluation, then behind a step, and goes on
+        run = start(Timed(), tmp_path, limits=Limits(num_steps, None, None), periods=Periods(4, None, 1))
+        if num_steps > 4:
+            run.trainer.load_state_dict(run.trainer.checkpoints.load("last"))
+        clock.now += 10_000  # between two starts, and before the first step
+        run.train()
+        assert run.trainer.units_per_second() == pytest.approx(2.0)
+    assert run.trainer.position.seconds == 8 + 3 * 100
+
+
+def test_another_metric_begins_its_own_search_for_the_best(tmp_path: Path) -> None:
+    class Two(Regression):
+        def evaluate(self) -> dict[str, float]:
+            error = super().evaluate()["dev/error"]
+            return {"dev/error": error, "dev/accuracy": 0.5}
+
+    start(Two(), tmp_path).train()
+    resumed = start(Two(), tmp_path, limits=Limits(8, None, None), metric="dev/accuracy", is_minimized=False)
+    resumed.trainer.load_state_dict(resumed.trainer.checkpoints.load("last"))
+    resumed.train()
+    assert (resumed.trainer.position.best_value, resumed.trainer.position.best_step) == (0.5, 8)
+    mistyped = start(Two(), tmp_path, metric="dev/acuracy")
+    with pytest.raises(InputError, match=r"trainer\.metric: no score 'dev/acuracy'; one of dev/error, "):
+        mistyped.trainer.load_state_dict(mistyped.trainer.checkpoints.load("last"))
+
+
+def test_a_best_checkpoint_that_is_gone_is_found_anew(tmp_path: Path) -> None:
+    start(Regression(scores=[1.0, 5.0]), tmp_path, periods=Periods(2, None, 1)).train()
+    shutil.rmtree(tmp_path / "checkpoints" / "step-0000002")
+    resumed = start(Regression(scores=[3.0]), tmp_path, limits=Limits(6, None, None))
+    resumed.trainer.load_state_dict(resumed.trainer.checkpoints.load("last"))
+    assert resumed.train() == {"dev/error": 3.0}
 
 
 def test_a_loss_that_is_not_finite_names_step_and_batch_and_changes_nothing(tmp_path: Path) -> None:

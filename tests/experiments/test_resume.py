@@ -1,0 +1,205 @@
+"""Runs that go on: the record of their starts, starts that fail, and kills around an evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml  # type: ignore[import-untyped]
+from safetensors.torch import load_file
+from tiny_runs import arguments_of, write_data
+
+from experiments import train
+from experiments.config.command import run_command
+from experiments.training.checkpoint import Checkpoints
+from experiments.training.trainer import Trainer
+
+LANGUAGE_MODEL = "language_model, stream, adaptive"
+TEXTS = "text_classification, stored vectors"
+STEPS = ["trainer.max_steps=6", "trainer.evaluate_every=4"]
+
+
+class Killed(BaseException):
+    """The end of the process in the middle of something."""
+
+
+@pytest.fixture(autouse=True)
+def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory, files: dict[str, Path]) -> Path:
+    """A run of 3 steps, for tests that leave it as it is."""
+    directory = tmp_path_factory.mktemp("runs") / "stopped"
+    assert start(directory, files, "trainer.max_steps=3", "logger.tensorboard=true") == 0
+    return directory
+
+
+@pytest.fixture(scope="module", params=[LANGUAGE_MODEL, TEXTS])
+def straight(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, Path], request: pytest.FixtureRequest
+) -> tuple[str, dict[str, Any]]:
+    """The name and the results of a run without a stop, of each of two tasks."""
+    directory = tmp_path_factory.mktemp("runs") / "straight"
+    assert start(directory, files, *STEPS, name=request.param) == 0
+    return request.param, results(directory)
+
+
+def start(directory: Path, files: dict[str, Path], *overrides: str, name: str = LANGUAGE_MODEL) -> int:
+    arguments = [*arguments_of(name, directory, files), *overrides]
+    return run_command(train.main, config_name="train", arguments=arguments)
+
+
+def resume(directory: Path, *overrides: str) -> int:
+    return run_command(train.main, config_name="train", arguments=[f"resume={directory}", *overrides])
+
+
+def results(directory: Path) -> dict[str, Any]:
+    """Weights, events and figures, without those of the clock."""
+    events = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    figures = json.loads((directory / "metrics.json").read_text())
+    for values in [*events, figures]:
+        for key in [key for key in values if key.endswith(("seconds", "_per_second", "memory_bytes"))]:
+            del values[key]
+    weights = {name: w.tolist() for name, w in load_file(directory / "model" / "model.safetensors").items()}
+    best = (directory / "checkpoints" / "best").resolve().name
+    return {"events": events, "figures": figures, "weights": weights, "best": best}
+
+
+def content(directory: Path) -> dict[str, Any]:
+    """Every file of a run with its bytes, every link with its target."""
+    return {
+        str(path.relative_to(directory)): path.readlink() if path.is_symlink() else path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_every_start_of_a_run_is_on_record(tmp_path: Path, files: dict[str, Path]) -> None:
+    directory = tmp_path / "run"
+    assert start(directory, files, "trainer.max_steps=3") == 0
+    first_overrides = (directory / "overrides.yaml").read_text()
+    assert resume(directory, "trainer.max_steps=5", "trainer.log_every=2") == 0
+    assert resume(directory, "trainer.max_steps=6") == 0
+    starts = json.loads((directory / "environment.json").read_text())["starts"]
+    assert [each["step"] for each in starts] == [0, 3, 5]
+    assert [each["config"]["trainer"]["max_steps"] for each in starts] == [3, 5, 6]
+    assert starts[1]["overrides"] == [f"resume={directory}", "trainer.max_steps=5", "trainer.log_every=2"]
+    assert all(each["data_fingerprints"] == starts[0]["data_fingerprints"] for each in starts)
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    assert config == starts[2]["config"]  # what the run does now, values of earlier starts included
+    assert (config["trainer"]["max_steps"], config["trainer"]["log_every"]) == (6, 2)
+    assert config["resume"] is None
+    assert (directory / "overrides.yaml").read_text() == first_overrides
+
+
+OVERRIDES = {
+    "component": "softmax=full",
+    "mistyped": "trainer.max_stepz=5",
+    "value": "schedule.warmup_steps=-5",
+    "metric": "trainer.metric=heldout/perplexety",
+    "device": "trainer.device=cuda:99",
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("component", "softmax: a resumed run keeps its own"),
+        ("mistyped", "trainer.max_stepz: unknown key; nearest: max_steps"),
+        ("value", "schedule.warmup_steps: expected at least 0, got -5"),
+        ("metric", "trainer.metric: no score 'heldout/perplexety'; one of "),
+        ("device", "device: cuda:99 is not available here"),
+        ("missing data", "data.train: no such file"),
+        ("changed data", "resume: the train data is not what the run began with"),
+        ("damaged weights", "state.safetensors: truncated or corrupt"),
+        ("damaged state", "state.json: truncated or corrupt"),
+        ("damaged record", "environment.json: cannot be read"),
+    ],
+)
+def test_a_resume_that_fails_changes_no_file_of_the_run(
+    stopped: Path, files: dict[str, Path], capsys: pytest.CaptureFixture[str], fault: str, message: str
+) -> None:
+    last = (stopped / "checkpoints" / "last").resolve()
+    text = files["train_text"]
+    victims = {
+        "missing data": text,
+        "changed data": text,
+        "damaged weights": last / "state.safetensors",
+        "damaged state": last / "state.json",
+        "damaged record": stopped / "environment.json",
+    }
+    victim = victims.get(fault, text)
+    sound = victim.read_bytes()
+    if fault.startswith("damaged"):
+        victim.write_bytes(sound[:-30])
+    elif fault == "changed data":
+        victim.write_bytes(sound + b"one more line\n")
+    elif fault == "missing data":
+        victim.unlink()
+    before = content(stopped)
+    capsys.readouterr()
+    try:
+        assert resume(stopped, OVERRIDES.get(fault, "trainer.max_steps=5")) == 2
+        assert content(stopped) == before
+    finally:
+        victim.write_bytes(sound)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_first_start_that_fails_leaves_no_record(tmp_path: Path, files: dict[str, Path]) -> None:
+    directory = tmp_path / "run"
+    assert start(directory, files, "data.train=nowhere.txt") == 2
+    assert content(directory) == {".lock": b""}
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "calls_before"),
+    [
+        (Trainer, "_check_metric", 0),  # behind the first evaluation, before anything is known of it
+        (Checkpoints, "amend", 0),  # its scores are in metrics.jsonl, not in the checkpoint
+        (Checkpoints, "mark_best", 0),
+        (Trainer, "_check_metric", 1),  # at the end of the run
+        (Checkpoints, "amend", 1),
+    ],
+)
+def test_a_run_killed_around_an_evaluation_ends_bit_equal_to_one_without_a_kill(
+    tmp_path: Path,
+    files: dict[str, Path],
+    straight: tuple[str, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    method: str,
+    calls_before: int,
+) -> None:
+    name, expected = straight
+    calls = []
+    original = getattr(owner, method)
+
+    def killed(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) > calls_before:
+            raise Killed
+        return original(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(owner, method, killed)
+        start(tmp_path / "killed", files, *STEPS, name=name)
+    last = (tmp_path / "killed" / "checkpoints" / "last").resolve().name
+    assert last == ("step-0000006" if calls_before else "step-0000004")
+    assert resume(tmp_path / "killed") == 0
+    assert results(tmp_path / "killed") == expected

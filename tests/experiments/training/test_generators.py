@@ -1,0 +1,30 @@
+"""The generators' states of a checkpoint: those of the CPU and of the run's one device."""
+
+from __future__ import annotations
+
+import torch
+
+from experiments.training.generators import generator_states, restore_generators
+
+
+def test_a_device_goes_on_with_the_numbers_that_would_have_come(device: str) -> None:
+    place = torch.device(device)
+    torch.manual_seed(1)
+    states = generator_states(place)
+    assert set(states) == {"cpu", device}  # one state of the run's device, however many there are
+
+    def draw() -> list[list[float]]:
+        return [torch.rand(5, device=each).tolist() for each in ("cpu", place)]
+
+    expected = draw()
+    assert draw() != expected
+    restore_generators(states, place)
+    assert draw() == expected
+
+
+def test_a_state_of_another_type_of_device_is_left_alone() -> None:
+    torch.manual_seed(2)
+    states = generator_states(torch.device("cpu"))
+    expected = torch.rand(3)
+    restore_generators({**states, "cuda": torch.zeros(16, dtype=torch.uint8)}, torch.device("cpu"))
+    assert torch.equal(torch.rand(3), expected)
