@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import netrc
 import os
@@ -21,6 +22,11 @@ DEFAULT_HOSTS = {"api.wandb.ai", "api.forge.coreweave.com"}  # W&B's own service
 
 class WandbSink:
     """A W&B run in the run's directory; after the first failure it warns in one line and takes nothing more.
+
+    It says in one line where the run goes. What it sends names no place of this machine: of paths in the
+    config the last part stays, and W&B's own record of the machine (host, command line, paths of the program)
+    is switched off; `environment.json` has it. W&B does take the commit, the names and versions of packages
+    and the load of the machine.
 
     Args:
         mode: `online`, `offline` or `auto` (see `choose_mode`). A server that does not answer makes an
@@ -91,11 +97,21 @@ class WandbSink:
             name=run.path.name,
             id=_run_id(run.wandb_path, new=not resumed),
             dir=run.path,
-            config=dict(config),
+            config=without_places(config),
             resume="allow" if resumed and mode == "online" else None,  # Offline, W&B only warns about it.
             reinit="finish_previous",
-            settings=wandb.Settings(silent=True, console="off", init_timeout=ONLINE_TIMEOUT_SECONDS),
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=ONLINE_TIMEOUT_SECONDS,
+                host="",
+                x_disable_meta=True,
+            ),
         )
+        if mode == "online":
+            print(f"Weights & Biases: online, {self._run.url}")
+        else:
+            print(f"Weights & Biases: offline; `wandb sync {self._run.settings.sync_dir}` sends it")
 
     def _log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         import wandb
@@ -109,6 +125,22 @@ class WandbSink:
             self._run = None
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             LOG.warning("Weights & Biases failed (%s); %s", first_line, consequence)
+
+
+def without_places(value: Any) -> Any:
+    """A config's containers and values; of each local path or glob only the last part."""
+    if isinstance(value, Mapping):
+        return {key: without_places(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_places(item) for item in value]
+    return Path(value).name if isinstance(value, str) and _is_place(value) else value
+
+
+def _is_place(text: str) -> bool:
+    """Whether it is a path here, and not a metric, a pattern, an address or a name of the hub."""
+    if text.startswith(("/", "~", "./", "../", "file:")):
+        return True
+    return "/" in text and (os.path.exists(text) or (glob.has_magic(text) and bool(glob.glob(text))))
 
 
 def choose_mode(environment: Mapping[str, str] = os.environ) -> str:

@@ -614,7 +614,7 @@ def largest_file(num_bytes: int) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("num_bytes", "place"),
-    [(0, "run/config.yaml"), (2_000, "cache/"), (40_000, "run/checkpoints/step-0000003")],
+    [(2_000, "cache/"), (5_000, "run/environment.json"), (40_000, "run/checkpoints/step-0000003")],
 )
 def test_a_full_disk_is_told_in_a_line_and_leaves_nothing_half_written(
     refused: Refuse, tmp_path: Path, num_bytes: int, place: str

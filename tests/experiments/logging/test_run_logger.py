@@ -118,6 +118,14 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
     logger.close()
 
 
+@pytest.fixture(autouse=True)
+def logged_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may be logged in; `auto` is offline here all the same."""
+    monkeypatch.setenv("NETRC", str(tmp_path / "absent"))
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def test_wandb_offline_holds_the_figures_also_after_a_resume(tmp_path: Path) -> None:
     run = new_run(tmp_path / "small_run")
     config = {"encoder": {"type": "char_cnn_lstm", "num_layers": 2}}
@@ -137,6 +145,46 @@ def test_wandb_offline_holds_the_figures_also_after_a_resume(tmp_path: Path) -> 
     assert (second["run_id"], second["step"]) == (first["run_id"], 20)
     assert second["summary"]["heldout/perplexity"] == 120.5
     assert second["summary"]["train/loss"] == 3.0
+
+
+def test_wandb_is_sent_no_local_path_and_no_name_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", "data.train=/home/reader/secret/train.txt"])
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / "one.txt").touch()
+    run = new_run(tmp_path / "small_run")
+    config = {
+        "output_dir": str(run.path),
+        "cache_dir": "~/.cache/elmo-experiments",
+        "resume": None,
+        "data": {"train": ["/home/reader/secret/train.txt", "corpora/*.txt"], "name": "owner/name"},
+        "vocabulary": {"path": "corpora/one.txt"},
+        "init_from": "../other/run",
+        "trainer": {"metric": "dev/accuracy"},
+        "optimizer": {"groups": [{"pattern": "^encoder/.*[0-9]"}]},
+    }
+    with open_run_logger(run, wandb="auto", tensorboard=False, project="elmo", config=config) as logger:
+        logger.log(1, {"train/loss": 1.0})
+    (summary,) = inspect(run)
+    assert summary["config"] == {
+        "output_dir": "small_run",
+        "cache_dir": "elmo-experiments",
+        "resume": None,
+        "data": {"train": ["train.txt", "*.txt"], "name": "owner/name"},
+        "vocabulary": {"path": "one.txt"},
+        "init_from": "run",
+        "trainer": {"metric": "dev/accuracy"},
+        "optimizer": {"groups": [{"pattern": "^encoder/.*[0-9]"}]},
+    }
+    (file,) = run.wandb_path.glob("offline-run-*/*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    records = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    for private in (str(tmp_path), "secret", str(Path.home()) + "/", '"host"', '"args"'):
+        assert private not in records
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == f"Weights & Biases: offline; `wandb sync {file.parent}` sends it"
 
 
 def test_wandb_ends_a_failed_run_and_the_next_one_is_its_own(tmp_path: Path) -> None:
