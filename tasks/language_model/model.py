@@ -277,7 +277,7 @@ def perplexities(model: LanguageModel, batches: Iterator[Batch], *, device: torc
         if batch.carried and state is not None:
             before = [(h[:, :rows], c[:, :rows]) for h, c in state]
         logs_DN, state = model.log_probabilities(batch.to(device), before)
-        total_D += logs_DN.double().sum(dim=1).cpu()
+        total_D += logs_DN.cpu().double().sum(dim=1)  # MPS has no float64
         num_tokens += batch.num_tokens
     model.train(was_training)
     forward, backward = (-total_D / num_tokens).tolist()

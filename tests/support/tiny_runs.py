@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
+
+import torch
+from torch import Tensor
 
 from experiments import train
 from experiments.config.command import run_command
@@ -112,11 +117,19 @@ def arguments_of(name: str, directory: Path, files: dict[str, Path]) -> list[str
     return arguments
 
 
-def figures_of(name: str, path: Path, files: dict[str, Path]) -> dict[str, list[float]]:
+def portable_dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout with the same mask wherever it runs: torch's own draws others in other versions and builds."""
+    return x * (torch.rand(x.shape).to(x.device) >= p) / (1 - p) if training else x
+
+
+def figures_of(
+    name: str, path: Path, files: dict[str, Path], *, changes: Sequence[str] = ()
+) -> dict[str, list[float]]:
     """Every training loss and every score of a run, in order."""
     directory = path / name.replace(", ", "-").replace(" ", "_")
-    arguments = arguments_of(name, directory, files)
-    assert run_command(train.main, config_name="train", arguments=arguments) == 0
+    arguments = [*arguments_of(name, directory, files), *changes]
+    with mock.patch("torch.nn.functional.dropout", portable_dropout):
+        assert run_command(train.main, config_name="train", arguments=arguments) == 0
     found: dict[str, list[float]] = {}
     for line in (directory / "metrics.jsonl").read_text().splitlines():
         for key, value in json.loads(line).items():

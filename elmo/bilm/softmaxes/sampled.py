@@ -87,7 +87,9 @@ def log_uniform_candidates(num_types: int, num_samples: int) -> tuple[Tensor, in
 
 
 def log_expected_count(ids: Tensor, tries: int, num_types: int) -> Tensor:
-    """log Q of each id, the chance that `tries` draws hold it at all: Q = -expm1(tries log1p(-P))."""
-    ids = ids.double()
-    probability = torch.log((ids + 2) / (ids + 1)) / math.log1p(num_types)
-    return torch.log(-torch.expm1(tries * torch.log1p(-probability))).float()
+    """log Q of each id, the chance that `tries` draws hold it at all: Q = -expm1(tries log1p(-P)).
+
+    float32 is enough (and all that some devices have), as log1p and expm1 keep small values exact.
+    """
+    probability = torch.log1p(1 / (ids.float() + 1)) / math.log1p(num_types)
+    return torch.log(-torch.expm1(tries * torch.log1p(-probability)))
