@@ -25,7 +25,7 @@ MOST_PASSED = {"language_model, sentences, adaptive": 9, "text_classification, f
 
 # What is not so yet. Each entry has to go with its cause: a test fails when it is no longer needed.
 STILL_UPWARD = {("elmo.bilm.flops", "elmo.io"), ("elmo.io.model_directory", "tasks.encoders")}
-STILL_PASSED = {"language_model, sentences, adaptive": 10, "text_classification, frozen biLM": 25}
+STILL_PASSED = {"language_model, sentences, adaptive": 10, "text_classification, frozen biLM": 19}
 
 
 def folders(*names: str) -> Iterator[Path]:

@@ -25,9 +25,20 @@ class Mix(nn.Module, ABC):
     Args:
         num_layers: L, layers that are given; an encoder's `num_layers`.
         dropout: on the result, while training.
+        standardized: first subtract from each value the mean of its layer and dimension, and divide it by the
+            standard deviation, as `set_statistics` got them; until then nothing is changed.
+        size: P, which only a standardized mix has to know.
+
+    Attributes:
+        mean_LP, deviation_LP: of a standardized mix; part of its state.
     """
 
-    def __init__(self, *, num_layers: int, dropout: float) -> None:
+    mean_LP: Tensor
+    deviation_LP: Tensor
+
+    def __init__(
+        self, *, num_layers: int, dropout: float, standardized: bool = False, size: int | None = None
+    ) -> None:
         super().__init__()
         if num_layers < 1:
             raise InputError(f"mix.num_layers: expected at least 1, got {num_layers}")
@@ -35,6 +46,17 @@ class Mix(nn.Module, ABC):
             raise InputError(f"mix.dropout: expected at least 0 and less than 1, got {dropout}")
         self.num_layers = num_layers
         self.dropout = dropout
+        self.standardized = standardized
+        if standardized:
+            if size is None:
+                raise InputError("mix.standardized: needs the size of the layers' vectors; false is without")
+            self.register_buffer("mean_LP", torch.zeros(num_layers, size))
+            self.register_buffer("deviation_LP", torch.ones(num_layers, size))
+
+    def set_statistics(self, mean_LP: Tensor, deviation_LP: Tensor) -> None:
+        """The means and standard deviations (above 0) that a standardized mix uses from now on."""
+        self.mean_LP.copy_(mean_LP)
+        self.deviation_LP.copy_(deviation_LP)
 
     @abstractmethod
     def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
@@ -66,10 +88,16 @@ class Mix(nn.Module, ABC):
         if len(layers) != self.num_layers:
             raise InputError(f"mix: expected {self.num_layers} layers, got {len(layers)}")
         counted = mask_BT if statistics_mask_BT is None else statistics_mask_BT
-        mixed = self.mix(list(layers), None if counted is None else counted.bool())
+        mixed = self.mix(self._standardized(layers), None if counted is None else counted.bool())
         if mask_BT is not None:
             mixed = mixed.masked_fill(~mask_BT.bool()[..., None], 0.0)
         return F.dropout(mixed, self.dropout, self.training)
+
+    def _standardized(self, layers: Tensor | Sequence[Tensor]) -> list[Tensor]:
+        if not self.standardized:
+            return list(layers)
+        statistics = zip(self.mean_LP, self.deviation_LP, strict=True)
+        return [(layer - mean) / dev for layer, (mean, dev) in zip(layers, statistics, strict=True)]
 
 
 @REGISTRY.register("mix", "scalar")
@@ -86,6 +114,7 @@ class ScalarMix(Mix):
         l2: factor of `penalty`; the paper's values are 0.001 and 0.01, by task.
         initial_weights: of the L layers before the softmax; None for zeros, which weigh all alike.
         trainable: whether the weights and gamma learn.
+        standardized, size: see `Mix`.
     """
 
     def __init__(
@@ -97,8 +126,10 @@ class ScalarMix(Mix):
         l2: float = 0.0,
         initial_weights: Sequence[float] | None = None,
         trainable: bool = True,
+        standardized: bool = False,
+        size: int | None = None,
     ) -> None:
-        super().__init__(num_layers=num_layers, dropout=dropout)
+        super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
         weights = [0.0] * num_layers if initial_weights is None else [float(w) for w in initial_weights]
         if len(weights) != num_layers or not all(map(math.isfinite, weights)):
             raise InputError(
@@ -147,10 +178,13 @@ class AverageMix(Mix):
     Args:
         num_layers: layers that are given.
         dropout: on the result, while training.
+        standardized, size: see `Mix`.
     """
 
-    def __init__(self, *, num_layers: int, dropout: float = 0.5) -> None:
-        super().__init__(num_layers=num_layers, dropout=dropout)
+    def __init__(
+        self, *, num_layers: int, dropout: float = 0.5, standardized: bool = False, size: int | None = None
+    ) -> None:
+        super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
 
     def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
         total = layers[0]
@@ -166,10 +200,13 @@ class TopMix(Mix):
     Args:
         num_layers: layers that are given.
         dropout: on the result, while training.
+        standardized, size: see `Mix`.
     """
 
-    def __init__(self, *, num_layers: int, dropout: float = 0.5) -> None:
-        super().__init__(num_layers=num_layers, dropout=dropout)
+    def __init__(
+        self, *, num_layers: int, dropout: float = 0.5, standardized: bool = False, size: int | None = None
+    ) -> None:
+        super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
 
     def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
         return layers[-1]
@@ -183,10 +220,19 @@ class SingleMix(Mix):
         num_layers: layers that are given.
         layer: which one; 0 is the context-free layer of the words themselves.
         dropout: on the result, while training.
+        standardized, size: see `Mix`.
     """
 
-    def __init__(self, *, num_layers: int, layer: int, dropout: float = 0.5) -> None:
-        super().__init__(num_layers=num_layers, dropout=dropout)
+    def __init__(
+        self,
+        *,
+        num_layers: int,
+        layer: int,
+        dropout: float = 0.5,
+        standardized: bool = False,
+        size: int | None = None,
+    ) -> None:
+        super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
         if not 0 <= layer < num_layers:
             raise InputError(f"mix.layer: expected 0..{num_layers - 1}, got {layer}")
         self.layer = layer

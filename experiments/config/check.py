@@ -26,7 +26,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "batching": ("batch_size",),
     "optimizer": (),
     "schedule": (),
-    "mix": ("num_layers",),
+    "mix": ("num_layers", "size"),
     "head": ("input_size", "injected_size"),
 }
 # The packages whose modules register components; none of them imports this one.

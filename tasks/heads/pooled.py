@@ -17,14 +17,17 @@ from tasks.heads.text_head import TextHead, refuse_injection
 
 @REGISTRY.register("head", "pooled")
 class PooledHead(TextHead):
-    """Joined poolings, and behind them a layer of rectified linear units if wanted.
+    """Joined poolings, and behind them layer normalisation and a layer of rectified linear units if wanted.
 
-    With [mean] and such a layer it is a deep averaging network (Iyyer et al. 2015).
+    With [mean] and a relu layer alone it is a deep averaging network (Iyyer et al. 2015). The mean of many
+    words has small values, all the smaller the longer the text; layer normalisation (Ba et al. 2016) brings
+    them back to a size from which a linear layer learns in the usual number of steps.
 
     Args:
         input_size, injected_size: P and E; E must be 0, for nothing here is recurrent.
         pooling: attention, max, mean, min, or several of them.
-        hidden_size: units of the layer; None for no layer.
+        layer_normed: normalise the joined poolings of each window, with a learned scale and shift.
+        hidden_size: units of the relu layer; None for no layer.
     """
 
     def __init__(
@@ -33,11 +36,13 @@ class PooledHead(TextHead):
         input_size: int,
         injected_size: int,
         pooling: Sequence[PoolingName] = ("mean", "max"),
+        layer_normed: bool = False,
         hidden_size: int | None = None,
     ) -> None:
         super().__init__()
         refuse_injection("pooled", injected_size)
         self.pooling = Pooling(names=pooling, size=input_size)
+        self.norm: nn.Module = nn.LayerNorm(self.pooling.output_size) if layer_normed else nn.Identity()
         self.hidden: nn.Module = nn.Identity()
         self.output_size = self.pooling.output_size
         if hidden_size is not None:
@@ -46,4 +51,4 @@ class PooledHead(TextHead):
             self.output_size = hidden_size
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
-        return self.hidden(self.pooling(vectors_BTP, mask_BT))
+        return self.hidden(self.norm(self.pooling(vectors_BTP, mask_BT)))

@@ -1,4 +1,4 @@
-"""A baseline of question answering that learns nothing: the sentence with most words of the question."""
+"""Baselines that learn nothing: the sentence with most words of the question, and never an answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from collections import Counter
 from itertools import pairwise
 
 from tasks.question_answering.examples import AskedQuestion, QuestionExamples
-from tasks.question_answering.scores import Prediction
+from tasks.question_answering.scores import NEVER, Prediction, has_unanswerable, score_answers
+
+
+def score_baselines(test: QuestionExamples) -> dict[str, float]:
+    """The test scores of the sentence most like the question, and of never answering if that may be right."""
+    golds, sentences = test.golds(), most_similar_sentences(test)
+    figures = {"test/sentence": score_answers(golds, sentences, threshold=NEVER)}
+    if has_unanswerable(golds):
+        never = {id: prediction._replace(text="") for id, prediction in sentences.items()}
+        figures["test/never"] = score_answers(golds, never, threshold=NEVER)
+    return {
+        f"{name}_{metric}": found[metric]
+        for name, found in figures.items()
+        for metric in ("exact_match", "f1")
+    }
 
 
 def most_similar_sentences(examples: QuestionExamples) -> dict[str, Prediction]:

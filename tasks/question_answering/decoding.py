@@ -9,7 +9,7 @@ answer, N best spans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tasks.heads.span_head import SpanScores
 from tasks.question_answering.located_text import LocatedText
+from tasks.question_answering.scores import Prediction
 
 NO_ANSWER = -1  # as the first and the last word
 
@@ -113,3 +114,11 @@ def _log_total(scores: SpanScores) -> Tensor:
 
 def _at(scores_BT: Tensor, word_B: Tensor) -> Tensor:
     return scores_BT.gather(1, word_B.clamp_min(0)[:, None]).squeeze(1)
+
+
+def predictions_of(found: Mapping[str, FoundAnswers]) -> dict[str, Prediction]:
+    """The best answer to each question, by its id, and the probability that there is none."""
+    return {
+        id: Prediction(answers.best[0].text if answers.best else "", answers.no_answer_probability)
+        for id, answers in found.items()
+    }

@@ -1,18 +1,35 @@
-"""The model of question answering, from the words of passages and questions to scores of answers.
+"""The model of question answering, its training, and the answers that it finds.
 
 Shape legend: B pairs of a window and a question, T words of the longest text, P size of a word's vector.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
+from elmo.errors import InputError
 from tasks.heads.span_head import SpanHead, SpanScores, Words
-from tasks.question_answering.examples import QuestionBatch
-from tasks.question_answering.scores import NEVER
+from tasks.question_answering.decoding import (
+    BestSpans,
+    FoundAnswers,
+    best_spans,
+    merge_windows,
+    predictions_of,
+    span_losses,
+)
+from tasks.question_answering.examples import QuestionBatch, QuestionExamples
+from tasks.question_answering.scores import NEVER, best_threshold, has_unanswerable, score_answers
 from tasks.question_answering.word_matches import match_features
+from tasks.sources.shared.split import Split
+from tasks.supervised.batches import ExampleBatches, evaluation_order
+from tasks.supervised.encoder_parts import EncoderParts
 from tasks.supervised.representation import Representation, WindowBatch
+from tasks.supervised.training import SupervisedTraining
+from tasks.task import Reports, Setup
 
 
 class Answerer(nn.Module):
@@ -50,3 +67,133 @@ class Answerer(nn.Module):
             return words
         matches_BTF = match_features(texts.windows, others.windows).to(words.vectors)
         return words._replace(vectors=torch.cat([words.vectors, matches_BTF], dim=2))
+
+
+class Decoding(NamedTuple):
+    """How scores become answers.
+
+    Attributes:
+        max_answer_words: the most words of an answer.
+        num_best: answers that are kept of each question.
+    """
+
+    max_answer_words: int
+    num_best: int
+
+
+class Found(NamedTuple):
+    """What a model finds.
+
+    Attributes:
+        answers: to each question.
+        loss: the mean of the pairs that can be learned from, in nats; nan where there is none.
+    """
+
+    answers: list[FoundAnswers]
+    loss: float
+
+
+class QuestionAnsweringTraining(SupervisedTraining):
+    """The training of a model of question answering (see `tasks.task.Training`).
+
+    A batch has pairs of a question and a window of its passage, which are the examples that are counted.
+
+    Args:
+        setup: that it begins with.
+        model: on its device.
+        encoder: the parts of the model's encoder.
+        examples: the questions of each split.
+        decoding: from scores to answers.
+        reports: of the same model.
+
+    Raises:
+        InputError: there is nothing to learn from.
+    """
+
+    model: Answerer
+
+    def __init__(
+        self,
+        *,
+        setup: Setup,
+        model: Answerer,
+        encoder: EncoderParts,
+        examples: Mapping[Split, QuestionExamples],
+        decoding: Decoding,
+        reports: Reports,
+    ) -> None:
+        self.setup, self.model, self.encoder = setup, model, encoder
+        self.examples, self.decoding, self.reports = examples, decoding, reports
+        self.learnable = examples["train"].learnable()
+        self.units_per_epoch = len(self.learnable.pairs)
+        if not self.units_per_epoch:
+            raise InputError("data: the train split has no question that can be learned from")
+        self.units_per_batch = min(setup.batch_size, self.units_per_epoch)
+        self._batches = self.batches()
+
+    def batches(self) -> ExampleBatches[QuestionBatch]:
+        """The training pairs, shuffled in every epoch, windows of similar length together, without end."""
+        self._batches = ExampleBatches(
+            lengths=self.learnable.lengths(),
+            batch_size=self.setup.batch_size,
+            seed=self.setup.seed,
+            make=self.learnable.batch,
+        )
+        return self._batches
+
+    def loss(self, batch: QuestionBatch) -> Tensor:
+        """The mean negative log-probability of the right answers in nats, with the penalty of the mixes."""
+        if self.encoder.fine_tuning.unfreeze_every is not None:
+            self.encoder.fine_tuning.set_epoch(self._batches.epochs_read)
+        batch = batch.to(self.setup.device)
+        losses_B = span_losses(self.model(batch), batch.first_B, batch.last_B)
+        return losses_B.mean() + self.model.representation.penalty()
+
+    def describe(self, batch: QuestionBatch) -> str:
+        """The ids of a batch's first questions."""
+        return f"the batch of the questions {', '.join(batch.ids[:3])}{', ...' if len(batch.ids) > 3 else ''}"
+
+    def evaluate(self) -> dict[str, float]:
+        """The scores of the dev split, of the model as it is.
+
+        Where some of its questions have no answer, the model is given the threshold with the best F1 there.
+        """
+        dev = self.examples["dev"]
+        found = find_answers(self.model, dev, batch_size=self.setup.batch_size, decoding=self.decoding)
+        golds, predictions = dev.golds(), predictions_of(dev.by_id(found.answers))
+        threshold = NEVER
+        if has_unanswerable(golds):
+            _, threshold = best_threshold(golds, predictions, metric="f1")
+        self.model.no_answer_threshold.fill_(threshold)
+        figures = {"loss": found.loss, **score_answers(golds, predictions, threshold=threshold)}
+        return {f"dev/{name}": value for name, value in figures.items()}
+
+
+@torch.no_grad()
+def find_answers(
+    model: Answerer, examples: QuestionExamples, *, batch_size: int, decoding: Decoding
+) -> Found:
+    """The answers to all questions, with dropout off."""
+    was_training = model.training
+    model.eval()
+    spans: dict[int, list[tuple[int, BestSpans]]] = {}  # of each question, by window
+    losses: list[float] = []
+    for numbers in evaluation_order(examples.lengths(), batch_size):
+        batch = examples.batch(numbers).to(model.no_answer_threshold.device)
+        scores = model(batch)
+        losses += span_losses(scores, batch.first_B, batch.last_B)[batch.is_known_B].tolist()
+        best = best_spans(scores, num_best=decoding.num_best, max_answer_words=decoding.max_answer_words)
+        for number, row in zip(numbers, zip(*(tensor.cpu() for tensor in best), strict=True), strict=True):
+            pair = examples.pairs[number]
+            spans.setdefault(pair.question, []).append((pair.start, BestSpans(*row)))
+    model.train(was_training)
+    answers = [
+        merge_windows(
+            examples.contexts[question.passage],
+            examples.passages[question.passage],
+            spans.get(number, []),
+            num_best=decoding.num_best,
+        )
+        for number, question in enumerate(examples.questions)
+    ]
+    return Found(answers, sum(losses) / len(losses) if losses else float("nan"))

@@ -5,68 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
-
 from elmo.errors import InputError
-from tasks.question_answering.decoding import BestSpans, FoundAnswers, best_spans, merge_windows, span_losses
-from tasks.question_answering.examples import QuestionExamples, QuestionReader
-from tasks.question_answering.model import Answerer
+from tasks.question_answering.decoding import FoundAnswers
+from tasks.question_answering.examples import QuestionReader
+from tasks.question_answering.model import Answerer, Decoding, find_answers
 from tasks.sources.questions.source import Passage, Question
-from tasks.supervised.batches import evaluation_order
-
-
-class Decoding(NamedTuple):
-    """How scores become answers.
-
-    Attributes:
-        max_answer_words: the most words of an answer.
-        num_best: answers that are kept of each question.
-    """
-
-    max_answer_words: int
-    num_best: int
-
-
-class Found(NamedTuple):
-    """What a model finds.
-
-    Attributes:
-        answers: to each question.
-        loss: the mean of the pairs that can be learned from, in nats; nan where there is none.
-    """
-
-    answers: list[FoundAnswers]
-    loss: float
-
-
-@torch.no_grad()
-def find_answers(
-    model: Answerer, examples: QuestionExamples, *, batch_size: int, decoding: Decoding
-) -> Found:
-    """The answers to all questions, with dropout off."""
-    was_training = model.training
-    model.eval()
-    spans: dict[int, list[tuple[int, BestSpans]]] = {}  # of each question, by window
-    losses: list[float] = []
-    for numbers in evaluation_order(examples.lengths(), batch_size):
-        batch = examples.batch(numbers).to(model.no_answer_threshold.device)
-        scores = model(batch)
-        losses += span_losses(scores, batch.first_B, batch.last_B)[batch.is_known_B].tolist()
-        best = best_spans(scores, num_best=decoding.num_best, max_answer_words=decoding.max_answer_words)
-        for number, row in zip(numbers, zip(*(tensor.cpu() for tensor in best), strict=True), strict=True):
-            pair = examples.pairs[number]
-            spans.setdefault(pair.question, []).append((pair.start, BestSpans(*row)))
-    model.train(was_training)
-    answers = [
-        merge_windows(
-            examples.contexts[question.passage],
-            examples.passages[question.passage],
-            spans.get(number, []),
-            num_best=decoding.num_best,
-        )
-        for number, question in enumerate(examples.questions)
-    ]
-    return Found(answers, sum(losses) / len(losses) if losses else float("nan"))
 
 
 class GivenQuestion(NamedTuple):

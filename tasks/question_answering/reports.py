@@ -1,4 +1,4 @@
-"""What question answering leaves for its reader: predictions as SQuAD has them, and unusable answers."""
+"""The reports of question answering: counts, scores, predictions as SQuAD has them, the model directory."""
 
 from __future__ import annotations
 
@@ -8,19 +8,129 @@ from pathlib import Path
 from typing import Any
 
 from elmo.files import write_aside
-from tasks.question_answering.decoding import FoundAnswers
-from tasks.question_answering.examples import UnusableAnswer
-from tasks.question_answering.scores import Prediction
+from tasks.question_answering.baselines import score_baselines
+from tasks.question_answering.decoding import FoundAnswers, predictions_of
+from tasks.question_answering.examples import QuestionExamples, UnusableAnswer
+from tasks.question_answering.model import Answerer, Decoding, Found, find_answers
+from tasks.question_answering.scores import best_threshold, has_unanswerable, score_answers
+from tasks.sources.questions.source import QuestionSource
+from tasks.sources.shared.split import Split
+from tasks.supervised.encoder_parts import EncoderParts
+from tasks.supervised.reports import SupervisedReports, Table
+from tasks.task import Setup
 
-Table = tuple[list[str], list[list[Any]]]  # columns, rows
+
+class QuestionAnsweringReports(SupervisedReports):
+    """The reports of a model in training (see `tasks.task.Reports`).
+
+    Args:
+        setup: that the training began with.
+        source: of the questions.
+        encoder: the parts of the model's encoder.
+        model: that is trained.
+        examples: the questions of each split.
+        decoding: from scores to answers.
+        notices: what the user should know of the stored vectors.
+    """
+
+    source: QuestionSource
+    model: Answerer
+
+    def __init__(
+        self,
+        *,
+        setup: Setup,
+        source: QuestionSource,
+        encoder: EncoderParts,
+        model: Answerer,
+        examples: Mapping[Split, QuestionExamples],
+        decoding: Decoding,
+        notices: Sequence[str],
+    ) -> None:
+        self.setup, self.source, self.encoder, self.model = setup, source, encoder, model
+        self.examples, self.decoding, self.notices = examples, decoding, notices
+        self._test: Found | None = None
+
+    def conclude(self) -> dict[str, float]:
+        """The scores of the test split, and those of baselines."""
+        test, self._test = self.examples["test"], self._find(self.examples["test"])
+        return score_test(test, self._test, threshold=self._threshold) | score_baselines(test)
+
+    def write_reports(self, path: Path) -> None:
+        """Write the test split's predictions, and the gold answers that were no use."""
+        test = self.examples["test"]
+        if self._test is None:
+            self._test = self._find(test)
+        write_predictions(path, "test", test.by_id(self._test.answers), threshold=self._threshold)
+        write_unusable(path, {split: examples.unusable for split, examples in self.examples.items()})
+
+    def tables(self) -> dict[str, Table]:
+        """None beside the figures."""
+        return {}
+
+    def facts(self) -> dict[str, float | str]:
+        """Counts of questions and words, and what a user should know of them."""
+        facts: dict[str, float | str] = {}
+        known = self.examples["train"].counts()
+        for split, examples in self.examples.items():
+            facts |= {f"{split} {name}": value for name, value in examples.facts(known).items()}
+        if self.notices:
+            facts["features"] = "; ".join(self.notices)
+        return facts
+
+    def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+        """Dev and test scores beside the baselines'."""
+        return score_table(figures)
+
+    def activation_bytes(self, units_per_batch: int) -> int:
+        """An estimate for windows of mean length: vectors in and out of a head and words beside words, with
+        gradients."""
+        representation, lengths = self.model.representation, self.examples["train"].learnable().lengths()
+        mean = sum(lengths) / len(lengths)
+        sizes = 12 * (representation.input_size + representation.injected_size) + 4 * mean
+        return int(4 * units_per_batch * mean * sizes)
+
+    def saved_facts(self) -> dict[str, Any]:
+        return {"language": self.source.language}
+
+    @property
+    def _threshold(self) -> float:
+        return float(self.model.no_answer_threshold)
+
+    def _find(self, examples: QuestionExamples) -> Found:
+        return find_answers(self.model, examples, batch_size=self.setup.batch_size, decoding=self.decoding)
 
 
-def predictions_of(found: Mapping[str, FoundAnswers]) -> dict[str, Prediction]:
-    """The best answer to each question, by its id, and the probability that there is none."""
-    return {
-        id: Prediction(answers.best[0].text if answers.best else "", answers.no_answer_probability)
-        for id, answers in found.items()
+def score_test(test: QuestionExamples, found: Found, *, threshold: float) -> dict[str, float]:
+    """The scores of the test split, by metric name.
+
+    Where some of its questions have no answer, the scores with the best thresholds of the test split itself
+    are there, too, as the evaluation script of SQuAD 2.0 gives them.
+    """
+    golds, predictions = test.golds(), predictions_of(test.by_id(found.answers))
+    figures = {"loss": found.loss, **score_answers(golds, predictions, threshold=threshold)}
+    if has_unanswerable(golds):
+        for metric in ("exact_match", "f1"):
+            figures[f"best_{metric}"], _ = best_threshold(golds, predictions, metric=metric)
+    return {**{f"test/{name}": value for name, value in figures.items()}, "test/questions": len(test)}
+
+
+def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+    """The columns and rows that show scores, in percent."""
+    names = {
+        "dev/": "dev",
+        "test/": "test",
+        "test/has_answer_": "test, questions with an answer",
+        "test/no_answer_": "test, questions without",
+        "test/sentence_": "test, the sentence most like the question",
+        "test/never_": "test, never an answer",
     }
+    rows = [
+        [name, figures[f"{prefix}exact_match"], figures[f"{prefix}f1"]]
+        for prefix, name in names.items()
+        if f"{prefix}f1" in figures
+    ]
+    return ["percent", "exact match", "F1"], rows
 
 
 def write_predictions(path: Path, split: str, found: Mapping[str, FoundAnswers], *, threshold: float) -> None:

@@ -160,7 +160,7 @@ class FeatureCache:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(aside))
             file.write(layout.header)
             for block in _blocks(sentences, _BLOCK_BYTES // (4 * encoder.num_layers * encoder.size)):
-                file.write(self._narrowed(_encode(encoder, block)).data)
+                file.write(self._narrowed(encode_words(encoder, block)).data)
                 num_words += sum(map(len, block))
                 num_sentences += len(block)
                 self.report(num_words, num_sentences, num_sentences / len(sentences))
@@ -245,8 +245,11 @@ def _blocks(sentences: Sequence[Sequence[str]], num_words: int) -> Iterator[list
         yield block
 
 
-def _encode(encoder: TokenEncoder, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-    """(N, L, P) float32 of the words of all sentences in a row; those of similar length run together."""
+def encode_words(encoder: TokenEncoder, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+    """(N, L, P) float32 of the words of all sentences in a row, with the encoder in evaluation mode.
+
+    Sentences of similar length run together, a bounded number of words at once.
+    """
     lengths_S = np.array([len(sentence) for sentence in sentences])
     starts_S = np.cumsum(lengths_S) - lengths_S
     vectors_NLP = np.empty((lengths_S.sum(), encoder.num_layers, encoder.size), dtype=np.float32)

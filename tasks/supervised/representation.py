@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -144,6 +144,11 @@ class Representation(nn.Module):
         penalties = [module.penalty() for module in self.modules() if isinstance(module, Mix)]
         return sum(penalties, start=torch.zeros(()))
 
+    def mixes_of(self, part: str) -> list[Mix]:
+        """The mixes of a part's layers: at the input, at the output, or both."""
+        places = (self.input_mixes, self.output_mixes)
+        return [cast(Mix, mixes[part]) for mixes in places if part in mixes]
+
     def _layers(self, name: str, batch: WindowBatch) -> Tensor:
         """(L, B, T, P) of a part, anything behind a window's words."""
         if name in batch.features:
@@ -154,14 +159,17 @@ class Representation(nn.Module):
 
 
 def _mixes(parts: Mapping[str, TokenEncoder], mix: Mapping[str, Any], word_dropout: float) -> nn.ModuleDict:
-    return nn.ModuleDict(
-        {
-            name: REGISTRY.build("mix", mix, num_layers=part.num_layers)
-            if part.num_layers > 1
-            else SingleMix(num_layers=1, layer=0, dropout=word_dropout)
-            for name, part in parts.items()
-        }
-    )
+    return nn.ModuleDict({name: _mix(part, mix, word_dropout) for name, part in parts.items()})
+
+
+def _mix(part: TokenEncoder, mix: Mapping[str, Any], word_dropout: float) -> Mix:
+    """The mix of a contextual part is standardised if the config wants it; word vectors stay as they are."""
+    if part.num_layers > 1:
+        node = mix if part.is_contextual else {**mix, "standardized": False}
+        built: Mix = REGISTRY.build("mix", node, num_layers=part.num_layers, size=part.size)
+        return built
+    standardized = part.is_contextual and mix.get("standardized", False)
+    return SingleMix(num_layers=1, layer=0, dropout=word_dropout, standardized=standardized, size=part.size)
 
 
 def _joined(mixes: nn.ModuleDict, layers: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:

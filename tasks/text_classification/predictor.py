@@ -12,15 +12,12 @@ import torch
 from torch import Tensor
 
 from elmo.errors import InputError
-from tasks.supervised.batches import evaluation_order
-from tasks.supervised.training import gradient_saliency
+from tasks.supervised.saliency import gradient_saliency
 from tasks.text_classification.examples import TextExamples
-from tasks.text_classification.model import Classifier
+from tasks.text_classification.model import Classifier, logits_of
 from tasks.text_classification.reports import answer
 from tasks.text_classification.scores import Decision
 from tasks.text_classification.windows import TextReader, WindowedText
-
-_WINDOWS_AT_ONCE = 64  # a text of any length fits into memory where there is no gradient to keep
 
 
 class GivenText(NamedTuple):
@@ -81,8 +78,11 @@ class TextPredictor:
         with torch.no_grad():
             words = self.model.represent(batch.windows.to(device))
         vectors = [v.requires_grad_() for v in (words.vectors, words.injected) if v is not None]
-        logits_NV = self.model.classify(words, batch.text_of_window_B.to(device), 1)
-        saliency_BT = gradient_saliency(vectors, self._spoken_for(logits_NV))
+
+        def score() -> Tensor:
+            return self._spoken_for(self.model.classify(words, batch.text_of_window_B.to(device), 1))
+
+        saliency_BT = gradient_saliency(vectors, score)
         values = saliency_BT[words.mask]
         values = values / values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
         (text_words,) = examples.words()
@@ -96,28 +96,3 @@ class TextPredictor:
     def _examples(self, inputs: Sequence[GivenText]) -> TextExamples:
         unknown_NV = torch.zeros(len(inputs), len(self.labels), dtype=torch.bool)
         return TextExamples.of([""] * len(inputs), [given.text for given in inputs], unknown_NV)
-
-
-@torch.no_grad()
-def logits_of(model: Classifier, examples: TextExamples, *, batch_size: int) -> Tensor:
-    """(N, V) on the CPU, with dropout off.
-
-    Windows go through the model some at a time, so that memory does not grow with a text.
-    """
-    was_training = model.training
-    model.eval()
-    logits_NV = torch.empty(examples.gold_NV.shape)
-    for texts in evaluation_order(examples.num_words.tolist(), batch_size):
-        logits_NV[texts] = _logits_of_batch(model, examples, texts).float().cpu()
-    model.train(was_training)
-    return logits_NV
-
-
-def _logits_of_batch(model: Classifier, examples: TextExamples, texts: Sequence[int]) -> Tensor:
-    device = model.linear.weight.device
-    numbers, text_of_window_B = examples.windows_of(texts)
-    windows_BS = [
-        model.encode(model.represent(examples.window_batch(numbers[i : i + _WINDOWS_AT_ONCE]).to(device)))
-        for i in range(0, len(numbers), _WINDOWS_AT_ONCE)
-    ]
-    return model.score(torch.cat(windows_BS), text_of_window_B.to(device), len(texts))

@@ -1,9 +1,12 @@
-"""What a classification leaves for its reader: predictions, a report for each label, a confusion matrix."""
+"""The reports of a classifier: counts of texts, scores, predictions, a confusion matrix, the model directory.
+
+Shape legend: N texts, V labels.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +14,15 @@ import torch
 from torch import Tensor
 
 from elmo.files import write_aside
-from tasks.text_classification.scores import Decision, confusion_matrix, label_scores
-
-Table = tuple[list[str], list[list[Any]]]  # columns, rows
+from tasks.sources.labelled.source import LabelledSource
+from tasks.sources.shared.split import SPLITS, Split
+from tasks.supervised.encoder_parts import EncoderParts
+from tasks.supervised.reports import SupervisedReports, Table
+from tasks.task import Setup
+from tasks.text_classification.baselines import baseline_figures, majority_accuracy
+from tasks.text_classification.examples import TextExamples
+from tasks.text_classification.model import Classifier, logits_of
+from tasks.text_classification.scores import Decision, confusion_matrix, label_scores, scores
 
 _LABELS_WITH_NUMBERS = 30  # a picture with more has colours alone
 _LARGEST_PICTURE = 40.0  # inches
@@ -41,6 +50,102 @@ class Results(NamedTuple):
     def predicted(self) -> Tensor:
         """(N, V) bool."""
         return self.decision.labels(self.logits)
+
+
+class TextClassificationReports(SupervisedReports):
+    """The reports of a classifier in training (see `tasks.task.Reports`).
+
+    Args:
+        setup: that the training began with.
+        source: of the texts.
+        encoder: the parts of the model's encoder.
+        model: that is trained.
+        labels: V.
+        decision: from logits to labels.
+        examples: the texts of each split.
+        notices: what the user should know of the stored vectors.
+    """
+
+    source: LabelledSource
+    model: Classifier
+
+    def __init__(
+        self,
+        *,
+        setup: Setup,
+        source: LabelledSource,
+        encoder: EncoderParts,
+        model: Classifier,
+        labels: Sequence[str],
+        decision: Decision,
+        examples: Mapping[Split, TextExamples],
+        notices: Sequence[str],
+    ) -> None:
+        self.setup, self.source, self.encoder, self.model = setup, source, encoder, model
+        self.labels, self.decision = list(labels), decision
+        self.examples, self.notices = examples, notices
+        self._test: Results | None = None
+
+    def facts(self) -> dict[str, float | str]:
+        """Counts of texts and words, and what a user should know of them."""
+        facts: dict[str, float | str] = {"labels": len(self.labels), **self.encoder.facts(self.setup)}
+        known = self.examples["train"].counts()
+        for split, examples in self.examples.items():
+            facts |= {f"{split} {name}": value for name, value in examples.facts(known).items()}
+            unused = [self.labels[i] for i in (~examples.gold_NV.any(dim=0)).nonzero().flatten().tolist()]
+            if unused:
+                facts[f"{split} labels without a text"] = ", ".join(unused)
+        if self.notices:
+            facts["features"] = "; ".join(self.notices)
+        return facts
+
+    def activation_bytes(self, units_per_batch: int) -> int:
+        """An estimate for a batch of texts of mean length: vectors in and out of a head, with gradients."""
+        representation, head = self.model.representation, self.model.head
+        words = units_per_batch * float(self.examples["train"].num_words.mean())
+        sizes = 6 * (representation.input_size + representation.injected_size) + 12 * head.output_size
+        return int(4 * words * sizes)
+
+    def conclude(self) -> dict[str, float]:
+        """The scores of the test split, and those of the most frequent label and of naive Bayes."""
+        self._test = self._results("test")
+        figures = named("test", scores(self._test.logits, self._test.gold, self.decision))
+        train, dev, test = (self.examples[split] for split in SPLITS)
+        return {
+            **figures,
+            "dev/majority_accuracy": majority_accuracy(train, dev),
+            **baseline_figures(train, test, multi_label=self.decision.multi_label),
+            "test/texts": len(test),
+        }
+
+    def table(self, figures: Mapping[str, float]) -> Table:
+        """Dev and test scores beside the baselines', and a warning where the model is no better."""
+        return score_table(figures)
+
+    def tables(self) -> dict[str, Table]:
+        """The report of each label and the confusion matrix, of the test split."""
+        return tables(self._concluded(), "test")
+
+    def write_reports(self, path: Path) -> None:
+        """Write the test split's predictions, a report of each label, and the confusion matrix's picture."""
+        write_reports(path, self._concluded(), "test")
+
+    def saved_facts(self) -> dict[str, Any]:
+        return {
+            "labels": self.labels,
+            "multi_label": self.decision.multi_label,
+            "texts": {"prose": self.source.prose, "language": self.source.language},
+        }
+
+    def _results(self, split: Split) -> Results:
+        examples = self.examples[split]
+        logits_NV = logits_of(self.model, examples, batch_size=self.setup.batch_size)
+        return Results(examples.names, self.labels, logits_NV, examples.gold_NV, self.decision)
+
+    def _concluded(self) -> Results:
+        if self._test is None:
+            self._test = self._results("test")
+        return self._test
 
 
 def answer(logits_V: Tensor, labels: Sequence[str], decision: Decision) -> dict[str, Any]:
@@ -100,6 +205,37 @@ def draw_confusion(path: Path, counts_VV: Tensor, labels: Sequence[str]) -> None
             text = str(int(counts_VV[row, column]))
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     figure.savefig(path, format="png", dpi=120)
+
+
+def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
+    """The columns and rows that show scores, in percent; the last one may be a warning."""
+    columns = {"accuracy": "accuracy", "macro_f1": "macro F1", "micro_f1": "micro F1"}
+    columns = {key: name for key, name in columns.items() if f"test/{key}" in figures}
+    columns["calibration_error"] = "calibration error"
+    rows: list[list[Any]] = [
+        [split, *(100 * figures[f"{split}/{key}"] for key in columns)]
+        for split in SPLITS
+        if f"{split}/accuracy" in figures
+    ]
+    names = {
+        "test/naive_bayes": "test, naive Bayes",
+        "dev/majority": "dev, most frequent label",
+        "test/majority": "test, most frequent label",
+    }
+    rows += [
+        [name, 100 * figures[f"{key}_accuracy"], *[None] * (len(columns) - 1)]
+        for key, name in names.items()
+        if f"{key}_accuracy" in figures
+    ]
+    if figures.get("dev/accuracy", 1.0) <= figures.get("dev/majority_accuracy", 0.0):
+        warning = "warning: no better on dev than the most frequent label"
+        rows.append([warning, *[None] * len(columns)])
+    return ["percent", *columns.values()], rows
+
+
+def named(split: Split, figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures with their split before their names."""
+    return {f"{split}/{name}": value for name, value in figures.items()}
 
 
 def _lines(results: Results) -> list[str]:

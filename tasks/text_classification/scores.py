@@ -1,18 +1,15 @@
-"""From logits and gold labels to a loss and to scores (accuracy, F1, calibration); what simple models reach.
+"""From logits and gold labels to scores: accuracy, F1, calibration.
 
 Whether a text has one label or several, gold and predicted labels are boolean rows.
 
-Shape legend: N texts, V labels, W distinct words.
+Shape legend: N texts, V labels.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -45,40 +42,6 @@ class Decision(NamedTuple):
         if self.multi_label:
             return float(F.binary_cross_entropy_with_logits(logits_NV, gold_NV.to(logits_NV.dtype)))
         return float(F.cross_entropy(logits_NV, gold_NV.long().argmax(dim=1)))
-
-
-def label_weights(gold_NV: Tensor, *, multi_label: bool) -> Tensor:
-    """(V,) weights that balance labels which the training texts have unequally often.
-
-    Of a text by its only label: N / (V * texts with it). Of a label that a text has, beside those that it has
-    not: texts without it / texts with it.
-    """
-    with_label_V = gold_NV.sum(dim=0).clamp_min(1).float()
-    if multi_label:
-        return (len(gold_NV) - with_label_V) / with_label_V
-    return len(gold_NV) / (gold_NV.shape[1] * with_label_V)
-
-
-def training_loss(
-    logits_NV: Tensor,
-    gold_NV: Tensor,
-    *,
-    multi_label: bool,
-    weights_V: Tensor | None,
-    label_smoothing: float,
-) -> Tensor:
-    """The mean cross entropy in nats, of texts, or of labels where a text may have several; a scalar.
-
-    Args:
-        weights_V: of `label_weights`, or None for none.
-        label_smoothing: share of the gold label's probability that all V labels divide among them; where a
-            text may have several, label and no label.
-    """
-    if multi_label:
-        targets_NV = gold_NV.to(logits_NV.dtype) * (1 - label_smoothing) + label_smoothing / 2
-        return F.binary_cross_entropy_with_logits(logits_NV, targets_NV, pos_weight=weights_V)
-    gold_N = gold_NV.long().argmax(dim=1)
-    return F.cross_entropy(logits_NV, gold_N, weight=weights_V, label_smoothing=label_smoothing)
 
 
 def scores(logits_NV: Tensor, gold_NV: Tensor, decision: Decision) -> dict[str, float]:
@@ -160,52 +123,3 @@ def _counts(predicted_NV: Tensor, gold_NV: Tensor) -> tuple[Tensor, Tensor, Tens
 def _ratio(counts: Tensor, totals: Tensor) -> Tensor:
     """In float64, 0 where the total is 0."""
     return counts.double() / totals.clamp_min(1)
-
-
-def most_frequent_labels(gold_NV: Tensor) -> Tensor:
-    """(V,) bool: the labels, together, that most texts have; of equally frequent ones the first met."""
-    found = Counter(map(tuple, gold_NV.tolist()))
-    return torch.tensor(found.most_common(1)[0][0])
-
-
-def naive_bayes_labels(
-    train_texts: Iterable[Iterable[str]],
-    train_gold_NV: Tensor,
-    texts: Iterable[Iterable[str]],
-    *,
-    multi_label: bool,
-) -> Tensor:
-    """(N, V) bool: what a multinomial naive Bayes model with add-one smoothing predicts from counts of words.
-
-    Words that the training texts lack are left out. Where a text may have several labels, each label has a
-    model of its own, for the texts with it and those without.
-    """
-    vocabulary: dict[str, int] = {}
-    train = [
-        np.array([vocabulary.setdefault(word, len(vocabulary)) for word in text], np.int64)
-        for text in train_texts
-    ]
-    known = [np.array([vocabulary[w] for w in text if w in vocabulary], np.int64) for text in texts]
-    gold_NV = train_gold_NV.numpy()
-    if not multi_label:
-        predicted = _naive_bayes(train, gold_NV.argmax(axis=1), known, gold_NV.shape[1], len(vocabulary))
-        return F.one_hot(torch.from_numpy(predicted), gold_NV.shape[1]).bool()
-    each = [_naive_bayes(train, gold_N.astype(np.int64), known, 2, len(vocabulary)) for gold_N in gold_NV.T]
-    return torch.from_numpy(np.stack(each, axis=1)).bool()
-
-
-def _naive_bayes(
-    train: Sequence[np.ndarray],
-    classes_N: np.ndarray,
-    texts: Sequence[np.ndarray],
-    num_classes: int,
-    num_words: int,
-) -> np.ndarray:
-    """(N,) the most probable class of each text, from the ids of words."""
-    classes = np.repeat(classes_N, [len(text) for text in train])
-    cells = classes * num_words + np.concatenate(train)
-    counts_CW = np.bincount(cells, minlength=num_classes * num_words).reshape(num_classes, num_words) + 1.0
-    log_words_WC = np.log(counts_CW / counts_CW.sum(axis=1, keepdims=True)).T
-    with np.errstate(divide="ignore"):  # a class without a text is impossible
-        log_classes_C = np.log(np.bincount(classes_N, minlength=num_classes) / len(classes_N))
-    return np.array([(log_classes_C + log_words_WC[text].sum(axis=0)).argmax() for text in texts])

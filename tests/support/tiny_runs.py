@@ -42,6 +42,8 @@ TEXTS += [f"data.{part}={{{part}}}" for part in ("train", "dev", "test")]
 QUESTIONS = ["task=question_answering", "head.hidden_size=8", "head.alignment_size=8"]
 QUESTIONS += [f"data.{part}={{squad}}" for part in ("train", "dev", "test")]
 BILM = ["encoder=elmo_tiny", *TINY]
+RAW = "mix.standardized=false"
+POOLED = ["head=pooled", "head.layer_normed=false"]
 RUNS = {
     "language_model, sentences, adaptive": [
         *LANGUAGE_MODEL,
@@ -65,19 +67,21 @@ RUNS = {
         "task.loss_scale=5.0",
     ],
     "language_model, stream, adaptive": [*STREAM, "softmax.cutoffs=[10]", "trainer.accumulate_batches=2"],
-    "text_classification, words": [*TEXTS, "encoder=word", "encoder.size=8", "head=pooled"],
-    "text_classification, frozen biLM": [*TEXTS, *BILM, "head=pooled", "features.cached=false"],
-    "text_classification, stored vectors": [*TEXTS, *BILM, "head=pooled", "features.cached=true"],
+    "text_classification, words": [*TEXTS, "encoder=word", "encoder.size=8", *POOLED],
+    "text_classification, frozen biLM": [*TEXTS, *BILM, RAW, *POOLED, "features.cached=false"],
+    "text_classification, stored vectors": [*TEXTS, *BILM, RAW, *POOLED, "features.cached=true"],
+    "text_classification, standardized": [*TEXTS, *BILM, "head=pooled"],
     "text_classification, fine-tuned biLM": [
         *TEXTS,
         *BILM,
+        RAW,
         "head=bilstm",
         "head.hidden_size=8",
         "fine_tuning.trainable=true",
     ],
     "text_classification, characters": [*TEXTS, "encoder=char_cnn", "head=cnn"],
     "question_answering, words": [*QUESTIONS, "encoder=word", "encoder.size=8"],
-    "question_answering, frozen biLM": [*QUESTIONS, *BILM, "features.cached=false"],
+    "question_answering, frozen biLM": [*QUESTIONS, *BILM, RAW, "features.cached=false"],
 }
 
 

@@ -126,6 +126,23 @@ def test_dropout_is_on_the_result_while_training(name: str, layers_LBTP: Tensor)
     torch.testing.assert_close(dropped[kept], whole[kept] / 0.75)
 
 
+@pytest.mark.parametrize("node", [{"type": "scalar"}, {"type": "average"}, {"type": "top"}])
+def test_a_standardized_mix_subtracts_the_mean_and_divides_by_the_deviation(
+    node: dict[str, object], layers_LBTP: Tensor, mask_BT: Tensor
+) -> None:
+    plain = REGISTRY.build("mix", node, num_layers=L).double().eval()
+    mix = REGISTRY.build("mix", {**node, "standardized": True}, num_layers=L, size=P).double().eval()
+    torch.testing.assert_close(mix(layers_LBTP, mask_BT), plain(layers_LBTP, mask_BT))  # nothing is known yet
+    generator = np.random.default_rng(1)
+    mean_LP, deviation_LP = generator.normal(size=(L, P)), generator.uniform(0.1, 9, size=(L, P))
+    mix.set_statistics(torch.from_numpy(mean_LP), torch.from_numpy(deviation_LP))
+    expected = (layers_LBTP.numpy() - mean_LP[:, None, None]) / deviation_LP[:, None, None]
+    assert_mixed(mix(layers_LBTP, mask_BT), plain(torch.from_numpy(expected), mask_BT).detach().numpy())
+    loaded = REGISTRY.build("mix", {**node, "standardized": True}, num_layers=L, size=P).double().eval()
+    loaded.load_state_dict(mix.state_dict())
+    assert torch.equal(loaded(layers_LBTP), mix(layers_LBTP))
+
+
 def test_padding_alone_is_zero_not_nan(layers_LBTP: Tensor) -> None:
     mix = ScalarMix(num_layers=L, layer_normed=True).double().eval()
     assert not mix(layers_LBTP, torch.zeros(B, T, dtype=torch.bool)).any()
@@ -140,6 +157,7 @@ def test_padding_alone_is_zero_not_nan(layers_LBTP: Tensor) -> None:
         ({"type": "scalar", "dropout": 1.0}, "mix.dropout: expected at least 0 and less than 1, got 1.0"),
         ({"type": "single", "layer": 3}, "mix.layer: expected 0..2, got 3"),
         ({"type": "single", "layer": -1}, "mix.layer: expected 0..2, got -1"),
+        ({"type": "top", "standardized": True}, "mix.standardized: needs the size of the layers' vectors"),
     ],
 )
 def test_a_mix_that_cannot_be_is_refused(node: dict[str, object], message: str) -> None:
@@ -158,8 +176,8 @@ def test_a_yaml_says_all_that_a_mix_takes(path: Path, layers_LBTP: Tensor) -> No
     node = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert node["type"] == path.stem
     arguments = set(inspect.signature(REGISTRY.get("mix", node["type"])).parameters)
-    assert node.keys() - {"type"} == arguments - {"num_layers"}
-    assert REGISTRY.build("mix", node, num_layers=L).double()(layers_LBTP).shape == (B, T, P)
+    assert node.keys() - {"type"} == arguments - {"num_layers", "size"}
+    assert REGISTRY.build("mix", node, num_layers=L, size=P).double()(layers_LBTP).shape == (B, T, P)
 
 
 def test_every_mix_has_a_yaml() -> None:

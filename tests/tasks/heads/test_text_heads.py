@@ -28,7 +28,7 @@ LENGTHS = [4, 1, 7, 2]
 ALL = ["attention", "max", "mean", "min"]
 HEADS: list[dict[str, Any]] = [
     {"type": "pooled", "pooling": ALL, "hidden_size": None},
-    {"type": "pooled", "pooling": ["max"], "hidden_size": 6},
+    {"type": "pooled", "pooling": ["max"], "layer_normed": True, "hidden_size": 6},
     {"type": "bilstm", "hidden_size": 4, "num_layers": 2, "dropout": 0.0, "pooling": ALL},
     {"type": "cnn", "num_words": 24, "num_filters": 4, "width": 3, "hidden_size": 16},
     {"type": "bcn", "hidden_size": 4, "output_sizes": [12, 6], "maxout_pieces": None, "dropout": 0.0},
@@ -280,3 +280,12 @@ def test_a_pooled_head_may_have_a_layer() -> None:
     vectors = torch.tensor([[[4.0, 1.0], [2.0, 3.0]], [[0.0, 5.0], [0.0, 0.0]]])
     mask = torch.tensor([[True, True], [True, False]])
     assert head(vectors, mask, None).tolist() == [[1.5], [0.0]]  # 3 - 2 + 0.5, and 0 - 5 + 0.5 below zero
+
+
+def test_a_pooled_head_may_normalise_what_it_pools() -> None:
+    head = PooledHead(input_size=3, injected_size=0, pooling=["mean"], layer_normed=True)
+    vectors = torch.tensor([[[4.0, 1.0, 0.0], [2.0, 3.0, 2.0]]])
+    expected = np.array([3.0, 2.0, 1.0]) - 2
+    for scale in (0.1, 100.0):
+        found = head(scale * vectors, torch.ones(1, 2, dtype=torch.bool), None)[0].tolist()
+        assert found == pytest.approx((expected / expected.std()).tolist(), rel=1e-3, abs=1e-6)

@@ -14,8 +14,10 @@ import torch
 from elmo.errors import InputError
 from elmo.io.model_directory import read_model
 from elmo.registry import REGISTRY
-from tasks.question_answering.predictor import QuestionPredictor, find_answers
-from tasks.question_answering.task import QuestionAnsweringTask, QuestionAnsweringTraining, score_table
+from tasks.question_answering.model import QuestionAnsweringTraining, find_answers
+from tasks.question_answering.predictor import QuestionPredictor
+from tasks.question_answering.reports import score_table
+from tasks.question_answering.task import QuestionAnsweringTask
 from tasks.sources.shared.split import SPLITS
 from tasks.task import Setup
 
@@ -149,7 +151,7 @@ def trained(data: Data) -> QuestionAnsweringTraining:
 def model_path(trained: QuestionAnsweringTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "model"
     trained.evaluate()
-    trained.save_model(path)
+    trained.reports.save_model(path)
     return path
 
 
@@ -176,11 +178,11 @@ def test_an_untrained_model_is_as_sure_as_chance(data: Data) -> None:
 
 
 def test_the_conclusion_scores_the_test_part_and_the_baseline(trained: QuestionAnsweringTraining) -> None:
-    figures = trained.conclude()
+    figures = trained.reports.conclude()
     assert figures["test/questions"] == 40
     assert figures["test/f1"] > 99
     assert 0 < figures["test/sentence_f1"] < 60
-    columns, rows = trained.table(figures)
+    columns, rows = trained.reports.table(figures)
     assert [row[0] for row in rows] == ["test", "test, the sentence most like the question"]
     assert columns == ["percent", "exact match", "F1"]
 
@@ -188,8 +190,8 @@ def test_the_conclusion_scores_the_test_part_and_the_baseline(trained: QuestionA
 def test_reports_have_the_official_format_and_the_places_of_the_best(
     trained: QuestionAnsweringTraining, tmp_path: Path
 ) -> None:
-    trained.conclude()
-    trained.write_reports(tmp_path)
+    trained.reports.conclude()
+    trained.reports.write_reports(tmp_path)
     predictions = json.loads((tmp_path / "predictions" / "test.json").read_text())
     assert predictions["0-Anna"] == "New York"
     assert predictions.keys() == trained.examples["test"].golds().keys()
@@ -213,7 +215,7 @@ def test_a_saved_model_answers_as_it_did(
         trained.model, examples, **options
     )
     figures = task.evaluate(read_model(model_path), setup, with_baselines=True, name="model")
-    assert figures == trained.conclude()
+    assert figures == trained.reports.conclude()
 
 
 def test_a_predictor_answers_records_with_places_in_the_raw_text(data: Data, model_path: Path) -> None:
@@ -260,10 +262,10 @@ def test_the_threshold_of_no_answer_comes_from_dev_and_stays_with_the_model(
     assert figures["dev/no_answer_exact_match"] > 90
     threshold = float(unanswerable.model.no_answer_threshold)
     assert 0 < threshold < 1
-    concluded = unanswerable.conclude()
+    concluded = unanswerable.reports.conclude()
     assert concluded["test/f1"] == concluded["test/best_f1"] == figures["dev/f1"]
     assert concluded["test/never_f1"] == pytest.approx(100 / 3)
-    unanswerable.save_model(tmp_path / "model")
+    unanswerable.reports.save_model(tmp_path / "model")
     data = Data(tmp_path, articles(with_unanswerable=True))
     _, _, predictor = load_predictor(tmp_path / "model", data)
     assert float(predictor.model.no_answer_threshold) == threshold
@@ -279,7 +281,7 @@ def test_reports_leave_the_answer_empty_where_there_is_none(
     unanswerable: QuestionAnsweringTraining, tmp_path: Path
 ) -> None:
     unanswerable.evaluate()
-    unanswerable.write_reports(tmp_path)
+    unanswerable.reports.write_reports(tmp_path)
     predictions = json.loads((tmp_path / "predictions" / "test.json").read_text())
     assert (predictions["0-none"], predictions["0-Anna"]) == ("", "New York")
 
@@ -288,10 +290,10 @@ def test_unusable_answers_are_counted_and_listed_and_the_rest_is_learned(tmp_pat
     content = articles(with_unanswerable=False)
     content[0]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] += 1
     training = Data(tmp_path, content).start()
-    assert training.facts()["train unusable answers"] == 1
+    assert training.reports.facts()["train unusable answers"] == 1
     assert training.units_per_epoch == 39
     assert len(training.examples["test"]) == 40
-    training.write_reports(tmp_path)
+    training.reports.write_reports(tmp_path)
     lines = (tmp_path / "unusable_answers.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {
         "split": "train",
@@ -313,7 +315,7 @@ def test_passages_longer_than_a_window_are_read_whole(tmp_path: Path) -> None:
         for asked in passage["qas"]:
             asked["answers"][0]["answer_start"] += len(padding)
     training = train(Data(tmp_path, content).start(), 15)
-    assert training.facts()["dev windows of long passages"] > 0
+    assert training.reports.facts()["dev windows of long passages"] > 0
     assert training.evaluate()["dev/f1"] > 95
 
 

@@ -12,17 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from tasks.text_classification.baselines import most_frequent_labels, naive_bayes_labels
+from tasks.text_classification.model import label_weights, training_loss
 from tasks.text_classification.reports import Results, answer, tables, write_reports
 from tasks.text_classification.scores import (
     Decision,
     accuracy,
     confusion_matrix,
     label_scores,
-    label_weights,
-    most_frequent_labels,
-    naive_bayes_labels,
     scores,
-    training_loss,
 )
 
 SINGLE, MULTI = Decision(False, 0.5), Decision(True, 0.5)

@@ -25,12 +25,10 @@ from experiments import train as train_command
 from experiments.config.command import run_command
 from tasks.sources.shared.split import SPLITS
 from tasks.task import Setup
-from tasks.text_classification.predictor import TextPredictor, logits_of
-from tasks.text_classification.task import (
-    TextClassificationTask,
-    TextClassificationTraining,
-    score_table,
-)
+from tasks.text_classification.model import TextClassificationTraining, logits_of
+from tasks.text_classification.predictor import TextPredictor
+from tasks.text_classification.reports import score_table
+from tasks.text_classification.task import TextClassificationTask
 from tasks.text_classification.windows import TextReader, split_windows
 
 REGISTRY.discover("elmo", "tasks")
@@ -53,7 +51,7 @@ BILM = {
     "dropout": 0.1,
 }
 POOLED = {"type": "pooled", "pooling": ["mean"], "hidden_size": None}
-MIX = {"type": "scalar", "dropout": 0.0, "l2": 0.001}
+MIX = {"type": "scalar", "dropout": 0.0, "l2": 0.001, "standardized": True}
 FINE_TUNING = {
     "trainable": False,
     "learning_rate_factor": 0.1,
@@ -142,6 +140,11 @@ def load(directory: Path, data: Data) -> tuple[TextClassificationTask, Any, Setu
     return REGISTRY.build("task", saved.config["task"]), saved, setup
 
 
+def of_test(figures: dict[str, float]) -> dict[str, float]:
+    """Those of the test split, which are all that scoring a finished run gives."""
+    return {name: value for name, value in figures.items() if name.startswith("test/")}
+
+
 def load_predictor(directory: Path, data: Data) -> TextPredictor:
     task, saved, setup = load(directory, data)
     return task.predictor(saved, setup, name=str(directory))
@@ -159,7 +162,7 @@ def trained(data: Data) -> TextClassificationTraining:
 
 @pytest.fixture(scope="module")
 def saved_path(trained: TextClassificationTraining, data: Data) -> Path:
-    trained.save_model(data.path / "model")
+    trained.reports.save_model(data.path / "model")
     return data.path / "model"
 
 
@@ -223,7 +226,7 @@ def test_a_text_of_a_megabyte_is_read_whole(saved_path: Path, data: Data) -> Non
 
 def test_it_learns_a_separable_set_to_the_last_text(trained: TextClassificationTraining) -> None:
     assert trained.evaluate()["dev/accuracy"] == 1.0
-    figures = trained.conclude()
+    figures = trained.reports.conclude()
     assert figures["test/accuracy"] == figures["test/macro_f1"] == 1.0
     assert figures["test/loss"] < 0.1
     assert figures["test/majority_accuracy"] == 0.5
@@ -234,6 +237,7 @@ def test_it_learns_a_separable_set_to_the_last_text(trained: TextClassificationT
         ["dev", 100.0],
         ["test", 100.0],
         ["test, naive Bayes", 100.0],
+        ["dev, most frequent label", 50.0],
         ["test, most frequent label", 50.0],
     ]
 
@@ -244,8 +248,8 @@ def test_it_learns_texts_with_several_labels_and_none(tmp_path: Path) -> None:
     training = train(data.start(), 150)
     scores = training.evaluate()
     assert scores["dev/accuracy"] == scores["dev/micro_f1"] == scores["dev/macro_f1"] == 1.0
-    assert training.conclude()["test/naive_bayes_accuracy"] > 0.5
-    training.save_model(tmp_path / "model")
+    assert training.reports.conclude()["test/naive_bayes_accuracy"] > 0.5
+    training.reports.save_model(tmp_path / "model")
     predictor = load_predictor(tmp_path / "model", data)
     inputs = [predictor.read({"text": text}) for text, _ in rows]
     assert [said["labels"] for said in predictor.predict(inputs)] == [["sun"], ["rain"], ["rain", "sun"], []]
@@ -304,7 +308,7 @@ def test_a_saved_model_has_the_scores_and_answers_of_the_trained_one(
     trained: TextClassificationTraining, saved_path: Path, data: Data
 ) -> None:
     task, saved, setup = load(saved_path, data)
-    figures = trained.conclude()
+    figures = of_test(trained.reports.conclude())
     assert task.evaluate(saved, setup, with_baselines=True, name="model") == pytest.approx(figures, abs=1e-6)
     alone = task.evaluate(saved, setup, with_baselines=False, name="model")
     assert alone.keys() == {name for name in figures if "majority" not in name and "bayes" not in name}
@@ -357,20 +361,39 @@ def test_saliencies_are_what_the_words_add_to_the_predicted_label(saved_path: Pa
     assert words[2][1] == 1.0
 
 
+@pytest.mark.parametrize("head", ["bilstm", "bcn"])
+def test_saliencies_go_through_a_recurrent_head_on_every_device(
+    head: str, device: str, tmp_path: Path
+) -> None:
+    node = {"type": head, "hidden_size": 4}
+    data = Data(tmp_path)
+    training = data.start(head=node)
+    training.reports.save_model(tmp_path / "model")
+    task, saved, setup = load(tmp_path / "model", data)
+    explained = []
+    for name in ("cpu", device):
+        predictor = task.predictor(saved, replace(setup, device=torch.device(name)), name="model")
+        explained.append(predictor.explain([predictor.read({"text": "the day of sun"})])[0])
+    assert [word for word, _ in explained[1]] == ["the", "day", "of", "sun"]
+    values = [[value for _, value in words] for words in explained]
+    assert values[1] == pytest.approx(values[0], abs=1e-3)
+    assert max(map(abs, values[1])) == pytest.approx(1)
+
+
 def test_reports_are_written_of_the_test_part(trained: TextClassificationTraining, tmp_path: Path) -> None:
-    trained.write_reports(tmp_path)
+    trained.reports.write_reports(tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "predictions/test.jsonl").read_text().splitlines()]
     assert [line["gold"] for line in lines] == [label for _, label in make_rows(12, 3)]
     assert {"predictions/test_labels.json", "plots/confusion.png"} <= {
         str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")
     }
-    assert trained.tables()["test/confusion"][1] == [["bad", 6, 0], ["good", 0, 6]]
+    assert trained.reports.tables()["test/confusion"][1] == [["bad", 6, 0], ["good", 0, 6]]
 
 
 def test_facts_tell_what_was_cut_and_what_is_unknown(tmp_path: Path) -> None:
     rows = [("a b c d e f g", "one"), ("a b", "two"), ("c", "three")]
     data = Data(tmp_path, [rows, [("a b x x", "one")], [("b", "two")]])
-    facts = data.start(task={"max_words": 6}).facts()
+    facts = data.start(task={"max_words": 6}).reports.facts()
     assert facts["labels"] == 3
     assert (facts["train texts"], facts["train words"], facts["train windows"]) == (3, 9, 4)
     assert facts["train texts truncated"] == "1, of 10.00% of all words"
@@ -392,12 +415,68 @@ def test_stored_vectors_give_the_same_logits_as_a_running_encoder(tmp_path: Path
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+def squeezed(training: TextClassificationTraining, path: Path) -> Path:
+    """A saved model whose biLM has vectors that hardly differ, as one that was pretrained for a minute."""
+    bilm = training.encoder.parts["elmo"].bilm
+    with torch.no_grad():
+        bilm.char_cnn.projection.weight.mul_(1e-3)
+        for parameter in bilm.bilstm.parameters():
+            parameter.mul_(1e-3)
+    training.reports.save_model(path)
+    return path
+
+
+def test_a_head_learns_from_a_bilm_whose_vectors_hardly_differ(tmp_path: Path) -> None:
+    data = Data(tmp_path)
+    wide = {**BILM, "filters": [[1, 16], [2, 16]], "cell_size": 16, "projection_size": 16}
+    initial = str(squeezed(data.start(encoder=wide), tmp_path / "model"))
+    found = {}
+    for standardized in (True, False):
+        setup = data.setup(encoder={"type": "elmo"}, initial=initial)
+        nodes = {**setup.nodes, "mix": {**MIX, "standardized": standardized}}
+        torch.manual_seed(1)
+        training = TextClassificationTask(**TASK).start(replace(setup, nodes=nodes))
+        found[standardized] = train(training, 100).evaluate()["dev/accuracy"]
+    assert found[True] >= 0.9
+    assert found[False] < 0.8
+
+
+def test_a_model_that_is_no_better_than_the_most_frequent_label_is_told_at_the_end(tmp_path: Path) -> None:
+    rows = [("a b", "x"), ("b c", "x"), ("a c", "y")]
+    training = Data(tmp_path, [rows] * 3).start()
+    with torch.no_grad():
+        training.model.linear.weight.zero_()
+        training.model.linear.bias.copy_(torch.tensor([1.0, 0.0]))
+    figures = {**training.evaluate(), **training.reports.conclude()}
+    assert figures["dev/accuracy"] == figures["dev/majority_accuracy"] == pytest.approx(2 / 3)
+    warning = "warning: no better on dev than the most frequent label"
+    assert training.reports.table(figures)[1][-1] == [warning, None, None, None]
+    learned = {**figures, "dev/accuracy": 0.9}
+    assert warning not in [row[0] for row in training.reports.table(learned)[1]]
+
+
+def test_a_standardised_model_has_the_same_answers_trained_saved_stored_and_running(tmp_path: Path) -> None:
+    data = Data(tmp_path)
+    options = {"max_gigabytes": 1.0, "dtype": "float32"}
+    logits = []
+    for cached in (True, False):
+        training = train(data.start(encoder=BILM, features={"cached": cached, **options}), 20)
+        training.reports.save_model(tmp_path / f"model{cached}")
+        predictor = load_predictor(tmp_path / f"model{cached}", data)
+        test = training.examples["test"]
+        logits += [logits_of(model, test, batch_size=4) for model in (training.model, predictor.model)]
+        (mix,) = predictor.model.representation.mixes_of("elmo")
+        assert mix.mean_LP.abs().max() > 1e-3
+    for other in logits[1:]:
+        torch.testing.assert_close(other, logits[0], rtol=1e-3, atol=1e-3)
+
+
 def test_vectors_without_room_are_computed_anew_and_the_user_is_told(tmp_path: Path) -> None:
     stored = {"cached": True, "max_gigabytes": 1e-6, "dtype": "float32"}
     training = Data(tmp_path).start(encoder=BILM, features=stored)
     assert training.examples["train"].stores == {}
-    assert "random weights" in str(training.facts()["encoder"])
-    assert "features.max_gigabytes" in str(training.facts()["features"])
+    assert "random weights" in str(training.reports.facts()["encoder"])
+    assert "features.max_gigabytes" in str(training.reports.facts()["features"])
 
 
 def test_a_frozen_encoder_is_constant_and_a_fine_tuned_one_has_rates_of_its_own(data: Data) -> None:
@@ -428,12 +507,12 @@ def test_layers_thaw_as_training_goes_on(data: Data) -> None:
 def test_the_bilm_within_a_task_s_model_embeds_and_starts_another(tmp_path: Path, data: Data) -> None:
     concat = {"type": "concat", "parts": {"words": WORD, "elmo": BILM}}
     training = TextClassificationTask(**TASK).start(data.setup(encoder=concat))
-    training.save_model(tmp_path / "model")
+    training.reports.save_model(tmp_path / "model")
     (vectors,) = ElmoEmbedder(tmp_path / "model").embed_batch([["the", "sun"]])
     expected = training.encoder.parts["elmo"]([["the", "sun"]])[:, 0]
     np.testing.assert_allclose(vectors, expected.detach().numpy(), atol=1e-6)
     words_alone = TextClassificationTask(**TASK).start(data.setup())
-    words_alone.save_model(tmp_path / "words")
+    words_alone.reports.save_model(tmp_path / "words")
     with pytest.raises(InputError, match="a model of task text_classification without a biLM"):
         ElmoEmbedder(tmp_path / "words")
 
@@ -441,8 +520,8 @@ def test_the_bilm_within_a_task_s_model_embeds_and_starts_another(tmp_path: Path
 def test_a_fine_tuned_model_is_saved_whole(tmp_path: Path) -> None:
     data = Data(tmp_path)
     training = train(data.start(encoder=BILM, fine_tuning={**FINE_TUNING, "trainable": True}), 3)
-    figures = training.conclude()
-    training.save_model(tmp_path / "model")
+    figures = of_test(training.reports.conclude())
+    training.reports.save_model(tmp_path / "model")
     task, saved, setup = load(tmp_path / "model", data)
     found = task.evaluate(saved, setup, with_baselines=True, name="model")
     assert found == pytest.approx(figures, rel=1e-4, abs=1e-5)
@@ -472,8 +551,8 @@ def test_a_fault_of_the_labels_is_one_line(
 
 def test_a_label_that_only_training_texts_have_is_told(tmp_path: Path) -> None:
     training = Data(tmp_path, [[*ONE, ("c", "z")], ONE, ONE]).start()
-    assert training.facts()["test labels without a text"] == "z"
-    assert training.conclude()["test/texts"] == 2
+    assert training.reports.facts()["test labels without a text"] == "z"
+    assert training.reports.conclude()["test/texts"] == 2
 
 
 @pytest.mark.parametrize(
