@@ -30,6 +30,7 @@ CODE_VALUES = {
     "injected_size": 0,
     "num_types": 20_000,
     "num_layers": 3,
+    "size": 8,
     "batch_size": 4,
 }
 PUBLISHED_PARAMETERS = {  # of the encoder, without the softmax
