@@ -48,8 +48,9 @@ def yaml_files(*groups: str) -> list[Any]:
 
 def component_of(path: Path) -> dict[str, Any]:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if path.parent.name == "task":  # a task's file is a global one
-        values = values["task"]
+    if path.parent.name == "task":  # a task's file is a global one, with the choices of other groups
+        with initialize_config_dir(str(CONF_PATH), version_base="1.3"):
+            values = OmegaConf.to_container(compose("train", overrides=[f"task={path.stem}"]).task)
     elif "defaults" in values:  # one that is made of others
         with initialize_config_dir(str(CONF_PATH), version_base="1.3"):
             composed_values: Any = OmegaConf.to_container(compose(f"{path.parent.name}/{path.stem}"))
@@ -107,12 +108,25 @@ def test_a_choice_composes_to_a_sound_config(path: Path) -> None:
     assert isinstance(check_config(composed(choice)), TrainConfig)
 
 
-def composed(choice: str) -> DictConfig:
+def test_sentiment_is_text_classification_with_its_own_data_and_length() -> None:
+    sentiment, topics = (
+        OmegaConf.to_container(composed(f"task={task}")) for task in ("sentiment", "text_classification")
+    )
+    assert isinstance(sentiment, dict)
+    assert isinstance(topics, dict)
+    assert {key for key in topics if sentiment[key] != topics[key]} == {"data", "trainer"}
+    assert sentiment["data"]["type"] == "movie_reviews"
+    assert (sentiment["trainer"]["max_epochs"], sentiment["trainer"]["patience"]) == (5, 3)
+    chosen = composed("task=sentiment", "data=imdb", "trainer.patience=1")
+    assert (chosen.data.name, chosen.trainer.patience) == ("stanfordnlp/imdb", 1)
+
+
+def composed(*choices: str) -> DictConfig:
     """The composed config, with values in the places that are the user's to fill."""
     with initialize_config_dir(str(CONF_PATH), version_base="1.3"):
-        missing = OmegaConf.missing_keys(compose("train", overrides=[choice]))
+        missing = OmegaConf.missing_keys(compose("train", overrides=[*choices]))
         assert missing <= USER_VALUES.keys()
-        return compose("train", overrides=[choice, *(f"{key}={USER_VALUES[key]}" for key in missing)])
+        return compose("train", overrides=[*choices, *(f"{key}={USER_VALUES[key]}" for key in missing)])
 
 
 @pytest.mark.parametrize(
