@@ -1,4 +1,4 @@
-"""The rim: commands, trainer, checkpoints, logging and the config schema.
+"""The commands, and what they stand on: config, trainer, checkpoints, logging, files.
 
 Imported without the packages of the extra `experiments`, it says so in one line and ends the program with
 exit code 2: Python imports it before any command's own file.

@@ -1,4 +1,4 @@
-"""Answers of a trained model to new text: `python -m experiments.predict run=DIR input=FILE output=FILE`."""
+"""Predict new text with a trained model: `python -m experiments.predict run=DIR input=FILE output=FILE`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WINDOW_BYTES = 1_000_000  # about so much input is held at once
 
 
 class _Line(NamedTuple):
-    """A line of the input: what the model reads of it, or why it cannot."""
+    """A line of the input: the model's input, or why there is none."""
 
     number: int
     num_bytes: int
@@ -36,7 +36,7 @@ class _Line(NamedTuple):
 
 
 def main(config: PredictConfig, overrides: list[str]) -> int:
-    """Write a line of JSON for every line of the input; 1 where some of them cannot be answered."""
+    """Write a line of JSON for every line of the input; returns 1 if some of them have no prediction."""
     from experiments.io.record_reader import RecordReader
     from experiments.logging.progress import make_progress
 
@@ -65,7 +65,7 @@ def main(config: PredictConfig, overrides: list[str]) -> int:
 
 
 def _load(config: PredictConfig) -> tuple[Any, int]:
-    """The run's predictor, one that explains if need be, and how many inputs it is given at once."""
+    """The run's predictor, and how many inputs it takes at once."""
     from elmo.device import choose_device
     from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
@@ -92,7 +92,7 @@ def _load(config: PredictConfig) -> tuple[Any, int]:
 
 
 def _read(reader: RecordReader, predictor: Predictor) -> Iterator[_Line]:
-    """The lines of the input; what is wrong with one is said on standard error."""
+    """The lines of the input; faults of a line are printed to standard error."""
     from experiments.logging.explanation import printable
 
     for number, line in reader:
@@ -111,7 +111,7 @@ def _at_least_one(lines: Iterator[_Line], name: str) -> Iterator[_Line]:
 
 
 def _windows(lines: Iterator[_Line], *, max_lines: int) -> Iterator[list[_Line]]:
-    """Lines in runs that are answered together; where one ends depends on the lines alone."""
+    """Windows of lines that are predicted together; their ends depend on the lines alone."""
     window: list[_Line] = []
     num_bytes = 0
     for line in lines:
@@ -125,7 +125,7 @@ def _windows(lines: Iterator[_Line], *, max_lines: int) -> Iterator[list[_Line]]
 
 
 def _write(output: TextIO, window: Sequence[_Line], answers: Sequence[Mapping[str, Any]]) -> None:
-    """The window's lines of JSON: the next answer, or the line's error in its place."""
+    """Write the window's lines of JSON: a prediction, or the line's error."""
     remaining = iter(answers)
     for line in window:
         row = next(remaining) if line.error is None else {"error": line.error}
@@ -135,7 +135,7 @@ def _write(output: TextIO, window: Sequence[_Line], answers: Sequence[Mapping[st
 
 @contextmanager
 def _opened(output: str) -> Iterator[TextIO]:
-    """Where answers go; a file grows as `output.partial`, which stays where the command is interrupted."""
+    """The output; a file is `output.partial` until the end, and stays that if the command is interrupted."""
     if output == STANDARD_STREAM:
         yield sys.stdout
         return
@@ -149,14 +149,14 @@ def _opened(output: str) -> Iterator[TextIO]:
 
 
 def _progress_kind(config: PredictConfig) -> str:
-    """No bar where what passes by in the terminal tells enough, and would be torn by it."""
+    """No progress bar where predictions are printed to the terminal anyway."""
     shown = config.explain or (config.output == STANDARD_STREAM and sys.stdout.isatty())
     return "none" if shown and config.progress is Progress.auto else config.progress.value
 
 
 @contextmanager
 def _explained(config: PredictConfig, predictor: ExplainingPredictor) -> Iterator[Show]:
-    """What shows the words that a window's answers rest on."""
+    """A function that shows the saliency of a window's words."""
     from experiments.logging.explanation import ExplanationPage, TerminalExplanations
 
     terminal = TerminalExplanations(sys.stderr if config.output == STANDARD_STREAM else sys.stdout)

@@ -41,4 +41,6 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
     action()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
     return time.perf_counter() - start

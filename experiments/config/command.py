@@ -1,4 +1,4 @@
-"""What every command does around its own work: compose, check, run the jobs, say faults in one line each."""
+"""Runs any command: composes and checks its config, runs its jobs, prints each fault in one line."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run_command(
 
 
 def while_read(work: Callable[[], int]) -> int:
-    """The exit code of `work`; 141, without a word, where the reader of what it prints has gone."""
+    """The exit code of `work`; 141, silently, if the reader of its output has closed the pipe."""
     try:
         try:
             return work()

@@ -1,4 +1,4 @@
-"""Finds all that is wrong with a command line that Hydra cannot compose, and says it in one line each."""
+"""Finds all faults of a command line, also where Hydra would stop at the first, one line each."""
 
 from __future__ import annotations
 

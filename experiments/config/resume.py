@@ -1,4 +1,4 @@
-"""The config of a run that goes on: its own, as saved, with the few values that the user gives anew."""
+"""The config of a resumed run: the saved one, with the few values that may be overridden."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.config.check import check_config
 from experiments.config.schema import TrainConfig
 from experiments.io.run_directory import RunDirectory
 
-# What may differ when a run goes on; all else decides its weights' shapes or what a checkpoint's state means.
+# What may be overridden on resuming; everything else decides shapes or what a checkpoint's state means.
 FREE_KEYS = ("trainer.", "logger.", "schedule.", "cache_dir", "plugins", "resume")
 FIXED_KEYS = ("trainer.batch_size", "schedule.type")
 

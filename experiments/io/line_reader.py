@@ -1,4 +1,4 @@
-"""The lines of a file or of standard input, one by one: plain or gzip, of any number, none without end."""
+"""Reads the lines of a file or of standard input one at a time: plain or gzip, with a longest line."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class LineReader:
 
     Args:
         source: a path, of plain or gzip text, or `-` for standard input.
-        max_bytes: a line that is as long is cut there, which `decode` refuses.
+        max_bytes: where a longer line is cut; `decode` refuses what is cut.
 
     Attributes:
-        name: begins the messages about a line.
-        fraction: the share of the file that has been read; of standard input, 0 up to its end.
+        name: of the source, for error messages.
+        fraction: the share of the file that has been read; for standard input 0 until its end.
 
     Raises:
         InputError: the file is not there, or cannot be read.
@@ -40,7 +40,7 @@ class LineReader:
         self.fraction = 0.0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """The lines as they are, each behind its number from 1. Raises InputError for a damaged gzip file."""
+        """Line numbers, from 1, and lines as bytes. Raises InputError for a damaged gzip file."""
         with self._opened() as (file, raw):
             for number in count(1):
                 line = file.readline(self._max_bytes)
@@ -54,10 +54,10 @@ class LineReader:
         self.fraction = 1.0
 
     def decode(self, line: bytes) -> str:
-        """A line's text, without its end and without the mark that may begin a file.
+        """A line's text, without line end and byte order mark.
 
         Raises:
-            InputError: what is wrong with the line, but not where it is: no UTF-8, or no end.
+            InputError: the line is not UTF-8 or too long; the caller adds file and line number.
         """
         if self._is_cut(line):
             raise InputError(
@@ -75,7 +75,7 @@ class LineReader:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, IO[bytes] | None]]:
-        """What to read lines from, and the file whose size and position tell how far it is."""
+        """The file of lines, and the file on disk below it, by which the fraction is computed."""
         if self._path is None:
             yield sys.stdin.buffer, None
             return

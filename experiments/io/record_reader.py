@@ -1,4 +1,4 @@
-"""The records of a file or of standard input, a line each: JSON objects, or text as `{"text": line}`."""
+"""Reads records, one a line, from a file or standard input: JSON objects, or text as `{"text": line}`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_LINE_BYTES = 16_000_000
 
 
 class RecordReader:
-    """Reads lines in constant memory; what a line holds is looked at one by one, so that others can go on.
+    """Reads lines in constant memory; each is parsed by itself, so that a bad one does not stop the others.
 
     Args:
         source: a path, of plain or gzip text, or `-` for standard input. UTF-8.
@@ -22,7 +22,7 @@ class RecordReader:
             empty begins with a brace.
 
     Attributes:
-        name: begins the messages about a line.
+        name: of the source, for error messages.
 
     Raises:
         InputError: the file is not there, or cannot be read.
@@ -35,15 +35,15 @@ class RecordReader:
 
     @property
     def fraction(self) -> float:
-        """The share of the file that has been read; of standard input, 0 up to its end."""
+        """The share of the file that has been read; for standard input 0 until its end."""
         return self._lines.fraction
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """The lines as they are, each behind its number from 1. Raises InputError for a damaged gzip file."""
+        """Line numbers, from 1, and lines as bytes. Raises InputError for a damaged gzip file."""
         return iter(self._lines)
 
     def record(self, line: bytes) -> dict[str, Any]:
-        """What a line holds. Raises InputError: what is wrong with it, but not where it is."""
+        """The record of a line. Raises InputError for a bad line; the caller adds file and line number."""
         text = self._lines.decode(line)
         if not text.strip():
             raise InputError("empty line")

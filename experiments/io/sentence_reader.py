@@ -1,4 +1,4 @@
-"""The sentences of a file or of standard input, one by one: plain text or JSON lines, tokenized or raw."""
+"""Reads sentences one at a time from a file or standard input: plain text or JSON lines, tokenized or raw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 class Sentence(NamedTuple):
-    """A sentence and the number, from 1, of the line it stands in."""
+    """A sentence and the number, from 1, of its line."""
 
     line: int
     words: list[str]
@@ -36,13 +36,13 @@ class SentenceReader:
 
     Args:
         source: a path, of plain or gzip text, or `-` for standard input. UTF-8.
-        tokenizer: makes words of a text.
+        tokenizer: splits a text into words.
         field: of JSON lines; None: `text` where the file's name is that of JSON lines, otherwise plain text.
         prose: whether texts are split into sentences.
         language: ISO 639-1, for splitting.
 
     Attributes:
-        name: begins the messages about a line.
+        name: of the source, for error messages.
 
     Raises:
         InputError: the file is not there, or cannot be read.
@@ -60,7 +60,7 @@ class SentenceReader:
 
     @property
     def fraction(self) -> float:
-        """The share of the file that has been read; of standard input, 0 up to its end."""
+        """The share of the file that has been read; for standard input 0 until its end."""
         return self._lines.fraction
 
     def __iter__(self) -> Iterator[Sentence]:
@@ -82,7 +82,7 @@ class SentenceReader:
         yield from self._sentences(batch)
 
     def _text(self, line: str) -> str | list[str]:
-        """What a line holds: a text, or a sentence's words."""
+        """The content of a line: a text, or the words of a sentence."""
         text = line if self._field is None or not line.strip() else self._of_json(line, self._field)
         for part in [text] if isinstance(text, str) else text:
             found = _CONTROL.search(part)
@@ -133,7 +133,7 @@ class SentenceReader:
 
 
 def windows(sentences: Iterator[Sentence], *, num_words: int) -> Iterator[list[Sentence]]:
-    """Sentences in runs of about so many words, markers counted; where one ends depends on the text alone."""
+    """Windows of about `num_words` words, sentence markers included; their ends depend on the text alone."""
     window: list[Sentence] = []
     size = 0
     for sentence in sentences:

@@ -1,4 +1,4 @@
-"""The files that ELMo vectors of sentences are given away in: HDF5 as AllenNLP writes it, npz, `datasets`.
+"""Writes ELMo vectors of sentences: to HDF5 in AllenNLP's layout, to npz, or as a `datasets` directory.
 
 Shape legend: W words of a sentence, P vector size, L layers.
 """
@@ -28,7 +28,7 @@ Rows = Iterable[tuple[list[str], np.ndarray]]
 
 
 def writer_of(path: Path) -> Callable[..., None]:
-    """The function below that writes a file of this name; InputError where the name says nothing known."""
+    """The writer that a file name's suffix stands for. Raises InputError for an unknown suffix."""
     if path.suffix in (".h5", ".hdf5"):
         return write_hdf5
     if path.suffix == ".npz":
@@ -128,7 +128,7 @@ def _numbered(rows: Rows, index: IO[bytes]) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _bound_metadata(file: h5py.File) -> None:
-    """Let HDF5 hold two megabytes of what it knows of data sets; by itself it takes 32."""
+    """Limit HDF5's metadata cache to two megabytes; the default is 32."""
     config = file.id.get_mdc_config()
     config.set_initial_size = True
     config.initial_size = config.min_size = 1 << 20
@@ -137,7 +137,7 @@ def _bound_metadata(file: h5py.File) -> None:
 
 
 def _reserve_string(file: h5py.File, name: str, size: int) -> int:
-    """Create a dataset of one string of so many bytes; where in the file they are to be written.
+    """Create a dataset of one string of `size` bytes; returns the offset in the file to write them at.
 
     HDF5 itself writes a string only as a whole, from memory.
     """

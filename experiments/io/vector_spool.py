@@ -1,4 +1,4 @@
-"""Vectors on their way to a file, where an interrupted command finds them again: appended, then confirmed."""
+"""A temporary store of vectors, from which an interrupted command goes on: append, then commit."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class VectorSpool:
     """A directory with the vectors and words of the sentences done so far.
 
-    What was appended counts from the next `commit` on: a process that is killed loses only what came after.
-    One process at a time has a spool; the system ends its claim with it.
+    What was appended is safe after the next `commit`: a process that is killed loses only what came after it.
+    A file lock keeps other processes out.
 
     Shape legend: W words of a sentence, P vector size, L layers.
 
     Args:
-        path: the directory, made or gone on with.
-        settings: all that decides the vectors, plain values for JSON.
-        shape: of a sentence's array, its words being -1: (-1, P), or (L, -1, P).
+        path: the directory; created, or continued if it exists.
+        settings: everything that decides the vectors, as plain values for JSON.
+        shape: of a sentence's array, with -1 for its words: (-1, P), or (L, -1, P).
         dtype: of the vectors in the file.
 
     Attributes:
         num_sentences, num_words: committed ones, and those appended since.
 
-    It is a context, at whose end its files are closed.
+    It is a context manager, which closes its files.
 
     Raises:
-        InputError: it cannot be written, another process has it, or it was begun with other settings.
+        InputError: it cannot be written, another process uses it, or it was begun with other settings.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class VectorSpool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Let another process go on; what holds nothing is removed."""
+        """Release the lock; an empty store is removed."""
         is_empty = self.is_empty
-        with suppress(OSError):  # of a disk that is full: what is not confirmed does not count
+        with suppress(OSError):  # the disk is full: what is not committed does not count
             self._opened.close()
         if is_empty:
             self.remove()
@@ -86,7 +86,7 @@ class VectorSpool:
         self.num_words += len(words)
 
     def commit(self) -> None:
-        """Make what was appended outlive the process; InputError when the disk is full."""
+        """Flush what was appended to the disk and record it; InputError when the disk is full."""
         try:
             for file in (self._vectors, self._words):
                 file.flush()
@@ -133,7 +133,7 @@ class VectorSpool:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _read_record(self) -> dict[str, Any]:
-        """The record of what is committed; of a spool that was only begun, one of nothing."""
+        """The record of what is committed; zeros if nothing is."""
         nothing = {"num_sentences": 0, "num_words": 0, "vector_bytes": 0, "word_bytes": 0}
         path = self.path / _RECORD_FILE
         try:
@@ -159,7 +159,7 @@ class VectorSpool:
 
 
 def _open_at(path: Path, size: int) -> IO[bytes]:
-    """A file to write to, cut to its confirmed size, standing at its end."""
+    """A file to append to, truncated to its committed size."""
     file = path.open("r+b" if path.exists() else "w+b")
     file.truncate(size)
     file.seek(size)

@@ -1,1 +1,1 @@
-"""What a run tells: figures, progress, reports."""
+"""Metrics, progress displays and reports of a run."""

@@ -1,4 +1,4 @@
-"""How far a training or a preparation is, as a bar or as lines of text; and small tables of results."""
+"""Progress displays, as a bar or as lines of text, and small tables of results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Cell = str | int | float | None
 
 
 class Speed:
-    """Tokens per second and time left, from the last half minute, so that slow starts are forgotten."""
+    """Tokens per second and time left, over the last 30 seconds, so that a slow start does not count."""
 
     def __init__(self, *, start_tokens: int, start_fraction: float, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -39,13 +39,13 @@ class Speed:
         return (last - first) / (ended - began) if ended > began else 0.0
 
     def seconds_left(self) -> float | None:
-        """None as long as nothing is known."""
+        """None until it can be estimated."""
         (began, _, first), (ended, _, last) = self._points[0], self._points[-1]
         return (1.0 - last) * (ended - began) / (last - first) if last > first else None
 
 
 class Progress(ABC):
-    """What is shown while something runs; `update` as often as one likes, `close` at the end."""
+    """A progress display: call `update` as often as you like, and `close` at the end."""
 
     def __init__(self, *, speed: Speed, unit: str) -> None:
         self._speed, self._unit = speed, unit
@@ -59,14 +59,14 @@ class Progress(ABC):
         sentences: int | None = None,
         loss: float | None = None,
     ) -> None:
-        """Tells how far it is.
+        """Show how far the work is.
 
         Args:
             fraction: of the whole, 0 to 1.
             tokens: done so far, or whatever else is the unit.
             step: the training step.
             sentences: done so far.
-            loss: of the last step.
+            loss: of the last step, in nats.
         """
         self._speed.add(tokens, fraction)
         parts = [

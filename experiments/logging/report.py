@@ -1,4 +1,4 @@
-"""What a command prints for its reader: the facts before a run, the figures after it."""
+"""What a training prints: facts before the first step, metrics after the last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run's figures go: metrics.jsonl and metrics.json always, W&B and TensorBoard if wanted."""
+"""Logs a run's metrics: always to metrics.jsonl and metrics.json, and to W&B and TensorBoard if wanted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from experiments.io.run_directory import RunDirectory
 
 
 class Sink(Protocol):
-    """Something besides the files that takes the figures."""
+    """Another place than the files that metrics go to."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None: ...
 

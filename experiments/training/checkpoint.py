@@ -1,4 +1,4 @@
-"""Training states on disk: written whole or not at all, nothing pickled, the newest few and the best kept.
+"""Checkpoints: atomic writes, checksums, no pickle; the newest few and the best are kept.
 
 A checkpoint is a directory of two files: `state.safetensors` with all tensors and arrays, and `state.json`
 with everything else and with the checksums of both.
@@ -34,10 +34,10 @@ POINTERS = ("last", "best")
 
 
 def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
-    """Writes a state aside, forces it to the disk and only then gives it its name `path`.
+    """Writes a state aside, flushes it to the disk and then renames it to `path`.
 
     Args:
-        path: the directory to be; one that exists is replaced.
+        path: the directory; an existing one is replaced.
         state: nested dicts (keys str, int, float, bool, None or tuples of them), lists and tuples of tensors,
             numpy arrays, str, int, float, bool and None. Tensors that are one in memory are stored once.
 
@@ -58,7 +58,7 @@ def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[Any, Any]:
-    """The state that `save_checkpoint` was given, types and dict order included, all tensors on the CPU.
+    """The state that `save_checkpoint` wrote, types and dict order included, all tensors on the CPU.
 
     Raises:
         InputError: a file of it is missing, truncated or changed.
@@ -79,11 +79,11 @@ def load_checkpoint(path: Path) -> dict[Any, Any]:
 
 
 class Checkpoints:
-    """The checkpoints of a run, `step-NNNNNNN/` each, with the links `last` and `best` to two of them.
+    """The checkpoints of a run, each in `step-NNNNNNN/`, with the symbolic links `last` and `best`.
 
     Args:
-        path: the directory of them all; made by the first save.
-        keep: how many of the newest stay. The best one stays besides.
+        path: the directory of all checkpoints; the first save makes it.
+        keep: how many of the newest are kept, besides the best.
     """
 
     def __init__(self, path: Path, *, keep: int) -> None:
@@ -140,7 +140,7 @@ class Checkpoints:
             raise InputError(f"{error}; {self._advice(path)}") from error
 
     def find(self, which: str) -> Path:
-        """The directory that `last` or `best` stands for; without its link, `last` is the newest.
+        """The directory that `last` or `best` links to; without its link, `last` is the newest.
 
         Raises:
             InputError: there is none.
@@ -153,7 +153,7 @@ class Checkpoints:
         raise InputError(f"{pointer}: no such checkpoint; give a run that has saved one")
 
     def remove_leftovers(self) -> None:
-        """Removes what saves that were killed have left behind."""
+        """Removes what killed saves have left."""
         for path in list(self.path.glob("*")) if self.path.is_dir() else []:
             stands_for_one = path.name in POINTERS or STEP_NAME.fullmatch(path.name)
             if not stands_for_one and any(word in path.name for word in (*POINTERS, "step-")):
@@ -206,7 +206,7 @@ def _is_good(path: Path) -> bool:
 
 
 def _point(link: Path, target: str) -> None:
-    """Makes `link` a relative symbolic link to `target`, at no moment without one."""
+    """Makes `link` a relative symbolic link to `target`, atomically."""
     aside = link.with_name(f".{link.name}-aside")
     aside.unlink(missing_ok=True)
     aside.symlink_to(target, target_is_directory=True)

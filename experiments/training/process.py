@@ -1,4 +1,4 @@
-"""Settings of this process that decide how fast torch runs in it."""
+"""Settings of the process that decide how fast torch runs: threads and the allocator."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Learning rate schedules: what the learning rate is multiplied by, given the step and how far the run is.
+"""Learning rate schedules: the factor on the learning rate, given the step and the progress of the run.
 
-How far the run is, from 0 to 1, is the largest share used up of its steps, epochs and minutes.
+Progress, from 0 to 1, is the largest of the shares of steps, epochs and minutes that are used up.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -21,10 +22,10 @@ Show = Callable[[int, int, float, float], None]  # step, units, loss, share of t
 
 
 class Schedule(Protocol):
-    """What a learning rate schedule is."""
+    """A learning rate schedule."""
 
     def factor(self, step: int, progress: float) -> float:
-        """What the learning rate is multiplied by."""
+        """The factor on the learning rate, given the step from 0 and the share of the run that is done."""
         ...
 
 
@@ -48,7 +49,7 @@ class Periods:
 
 @dataclass
 class Position:
-    """How far a run is: what a checkpoint keeps beside the states of its parts."""
+    """How far a run is, as a checkpoint has it."""
 
     step: int = 0
     units: int = 0
@@ -77,7 +78,7 @@ class Trainer:
         metric: the score that decides on the best checkpoint and on stopping.
         is_minimized: whether less of it is better.
         patience: evaluations without a new best after which the run stops; None: it does not.
-        checkpoints: where states are kept.
+        checkpoints: where states are saved.
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class Trainer:
         return self._restore_best()
 
     def progress(self) -> float:
-        """How far the run is: the largest share of a limit that is used up, 1 at the end."""
+        """The share of the run that is done: the largest over its limits, 1 at the end."""
         position, limits = self.position, self.limits
         epochs = position.units / self.training.units_per_epoch
         shares = [
@@ -194,7 +195,7 @@ class Trainer:
         return 4 * weights + self.training.reports.activation_bytes(self.training.units_per_batch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how the run goes on."""
+        """Everything that a resumed run needs to go on bit for bit."""
         self.position.seconds = self.seconds()
         return {
             "model": self._learned_state(),
@@ -239,20 +240,25 @@ class Trainer:
         return factor
 
     def _forward_backward(self) -> Tensor:
-        """Add up the gradients of a step's batches; their mean loss."""
+        """Accumulate the gradients of a step's batches; returns their mean loss."""
         total = torch.zeros((), device=self.device)
         self._units_before = self.position.units
         for _ in range(self.accumulate_batches):
             self._batch = next(self.batches)
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            with self._precision():
                 loss = self.training.loss(self._batch)
             (loss * (self.training.gradient_scale / self.accumulate_batches)).backward()
             total += loss.detach() / self.accumulate_batches
             self.position.units += self._batch.num_units
         return total
 
+    def _precision(self) -> AbstractContextManager[None]:
+        # MPS warns of an autocast to float32, even of one that is switched off.
+        is_full = self.dtype == torch.float32
+        return nullcontext() if is_full else torch.autocast(self.device.type, self.dtype)
+
     def _clip(self) -> Tensor:
-        """Scale all gradients so that their global norm is at most `clip_norm`; the norm before."""
+        """Scale all gradients so that their global norm is at most `clip_norm`; returns the norm before."""
         for parameter in self.parameters:
             if self.accumulate_batches > 1 and parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()  # a row may be in several batches' gradients
@@ -349,7 +355,7 @@ class Trainer:
         return self.patience is not None and self.position.num_worse >= self.patience
 
     def _learned_state(self) -> dict[str, Tensor]:
-        """The model's state but for what never changes in this run, such as a frozen encoder's weights."""
+        """The model's state without what never changes in this run, such as a frozen encoder's weights."""
         return {
             name: value
             for name, value in self.training.model.state_dict().items()

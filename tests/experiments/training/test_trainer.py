@@ -62,10 +62,10 @@ class Regression:
     gradient_scale = 1.0
     loss_name = "train/loss"
 
-    def __init__(self, *, batch_size: int = 2, scores: Sequence[float] = ()) -> None:
+    def __init__(self, *, batch_size: int = 2, scores: Sequence[float] = (), device: str = "cpu") -> None:
         torch.manual_seed(1)
-        self.model: nn.Module = nn.Linear(4, 1)
-        self.inputs, self.targets = INPUTS.clone(), TARGETS.clone()
+        self.model: nn.Module = nn.Linear(4, 1).to(device)
+        self.inputs, self.targets = INPUTS.clone().to(device), TARGETS.clone().to(device)
         self.units_per_batch = batch_size
         self.scores: Iterator[float] = iter(scores)
 
@@ -163,6 +163,7 @@ def start(
     schedule: Schedule | None = None,
     accumulate_batches: int = 1,
     clip_norm: float | None = None,
+    dtype: torch.dtype = torch.float32,
     metric: str = "dev/error",
     is_minimized: bool = True,
     patience: int | None = None,
@@ -175,7 +176,7 @@ def start(
         periods=periods,
         accumulate_batches=accumulate_batches,
         clip_norm=clip_norm,
-        dtype=torch.float32,
+        dtype=dtype,
         metric=metric,
         is_minimized=is_minimized,
         patience=patience,
@@ -306,14 +307,25 @@ def test_the_schedule_multiplies_the_learning_rate_of_each_group(tmp_path: Path)
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.1]
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    tmp_path: Path, device: str, dtype: torch.dtype
+) -> None:
+    class Dropped(Regression):
+        """With numbers from the device's generator."""
+
+        def loss(self, batch: Rows) -> Tensor:
+            kept = nn.functional.dropout(self.inputs[batch.indices], 0.1, self.model.training)
+            return ((self.model(kept).squeeze(1).float() - self.targets[batch.indices]) ** 2).mean()
+
     limits, periods = Limits(7, None, None), Periods(2, None, 1)
 
     def begin(path: Path) -> tuple[Regression, Run]:
-        training = Regression()
+        training = Dropped(device=device)
         optimizer = torch.optim.AdamW(training.model.parameters(), lr=0.1)
         schedule = CosineSchedule(warmup_steps=2, final_factor=0.1)
-        run = start(training, path, limits=limits, periods=periods, optimizer=optimizer, schedule=schedule)
+        options = {"limits": limits, "periods": periods, "optimizer": optimizer, "schedule": schedule}
+        run = start(training, path, **options, dtype=dtype, clip_norm=1.0)
         return training, run
 
     straight, run = begin(tmp_path / "straight")
