@@ -12,7 +12,7 @@ from experiments.config.schema import EvaluateConfig
 
 
 def main(config: EvaluateConfig, overrides: list[str]) -> None:
-    """Print the figures of the run's model on its own held-out data, or on that of `data`."""
+    """Print the figures of the run's model on its own test data, or on that of `data`."""
     from elmo.device import choose_device
     from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
@@ -56,7 +56,7 @@ def _own_data(path: Path) -> Any:
         except (OSError, AttributeError, OmegaConfBaseException):
             continue
     raise InputError(
-        f"{path}: a model without its run's config.yaml; name the data: data=text data.heldout=FILE"
+        f"{path}: a model without its run's config.yaml; name the data: data=text data.test=FILE"
     )
 
 

@@ -157,7 +157,7 @@ class Task(Protocol):
     def evaluate(
         self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
     ) -> dict[str, float]:
-        """The held-out figures of a saved model on the data of `setup`, by metric name."""
+        """The test figures of a saved model on the data of `setup`, by metric name."""
         ...
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

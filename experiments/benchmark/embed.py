@@ -26,11 +26,10 @@ from experiments.io.environment import peak_memory_bytes
 from experiments.logging.progress import make_progress, summary_table
 from experiments.logging.report import write_figures
 from experiments.training.process import set_up_process
-from tasks.sources.text.source import Source, Split
+from tasks.sources.text.source import Source
 
 Model: TypeAlias = tuple[str | Path, str | None]  # what an embedder takes: a model, or options and weights
 
-HELDOUT: tuple[Split, ...] = ("heldout",)
 _BATCHES = 16  # of a batch size, at most: small ones are slow enough to measure on fewer sentences
 
 
@@ -53,14 +52,14 @@ def embed(config: BenchmarkEmbedConfig) -> None:
 
 
 def _read_sentences(config: BenchmarkEmbedConfig) -> list[list[str]]:
-    """The first held-out sentences of the data that have words."""
+    """The first test sentences of the data that have words."""
     source, tokenizer = REGISTRY.build("data", config.data), REGISTRY.build("tokenizer", config.tokenizer)
     if not isinstance(source, Source):
         raise InputError("data: expected running text, such as data=sotu or data=text")
-    source.check(HELDOUT)
+    source.check(["test"])
     texts = (
         sentence
-        for batch in source.lines("heldout")
+        for batch in source.lines("test")
         for line in batch.lines
         for sentence in (split_sentences(line, language=source.language) if batch.prose else [line])
     )

@@ -16,7 +16,7 @@ from experiments.io.environment import peak_memory_bytes
 from experiments.logging.progress import make_progress, summary_table
 from experiments.logging.report import write_figures
 from tasks.language_model.preparation import prepare_corpus
-from tasks.sources.text.source import SPLITS
+from tasks.sources.shared.split import SPLITS
 
 
 def prepare(config: BenchmarkPrepareConfig) -> None:

@@ -87,7 +87,7 @@ class TrainerConfig(Section):
             yield f"clip_norm: must be above 0, got {self.clip_norm}; null clips nothing"
         yield from _bad_device(self.device)
         if "/" not in self.metric:
-            yield f"metric: expected split/quantity, such as heldout/perplexity, got {self.metric!r}"
+            yield f"metric: expected split/quantity, such as dev/perplexity, got {self.metric!r}"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Unigram and bigram models of the training text, the baselines that stand beside a held-out perplexity.
+"""Unigram and bigram models of the training text, the baselines that stand beside a perplexity.
 
 Shape legend: T words of a block, P predictions (the words and ends of sentences), V words of the vocabulary,
 G distinct bigrams.
@@ -26,7 +26,7 @@ MERGE_AT_LEAST = (
 
 
 class Baselines(NamedTuple):
-    """Held-out perplexities over the n + 1 predictions that a forward language model makes per sentence."""
+    """Perplexities of a text over the n + 1 predictions that a forward language model makes per sentence."""
 
     unigram_perplexity: float
     bigram_perplexity: float
@@ -39,9 +39,9 @@ class Model(Protocol):
 
 
 def baseline_perplexities(
-    train: Iterable[Block], heldout: Iterable[Block], *, vocabulary_size: int, max_tokens: int = 100_000_000
+    train: Iterable[Block], test: Iterable[Block], *, vocabulary_size: int, max_tokens: int = 100_000_000
 ) -> Baselines:
-    """Perplexities on `heldout` of a unigram and a bigram model of the first `max_tokens` words of `train`.
+    """Perplexities on `test` of a unigram and a bigram model of the first `max_tokens` words of `train`.
 
     Blocks are read one after the other and only once; memory grows with the number of distinct bigrams alone.
     """
@@ -52,7 +52,7 @@ def baseline_perplexities(
             break
         counts.add(ids_T, offsets)
     models = (Unigram(counts), KneserNeyBigram(counts))
-    unigram, bigram = _perplexities(models, heldout)
+    unigram, bigram = _perplexities(models, test)
     return Baselines(unigram, bigram, counts.num_tokens, truncated)
 
 
@@ -161,10 +161,10 @@ def _predictions(ids_T: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np
     return np.insert(ids_T, offsets[:-1], BEGIN_TYPE), np.insert(ids_T, offsets[1:], END_TYPE)
 
 
-def _perplexities(models: Iterable[Model], heldout: Iterable[Block]) -> list[float]:
+def _perplexities(models: Iterable[Model], test: Iterable[Block]) -> list[float]:
     models = list(models)
     totals, num_predictions = np.zeros(len(models)), 0
-    for ids_T, offsets in heldout:
+    for ids_T, offsets in test:
         previous_P, following_P = _predictions(ids_T, offsets)
         totals -= [np.log(model.probabilities(previous_P, following_P)).sum() for model in models]
         num_predictions += len(following_P)
@@ -172,12 +172,15 @@ def _perplexities(models: Iterable[Model], heldout: Iterable[Block]) -> list[flo
 
 
 def baseline_figures(corpora: Mapping[str, Corpus], vocabulary: Vocabulary) -> dict[str, float]:
-    """Perplexities of a unigram and an interpolated bigram model, of at most the first 100 million words."""
-    blocks = {split: _id_blocks(corpus, vocabulary) for split, corpus in corpora.items()}
-    found = baseline_perplexities(blocks["train"], blocks["heldout"], vocabulary_size=len(vocabulary))
+    """Perplexities of a unigram and an interpolated bigram model on the test text.
+
+    They are made from at most the first 100 million words of the training text.
+    """
+    train, test = (_id_blocks(corpora[split], vocabulary) for split in ("train", "test"))
+    found = baseline_perplexities(train, test, vocabulary_size=len(vocabulary))
     return {
-        "heldout/unigram_perplexity": found.unigram_perplexity,
-        "heldout/bigram_perplexity": found.bigram_perplexity,
+        "test/unigram_perplexity": found.unigram_perplexity,
+        "test/bigram_perplexity": found.bigram_perplexity,
         "baseline/train_tokens": found.num_train_tokens,
     }
 

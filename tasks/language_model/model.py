@@ -22,6 +22,7 @@ from elmo.registry import REGISTRY
 from elmo.text.characters import BEGIN_SENTENCE, BEGIN_WORD, END_SENTENCE, END_WORD, PAD, TypeTable
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.corpus import Corpus, ShuffledWindows
+from tasks.sources.shared.split import Split
 from tasks.task import Batches, Reports, Setup
 
 
@@ -188,7 +189,7 @@ class LanguageModelTraining:
         self.setup, self.reports = setup, reports
         self.model = model.to(setup.device)
         self.vocabulary = vocabulary
-        self.train, self.heldout = corpora["train"], corpora["heldout"]
+        self.train, self.dev = corpora["train"], corpora["dev"]
         self.batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
         self.gradient_scale = loss_scale
         sampled = setup.nodes["softmax"]["type"] == "sampled"
@@ -235,7 +236,7 @@ class LanguageModelTraining:
         return f"the batch that begins with: {' '.join(_spell(row) for row in rows)}"
 
     def evaluate(self) -> dict[str, float]:
-        """Held-out perplexities: full softmax, every word and end of sentence counted once per direction."""
+        """Perplexities of the dev text: full softmax, each word and end of sentence counts once each way."""
         if self.batching.carries_state and self._state is not None:
             self.model.set_start_state(self._state)
         return perplexities(self.model, self._evaluation_batches(), device=self.setup.device)
@@ -262,10 +263,12 @@ class LanguageModelTraining:
         return make_builder(corpus, self.vocabulary, self.model)
 
     def _evaluation_batches(self) -> Iterator[Batch]:
-        return self.batching.evaluation_batches(self.heldout, self._builder(self.heldout))
+        return self.batching.evaluation_batches(self.dev, self._builder(self.dev))
 
 
-def perplexities(model: LanguageModel, batches: Iterator[Batch], *, device: torch.device) -> dict[str, float]:
+def perplexities(
+    model: LanguageModel, batches: Iterator[Batch], *, device: torch.device, split: Split = "dev"
+) -> dict[str, float]:
     """Token-weighted perplexities of each direction and of the mean of their losses, with dropout off."""
     was_training = model.training
     model.eval()
@@ -282,10 +285,10 @@ def perplexities(model: LanguageModel, batches: Iterator[Batch], *, device: torc
     model.train(was_training)
     forward, backward = (-total_D / num_tokens).tolist()
     return {
-        "heldout/perplexity": _exp((forward + backward) / 2),
-        "heldout/forward_perplexity": _exp(forward),
-        "heldout/backward_perplexity": _exp(backward),
-        "heldout/predictions": num_tokens,
+        f"{split}/perplexity": _exp((forward + backward) / 2),
+        f"{split}/forward_perplexity": _exp(forward),
+        f"{split}/backward_perplexity": _exp(backward),
+        f"{split}/predictions": num_tokens,
     }
 
 

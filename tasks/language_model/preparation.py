@@ -5,7 +5,6 @@ Shape legend: N words (tokens), S sentences, V distinct words (types).
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import multiprocessing
@@ -30,7 +29,9 @@ from elmo.text.sentence_splitting import split_sentences
 from elmo.text.tokenizers import Tokenizer
 from elmo.text.vocabulary import MARKERS
 from tasks.language_model.corpus import FORMAT, Corpus
-from tasks.sources.text.source import LineBatch, Source, Split
+from tasks.sources.shared.fingerprint import digest_files, fingerprint_of
+from tasks.sources.shared.split import Split
+from tasks.sources.text.source import LineBatch, Source
 
 Progress: TypeAlias = Callable[[int, int, float | None], None]  # words, sentences, share done if known
 
@@ -55,21 +56,22 @@ def prepare_corpus(
         source: the text.
         tokenizer: makes its words.
         cache_path: the directory of all stores; this one's name is a fingerprint of text and tokenizer.
-        split: which part of the source.
+        split: of the source.
         num_workers: processes that tokenize; 1: only this one; None: one for each core. Changes nothing else.
         progress: called now and then with words, sentences and the share done (None where it is not known).
 
     Raises:
         InputError: a fault of the text or no room on the disk; nothing is left behind.
     """
-    key = {
+    facts = {
         "format": FORMAT,
-        "source": source.fingerprint(split),
+        "source": source.describe(split),
         "split": split,
         "tokenizer": tokenizer.fingerprint(),
         "sentencex": importlib.metadata.version("sentencex"),
     }
-    fingerprint = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
+    key = digest_files(facts, cache_path=cache_path)
+    fingerprint = fingerprint_of(key, cache_path=cache_path)
     path = cache_path / fingerprint
     if not path.exists():
         texts = number_words(

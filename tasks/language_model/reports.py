@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from elmo.io.model_directory import save_model
+from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.baselines import baseline_figures
 from tasks.language_model.corpus import Corpus
-from tasks.language_model.model import LanguageModel
+from tasks.language_model.model import LanguageModel, make_builder, perplexities
 from tasks.task import Setup
 
 MODEL_GROUPS = ("task", "tokenizer", "encoder", "softmax", "batching")  # what a trained model is rebuilt from
@@ -38,8 +39,8 @@ class LanguageModelReports:
         self.corpora = corpora
 
     def conclude(self) -> dict[str, float]:
-        """Perplexities of a unigram and an interpolated bigram model, on the same held-out predictions."""
-        return baseline_figures(self.corpora, self.vocabulary)
+        """The perplexities of the test text, and those of baselines on the same predictions."""
+        return final_figures(self.model, self.vocabulary, self.corpora, self.setup)
 
     def facts(self) -> dict[str, float | str]:
         """Counts of the corpora and of the vocabulary, and what it covers."""
@@ -58,7 +59,7 @@ class LanguageModelReports:
         return {**facts, "vocabulary": len(self.vocabulary)}
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """Held-out perplexities beside the baselines'."""
+        """The perplexities of dev and test beside the baselines'."""
         return perplexity_table(figures)
 
     def activation_bytes(self, units_per_batch: int) -> int:
@@ -89,15 +90,28 @@ class LanguageModelReports:
         save_model(path, config=config, model=self.model, vocabulary=self.vocabulary)
 
 
+def final_figures(
+    model: LanguageModel, vocabulary: Vocabulary, corpora: Mapping[str, Corpus], setup: Setup
+) -> dict[str, float]:
+    """The model's perplexities of the test text, and those of baselines if the training text is there too."""
+    batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
+    batches = batching.evaluation_batches(corpora["test"], make_builder(corpora["test"], vocabulary, model))
+    figures = perplexities(model, batches, device=setup.device, split="test")
+    return figures | (baseline_figures(corpora, vocabulary) if "train" in corpora else {})
+
+
 def perplexity_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
     """The columns and rows that show perplexities; baselines read forward only."""
+    directions = ("forward_", "backward_", "")
     rows: list[list[Any]] = [
-        ["biLM", *(figures[f"heldout/{kind}perplexity"] for kind in ("forward_", "backward_", ""))]
+        [f"biLM, {split}", *(figures[f"{split}/{direction}perplexity"] for direction in directions)]
+        for split in ("dev", "test")
+        if f"{split}/perplexity" in figures
     ]
-    names = {"bigram": "interpolated Kneser-Ney bigram", "unigram": "unigram"}
+    names = {"bigram": "interpolated Kneser-Ney bigram, test", "unigram": "unigram, test"}
     rows += [
-        [name, figures[f"heldout/{kind}_perplexity"], None, None]
+        [name, figures[f"test/{kind}_perplexity"], None, None]
         for kind, name in names.items()
-        if f"heldout/{kind}_perplexity" in figures
+        if f"test/{kind}_perplexity" in figures
     ]
-    return ["held-out perplexity", "forward", "backward", "mean"], rows
+    return ["perplexity", "forward", "backward", "mean"], rows

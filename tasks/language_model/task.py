@@ -12,18 +12,11 @@ from elmo.errors import InputError
 from elmo.io.model_directory import SavedModel, read_model
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
-from tasks.language_model.baselines import baseline_figures
 from tasks.language_model.corpus import Corpus
-from tasks.language_model.model import (
-    LanguageModelTraining,
-    build_model,
-    load_language_model,
-    make_builder,
-    perplexities,
-)
+from tasks.language_model.model import LanguageModelTraining, build_model, load_language_model
 from tasks.language_model.preparation import prepare_corpus
-from tasks.language_model.reports import LanguageModelReports, perplexity_table
-from tasks.sources.text.source import SPLITS, Split
+from tasks.language_model.reports import LanguageModelReports, final_figures, perplexity_table
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.task import Predictor, Setup
 
 STAND_IN_TYPES = 10_000_000  # for checks before the vocabulary is known: any size will do
@@ -74,7 +67,7 @@ class LanguageModelTask:
     def evaluate(
         self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
     ) -> dict[str, float]:
-        """The held-out perplexities of a trained model, `setup.nodes` naming the data.
+        """The perplexities of a trained model on the test text, `setup.nodes` naming the data.
 
         Args:
             saved: what the model directory `name` holds.
@@ -83,19 +76,16 @@ class LanguageModelTask:
         """
         model, vocabulary = load_language_model(saved, name=name)
         model.to(setup.device)
-        corpora = prepare_corpora(setup, SPLITS if with_baselines else ("heldout",))
-        batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
-        builder = make_builder(corpora["heldout"], vocabulary, model)
-        batches = batching.evaluation_batches(corpora["heldout"], builder)
-        figures = perplexities(model, batches, device=setup.device)
-        return figures | (baseline_figures(corpora, vocabulary) if with_baselines else {})
+        splits: list[Split] = ["train", "test"] if with_baselines else ["test"]
+        corpora = prepare_corpora(setup, splits)
+        return final_figures(model, vocabulary, corpora, setup)
 
     def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> Predictor:
         """None: it gives words probabilities."""
         raise InputError(f"{name}: a language model answers nothing; experiments.score scores text with it")
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """Held-out perplexities beside the baselines'."""
+        """The perplexities of dev and test beside the baselines'."""
         return perplexity_table(figures)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -12,6 +10,7 @@ from torch import nn
 
 from elmo.io.model_directory import save_model
 from elmo.registry import REGISTRY
+from tasks.sources.shared.fingerprint import fingerprint_of
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
 from tasks.task import Setup
@@ -51,7 +50,8 @@ class SupervisedReports(ABC):
     def fingerprints(self) -> dict[str, str]:
         """Of each split's examples and words."""
         tokenizer = REGISTRY.build("tokenizer", self.setup.nodes["tokenizer"]).fingerprint()
-        return {split: fingerprint_of(self.source.describe_examples(split), tokenizer) for split in SPLITS}
+        facts = {split: [self.source.describe_examples(split), tokenizer] for split in SPLITS}
+        return {split: fingerprint_of(facts[split], cache_path=self.setup.cache_path) for split in SPLITS}
 
     def save_model(self, path: Path) -> None:
         """Write the self-contained model directory."""
@@ -62,8 +62,3 @@ class SupervisedReports(ABC):
             **self.saved_facts(),
         }
         save_model(path, config=config, model=self.model, words=self.encoder.word_lists())
-
-
-def fingerprint_of(*facts: Any) -> str:
-    """A short name that differs whenever the facts do, which are plain values for JSON."""
-    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()

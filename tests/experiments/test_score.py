@@ -130,7 +130,7 @@ def test_the_perplexity_of_the_whole_is_that_of_an_evaluation(
     batches = batching.evaluation_batches(text, builder)
     figures = perplexities(model, batches, device=torch.device("cpu"))
     mean, forward, backward = (
-        f"{figures[f'heldout/{kind}perplexity']:,.2f}" for kind in ("", "forward_", "backward_")
+        f"{figures[f'dev/{kind}perplexity']:,.2f}" for kind in ("", "forward_", "backward_")
     )
     assert capsys.readouterr().err == (
         f"4 sentences, 9 words, 22.22% unknown; perplexity {mean} (forward {forward}, backward {backward})\n"

@@ -180,29 +180,43 @@ def test_the_events_are_steps_and_evaluations(finished: Path) -> None:
         "step",
         "tokens",
         "seconds",
-        "heldout/perplexity",
-        "heldout/forward_perplexity",
-        "heldout/backward_perplexity",
-        "heldout/predictions",
+        "dev/perplexity",
+        "dev/forward_perplexity",
+        "dev/backward_perplexity",
+        "dev/predictions",
     }
     assert [line["tokens"] for line in lines if "train/loss" in line] == [20, 40, 60, 80, 100, 120]
 
 
 def test_the_final_figures_agree_with_each_other(finished: Path) -> None:
     values = json.loads((finished / "metrics.json").read_text())
-    assert {"heldout/unigram_perplexity", "heldout/bigram_perplexity", *OF_THE_CLOCK} <= values.keys()
+    assert {"test/unigram_perplexity", "test/bigram_perplexity", *OF_THE_CLOCK} <= values.keys()
     assert (values["train/steps"], values["train/tokens"]) == (6, 120)
-    product = values["heldout/forward_perplexity"] * values["heldout/backward_perplexity"]
-    assert values["heldout/perplexity"] == pytest.approx(product**0.5)
-    heldout = make_lines(120)[19::20]
-    assert values["heldout/predictions"] == sum(len(line.split()) + 1 for line in heldout)
+    for split, lines in (("dev", make_lines(120)[9::20]), ("test", make_lines(120)[19::20])):
+        product = values[f"{split}/forward_perplexity"] * values[f"{split}/backward_perplexity"]
+        assert values[f"{split}/perplexity"] == pytest.approx(product**0.5)
+        assert values[f"{split}/predictions"] == sum(len(line.split()) + 1 for line in lines)
+
+
+def test_dev_selects_the_model_and_test_is_scored_once_at_the_end(command: Command) -> None:
+    # So fast a rate that the model gets worse from some step on.
+    fast = ["optimizer.learning_rate=1.0", "trainer.evaluate_every=1", "batching=sentences"]
+    directory = command.run("selected", *fast)
+    values, scored = figures(directory), [e for e in events(directory) if "dev/perplexity" in e]
+    assert len(scored) == 6
+    assert not any(key.startswith("test/") for event in events(directory) for key in event)
+    best = min(scored, key=lambda event: event["dev/perplexity"])
+    assert (values["train/best_step"], values["dev/perplexity"]) == (best["step"], best["dev/perplexity"])
+    assert best["step"] < 6
+    best_alone = command.run("selected_alone", *fast, f"trainer.max_steps={best['step']}")
+    assert figures(best_alone)["test/perplexity"] == values["test/perplexity"]
 
 
 def test_a_sampled_loss_is_called_one(command: Command) -> None:
     directory = command.run("called_sampled", *SAMPLED, "trainer.max_steps=1")
     assert "train/sampled_loss" in events(directory)[0]
     assert losses(directory) == []
-    assert figures(directory)["heldout/perplexity"] == pytest.approx(33, rel=0.2)  # 33 words, untrained
+    assert figures(directory)["test/perplexity"] == pytest.approx(33, rel=0.2)  # 33 words, untrained
 
 
 def test_it_prints_the_facts_before_and_a_table_behind(
@@ -210,10 +224,11 @@ def test_it_prints_the_facts_before_and_a_table_behind(
 ) -> None:
     directory = command.run("printed")
     printed = capsys.readouterr().out
-    for words in ("parameters 6,405", "train tokens 720", "vocabulary 33", "steps 6", "heldout coverage 100"):
+    for words in ("parameters 6,405", "train tokens 672", "vocabulary 33", "steps 6", "test coverage 100"):
         assert words in " ".join(printed.split())
     values = json.loads((directory / "metrics.json").read_text())
-    assert f"{values['heldout/bigram_perplexity']:.1f}" in printed
+    for key in ("dev/perplexity", "test/perplexity", "test/bigram_perplexity"):
+        assert f"{values[key]:.1f}" in printed
     assert printed.splitlines()[-1] == str(directory)
 
 
@@ -227,7 +242,7 @@ def test_a_second_start_prepares_nothing(command: Command, finished: Path) -> No
         return {str(path): path.stat().st_mtime_ns for path in command.cache_path.rglob("*")}
 
     before = stores()
-    assert len(before) == 2 * 7  # for either split a directory of six files
+    assert len(before) == 3 * 7  # for each split a directory of six files
     command.run("second_start", "trainer.max_steps=1")
     assert stores() == before
 
@@ -320,7 +335,7 @@ def test_it_stops_when_the_metric_gets_no_better(command: Command) -> None:
 @pytest.mark.parametrize(
     ("name", "limits", "num_steps"),
     [
-        ("epochs", ["trainer.max_steps=null", "trainer.max_epochs=0.2"], 9),  # of 834 predictions, 20 a step
+        ("epochs", ["trainer.max_steps=null", "trainer.max_epochs=0.2"], 8),  # of 780 predictions, 20 a step
         ("minutes", ["trainer.max_steps=null", "trainer.max_minutes=0.002"], None),
         ("steps", ["trainer.max_steps=2", "trainer.max_minutes=5", "trainer.max_epochs=5"], 2),
     ],
@@ -341,9 +356,11 @@ def test_two_half_batches_make_the_step_of_a_whole_one(command: Command) -> None
     # Eight sentences of four words are one epoch and one batch, or two halves of it.
     text_path = command.path / "equal_lengths.txt"
     text_path.write_text("".join(f"a b{i} c d{i % 3}\n" for i in range(8)))
+    (command.path / "other.txt").write_text("a c\n")
     options = [
         f"data.train={text_path}",
-        f"data.heldout={command.text_path}",
+        f"data.dev={command.text_path}",
+        f"data.test={command.path / 'other.txt'}",
         "batching=sentences",
         "batching.num_steps=5",
         "encoder.dropout=0.0",
@@ -397,7 +414,7 @@ def test_a_literal_marker_is_a_word_that_is_told_of(
     text_path.write_text("".join(f"{line} <S>\n" for line in make_lines(120)))
     directory = command.run("markers", f"data.train={text_path}", "trainer.max_steps=1")
     told = " ".join(capsys.readouterr().out.split())
-    assert "train literal markers 114 words are spelled <S>, </S> or <UNK>" in told
+    assert "train literal markers 108 words are spelled <S>, </S> or <UNK>" in told
     assert "read as words, predicted as <UNK>" in told
     vocabulary = (directory / "model" / "vocabulary.txt").read_text().splitlines()
     assert vocabulary[:3] == ["<S>", "</S>", "<UNK>"]
@@ -409,9 +426,9 @@ def test_evaluation_of_a_run_or_its_model_gives_the_figures_of_the_run(
 ) -> None:
     trained = figures(finished)
     shutil.copytree(finished / "model", tmp_path / "moved")
-    heldout_path = tmp_path / "heldout.txt"
-    heldout_path.write_text("".join(f"{line}\n" for line in make_lines(120)[19::20]))
-    same_words = ["data=text", f"data.heldout={heldout_path}"]
+    test_path = tmp_path / "test.txt"
+    test_path.write_text("".join(f"{line}\n" for line in make_lines(120)[19::20]))
+    same_words = ["data=text", f"data.test={test_path}"]
     for number, (run, data) in enumerate([(finished, []), (tmp_path / "moved", same_words)]):
         output_path = tmp_path / f"figures-{number}.json"
         arguments = [f"run={run}", f"output={output_path}", f"cache_dir={command.cache_path}", *data]
@@ -423,8 +440,8 @@ def test_evaluation_of_a_run_or_its_model_gives_the_figures_of_the_run(
         assert code == 0
         scored = json.loads(output_path.read_text())
         assert scored.items() <= trained.items()
-        assert ("heldout/bigram_perplexity" in scored) == (not data)
-        assert f"{scored['heldout/perplexity']:.1f}" in capsys.readouterr().out
+        assert ("test/bigram_perplexity" in scored) == (not data)
+        assert f"{scored['test/perplexity']:.1f}" in capsys.readouterr().out
 
 
 def test_evaluation_of_no_run_is_refused_in_a_line(
@@ -549,10 +566,10 @@ def test_values_that_disagree_are_refused_before_the_text_is_read(
     [
         (["softmax=adaptive", "softmax.cutoffs=[2000]"], "softmax.cutoffs, softmax.shrink: "),
         (["softmax=sampled", "softmax.num_samples=33"], "softmax.num_samples: "),
-        (["data.heldout_every=121"], "data.heldout_every: 121 leaves nothing held out of 120 lines"),
-        (["trainer.batch_size=1000"], "data: the training text gives 834 predictions, fewer than one batch"),
+        (["data.split_every=121"], "data.split_every: 121 leaves nothing for test of 120 lines"),
+        (["trainer.batch_size=1000"], "data: the training text gives 780 predictions, fewer than one batch"),
         (["vocabulary.min_count=1000"], "vocabulary.min_count: no word occurs 1000 times"),
-        (["trainer.metric=heldout/accuracy"], "trainer.metric: no score 'heldout/accuracy'; one of "),
+        (["trainer.metric=dev/accuracy"], "trainer.metric: no score 'dev/accuracy'; one of "),
     ],
 )
 def test_values_that_the_text_does_not_allow_are_refused(

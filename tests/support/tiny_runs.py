@@ -35,7 +35,7 @@ COMMON = [
     "logger.progress=none",
 ]
 LANGUAGE_MODEL = ["data=text", "tokenizer=whitespace", "vocabulary.min_count=1", *TINY]
-LANGUAGE_MODEL += ["data.train={train_text}", "data.heldout={dev_text}"]
+LANGUAGE_MODEL += ["data.train={train_text}", "data.dev={dev_text}", "data.test={test_text}"]
 STREAM = [*LANGUAGE_MODEL, "batching=stream", "batching.num_steps=5"]
 TEXTS = ["task=text_classification", "data=labelled_files", "data.prose=false", "tokenizer=whitespace"]
 TEXTS += [f"data.{part}={{{part}}}" for part in ("train", "dev", "test")]
@@ -94,7 +94,7 @@ def write_data(path: Path) -> dict[str, Path]:
         return " ".join(generator.choices(words, shares, k=generator.randint(3, 9)))
 
     files = {name: path / f"{name}.csv" for name in ("train", "dev", "test")}
-    files |= {name: path / f"{name}.txt" for name in ("train_text", "dev_text")}
+    files |= {name: path / f"{name}.txt" for name in ("train_text", "dev_text", "test_text")}
     files["squad"] = path / "squad.json"
     lines = [f"{sentence()}\n" for _ in range(120)]
     files["dev_text"].write_text("".join(lines[19::20]))
@@ -108,6 +108,7 @@ def write_data(path: Path) -> dict[str, Path]:
         answers = [{"text": f"Rome{number}", "answer_start": context.index("Rome")}]
         question = {"id": str(number), "question": "Where does Anna live?", "answers": answers}
         articles.append({"title": "t", "paragraphs": [{"context": context, "qas": [question]}]})
+    files["test_text"].write_text("".join(f"{sentence()}\n" for _ in range(6)))
     files["squad"].write_text(json.dumps({"version": "1.1", "data": articles}))
     return files
 
@@ -137,8 +138,6 @@ def figures_of(
     found: dict[str, list[float]] = {}
     for line in (directory / "metrics.jsonl").read_text().splitlines():
         for key, value in json.loads(line).items():
-            if key.startswith(
-                ("train/loss", "train/sampled_loss", "train/gradient_norm", "heldout/", "dev/")
-            ):
+            if key.startswith(("train/loss", "train/sampled_loss", "train/gradient_norm", "dev/")):
                 found.setdefault(key, []).append(value)
     return found

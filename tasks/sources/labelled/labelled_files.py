@@ -7,10 +7,10 @@ from typing import Any
 
 from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
-from tasks.sources.labelled.source import LabelledSource, LabelledText
-from tasks.sources.shared.local_files import check_encoding, describe_files
+from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
+from tasks.sources.shared.local_files import check_encoding
 from tasks.sources.shared.rows import check_table, read_rows
-from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
 
@@ -76,19 +76,19 @@ class LabelledFiles(LabelledSource):
         )
 
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        origins = {self._shares.origin(split, self._files.given) for split in splits}
+        origins = {origin_of(split, self._files.given) for split in splits}
         for split, paths in self._files.find_all(origins).items():
             for path in paths:
                 check_table(path, key=f"data.{split}")
 
     def describe_examples(self, split: Split) -> dict[str, Any]:
         given = self._files.given
-        files = describe_files(self._files.find(self._shares.origin(split, given)))
+        files = self._files.find(origin_of(split, given))
         options = {"columns": self._columns.describe(), "encoding": self.encoding}
         return {"files": files} | options | self._shares.describe(split, given)
 
     def examples(self, split: Split) -> Iterator[LabelledText]:
-        return self._shares.take(split, self._files.given, self._read)
+        return self._shares.take(split, self._files.given, self._read, rarest_labels)
 
     def _read(self, split: Split) -> Iterator[LabelledText]:
         header = self._columns.has_header

@@ -11,11 +11,11 @@ from typing import Any
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
-from tasks.sources.labelled.source import LabelledSource, LabelledText
+from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
 from tasks.sources.shared.hub_access import load_split
-from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding, describe_files
+from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding
 from tasks.sources.shared.rows import check_table, match_lines, read_rows, rows_of, suffix_of
-from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
 
@@ -113,17 +113,17 @@ class LabelledHub(LabelledSource):
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
         if not self._files.given:
             return
-        origins = {self._shares.origin(split, self._files.given) for split in splits}
+        origins = {origin_of(split, self._files.given) for split in splits}
         for split, paths in self._files.find_all(origins).items():
             for path in paths:
                 if not self._is_published_form(path):
                     check_table(path, key=f"data.{split}")
 
     def describe_examples(self, split: Split) -> dict[str, Any]:
-        origin = self._shares.origin(split, self._given)
+        origin = origin_of(split, self._given)
         if self._files.given:
             where: dict[str, Any] = {
-                "files": describe_files(self._files.find(origin)),
+                "files": self._files.find(origin),
                 "lines": [self.line_pattern, self.line_encoding, self._line_columns.describe()],
             }
         else:
@@ -132,7 +132,7 @@ class LabelledHub(LabelledSource):
         return where | {"columns": self._columns.describe()} | self._shares.describe(split, self._given)
 
     def examples(self, split: Split) -> Iterator[LabelledText]:
-        return self._shares.take(split, self._given, self._read)
+        return self._shares.take(split, self._given, self._read, rarest_labels)
 
     @property
     def _given(self) -> tuple[Split, ...]:

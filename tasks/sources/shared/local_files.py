@@ -39,12 +39,6 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
     return list(found)
 
 
-def describe_files(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """Each file's absolute path, bytes and time of change: what tells whether its text is still the same."""
-    states = [(path.resolve(), path.stat()) for path in paths]
-    return [(str(path), state.st_size, state.st_mtime_ns) for path, state in states]
-
-
 def count_bytes(paths: list[Path]) -> int | None:
     """The files' bytes of text; None when some are compressed."""
     return None if any(path.suffix == ".gz" for path in paths) else sum(path.stat().st_size for path in paths)

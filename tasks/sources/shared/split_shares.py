@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from elmo.errors import InputError
-from tasks.sources.labelled.source import LabelledText
 from tasks.sources.shared.split import Split
+
+
+class HasText(Protocol):
+    """What has a text to be split by."""
+
+    @property
+    def text(self) -> str: ...
+
+
+Text = TypeVar("Text", bound=HasText)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,26 +44,26 @@ class SplitShares:
             if not 0 < share < 1:
                 raise InputError(f"data.{key}: {share} must lie between 0 and 1")
 
-    def origin(self, split: Split, given: Collection[Split]) -> Split:
-        """The given split that a split is read from."""
-        return split if split in given else "train"
-
     def describe(self, split: Split, given: Collection[Split]) -> dict[str, Any]:
         """All that decides which texts of its origin a split has, plain values for JSON."""
         if self._is_whole(split, given):
             return {"split": split}
-        return {"split": split, "split_off": self._missing(given), "split_seed": self.split_seed}
+        return {"split": split, "taken": self._missing(given), "split_seed": self.split_seed}
 
     def take(
         self,
         split: Split,
         given: Collection[Split],
-        read: Callable[[Split], Iterable[LabelledText]],
-        strata_of: Callable[[Sequence[LabelledText]], list[str]] | None = None,
-    ) -> Iterator[LabelledText]:
-        """A split's texts in order; `read` yields all of a given split.
+        read: Callable[[Split], Iterable[Text]],
+        strata_of: Callable[[Sequence[Text]], list[str]],
+    ) -> Iterator[Text]:
+        """A split's texts in order.
 
-        The split keeps the shares of each stratum, which are those of `rarest_labels` unless told otherwise.
+        Args:
+            split: which one.
+            given: the splits that the data has.
+            read: yields all texts of a given split.
+            strata_of: the stratum of each text, of which every split keeps its share.
 
         Raises:
             InputError: there is no text, or a share of them is none.
@@ -63,7 +72,7 @@ class SplitShares:
             yield from _refuse_none(read(split), split)
             return
         examples = list(_refuse_none(read("train"), "train"))
-        strata = (strata_of or rarest_labels)(examples)
+        strata = strata_of(examples)
         texts = [example.text for example in examples]
         splits = assign_splits(texts, strata, shares=self._missing(given), seed=self.split_seed)
         yield from (
@@ -77,12 +86,6 @@ class SplitShares:
     def _missing(self, given: Collection[Split]) -> dict[Split, float]:
         shares: dict[Split, float] = {"test": self.test_share, "dev": self.dev_share}
         return {split: share for split, share in shares.items() if split not in given}
-
-
-def rarest_labels(examples: Sequence[LabelledText]) -> list[str]:
-    """Of each text the label that the fewest texts have; "" without labels."""
-    counts = Counter(label for example in examples for label in example.labels)
-    return [min(example.labels, key=lambda label: (counts[label], label), default="") for example in examples]
 
 
 def assign_splits(
@@ -152,7 +155,7 @@ def _quotas(sizes: Mapping[str, int], share: float) -> dict[str, int]:
     return quotas
 
 
-def _refuse_none(examples: Iterable[LabelledText], split: Split) -> Iterator[LabelledText]:
+def _refuse_none(examples: Iterable[Text], split: Split) -> Iterator[Text]:
     is_empty = True
     for example in examples:
         is_empty = False

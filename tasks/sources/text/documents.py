@@ -1,40 +1,65 @@
-"""Corpora that come as an installed package: documents of prose, some of them held out whole."""
+"""Corpora that come as an installed package: documents of prose, each as a whole in one split."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 from abc import abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from elmo.errors import InputError
-from tasks.sources.text.source import SPLITS, LineBatch, Source, Split
+from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.shared.split_shares import SplitShares
+from tasks.sources.text.source import LineBatch, Source
+
+GIVEN: tuple[Split, ...] = ("train",)  # what a package has; the other splits are taken off it
+
+
+class Document(NamedTuple):
+    """A document of a package.
+
+    Attributes:
+        name: where it stands in the package.
+        text: a paragraph a line.
+    """
+
+    name: str
+    text: str
 
 
 class DocumentSource(Source):
-    """A package's documents; every n-th, in an order that never changes, is held out.
+    """A package's documents.
 
-    Whole documents are held out, and a document that occurs twice counts once, so that no sentence of the
-    held-out text is known from its neighbours or its copy.
+    A document is in the same split whatever it is used for, and so are its copies: no sentence of the test
+    text is known from its neighbours or from a copy, nor to a model that was pretrained on the same package.
+    As running text, a document that occurs several times counts once.
 
     Args:
-        heldout_every: the period n, 2 or more.
+        test_share: of the documents, for `test`.
+        dev_share: of the other ones, for `dev`.
+        split_seed: another one splits otherwise.
     """
 
     language = "en"
     module: str  # the package as Python imports it
     distribution: str  # the package as pip installs it
 
-    def __init__(self, *, heldout_every: int = 20) -> None:
-        if heldout_every < 2:
-            raise InputError(f"data.heldout_every: {heldout_every} must be 2 or more")
-        self.heldout_every = heldout_every
+    def __init__(self, *, test_share: float, dev_share: float, split_seed: int = 1) -> None:
+        self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
 
     @abstractmethod
-    def documents(self) -> Iterator[tuple[str, str]]:
-        """Each document's name and text, a paragraph a line, in an order that never changes."""
+    def documents(self) -> Iterator[Any]:
+        """The documents, of type `Document` or more, in an order that never changes."""
+
+    @abstractmethod
+    def strata(self, documents: Sequence[Any]) -> list[str]:
+        """The stratum of each document, of which every split has its share."""
+
+    def split_documents(self, split: Split) -> Iterator[Any]:
+        """A split's documents in order."""
+        return self._shares.take(split, GIVEN, lambda _: self.documents(), self.strata)
 
     def check(self, splits: Collection[Split] = SPLITS) -> None:
         self.directory()
@@ -48,21 +73,15 @@ class DocumentSource(Source):
             )
         return Path(found.submodule_search_locations[0])
 
-    def fingerprint(self, split: Split) -> dict[str, Any]:
-        return self.describe_package() | {"heldout_every": self.heldout_every}
-
-    def describe_package(self) -> dict[str, Any]:
-        """What decides the documents, plain values for JSON."""
+    def describe(self, split: Split) -> dict[str, Any]:
         self.check()
-        return {"package": self.distribution, "version": importlib.metadata.version(self.distribution)}
+        package = {"package": self.distribution, "version": importlib.metadata.version(self.distribution)}
+        return package | self._shares.describe(split, GIVEN)
 
     def lines(self, split: Split) -> Iterator[LineBatch]:
-        seen: set[int] = set()
-        for name, text in self.documents():
-            key = hash(text)
-            if key in seen:
-                continue
-            seen.add(key)
-            is_heldout = len(seen) % self.heldout_every == 0
-            if is_heldout == (split == "heldout"):
-                yield LineBatch(f"{self.distribution}:{name}", 1, text.split("\n"), prose=True)
+        seen: set[str] = set()
+        for document in self.split_documents(split):
+            if document.text not in seen:
+                seen.add(document.text)
+                name = f"{self.distribution}:{document.name}"
+                yield LineBatch(name, 1, document.text.split("\n"), prose=True)

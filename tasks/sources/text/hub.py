@@ -10,8 +10,11 @@ from typing import Any
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.sources.shared.hub_access import load_split
-from tasks.sources.shared.local_files import BATCH_SIZE, count_bytes, describe_files, find_files, stream_table
-from tasks.sources.text.source import SPLITS, LineBatch, Source, Split
+from tasks.sources.shared.local_files import BATCH_SIZE, count_bytes, stream_table
+from tasks.sources.shared.split import SPLITS, Split, origin_of
+from tasks.sources.shared.split_files import SplitFiles
+from tasks.sources.text.source import LineBatch, Source
+from tasks.sources.text.split_lines import SplitLines
 
 _BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
 
@@ -25,13 +28,18 @@ class HubSource(Source):
         config: which of its configurations; None: the only one.
         revision: a branch or commit; None: the newest (a store that was prepared before is still used).
         text_column: the column with the text; a row is a sentence, or prose.
-        train_split: the split to learn from.
-        heldout_split: the split to evaluate on.
+        train_split: the hub's split to learn from.
+        dev_split: the one to choose the best model with; None: taken off the training rows.
+        test_split: the one for the result; None: taken off the training rows.
         skip: a regular expression; rows that match it as a whole are left out, as blank ones are; None: none.
         prose: whether rows are split into sentences.
         language: ISO 639-1, for splitting prose.
-        train: paths or globs of local files instead of the hub's split (parquet, jsonl, json, csv, txt).
-        heldout: the same for the held-out split.
+        train: paths or globs of local files (parquet, jsonl, json, csv, txt); with files of any split, the
+            hub is not asked for the others.
+        dev: the same for the dev split; None: taken off the training rows.
+        test: the same for the test split; None: taken off the training rows.
+        split_every: the period with which rows are taken off: the last one of so many for test, the middle
+            one for dev.
     """
 
     def __init__(
@@ -42,12 +50,15 @@ class HubSource(Source):
         revision: str | None = None,
         text_column: str = "text",
         train_split: str = "train",
-        heldout_split: str = "validation",
+        dev_split: str | None = "validation",
+        test_split: str | None = "test",
         skip: str | None = None,
         prose: bool = False,
         language: str = "en",
         train: str | list[str] | None = None,
-        heldout: str | list[str] | None = None,
+        dev: str | list[str] | None = None,
+        test: str | list[str] | None = None,
+        split_every: int = 20,
     ) -> None:
         try:
             self._skip = re.compile(skip) if skip else None
@@ -57,55 +68,67 @@ class HubSource(Source):
         self.config = config
         self.revision = revision
         self.text_column = text_column
-        self.train_split = train_split
-        self.heldout_split = heldout_split
         self.skip = skip
         self.prose = prose
         self.language = language
-        self.train = train
-        self.heldout = heldout
+        self._hub_splits: dict[Split, str | None] = {
+            "train": train_split,
+            "dev": dev_split,
+            "test": test_split,
+        }
+        self._files = SplitFiles(train=train, dev=dev, test=test)
+        self._rule = SplitLines(split_every=split_every)
 
     def check(self, splits: Collection[Split] = SPLITS) -> None:
-        for split in splits:
-            for path in self._files(split) or []:
+        if not self._files.given:
+            return
+        origins = {origin_of(split, self._files.given) for split in splits}
+        for split, paths in self._files.find_all(origins).items():
+            for path in paths:
                 _builder_of(path, f"data.{split}")
 
-    def fingerprint(self, split: Split) -> dict[str, Any]:
-        files = self._files(split)
-        text: dict[str, Any] = {"name": self.name, "config": self.config, "revision": self.revision}
-        text["split"] = self._hub_split(split)
-        if files is not None:
-            text = {"files": describe_files(files)}
-        options = ("text_column", "skip", "prose", "language")
-        return text | {option: getattr(self, option) for option in options}
+    def describe(self, split: Split) -> dict[str, Any]:
+        origin = origin_of(split, self._given)
+        if self._files.given:
+            text: dict[str, Any] = {"files": self._files.find(origin)}
+        else:
+            text = {"name": self.name, "config": self.config, "revision": self.revision}
+            text["hub_split"] = self._hub_splits[origin]
+        options = {option: getattr(self, option) for option in ("text_column", "skip", "prose", "language")}
+        return text | options | self._rule.describe(split, self._given)
 
     def num_bytes(self, split: Split) -> int | None:
-        files = self._files(split) or []
-        return count_bytes(files) if files and all(path.suffix == ".txt" for path in files) else None
+        if not self._files.given:
+            return None
+        files = self._files.find(origin_of(split, self._given))
+        total = count_bytes(files) if all(path.suffix == ".txt" for path in files) else None
+        return None if total is None else int(total * self._rule.share(split, self._given))
 
     def lines(self, split: Split) -> Iterator[LineBatch]:
-        files = self._files(split)
-        if files is None:
-            yield from self._lines_of(f"{self.name}:{self._hub_split(split)}", self._stream_hub(split))
+        origin = origin_of(split, self._given)
+        return self._rule.take(split, self._given, self._read(origin))
+
+    @property
+    def _given(self) -> tuple[Split, ...]:
+        return self._files.given or tuple(split for split in SPLITS if self._hub_splits[split] is not None)
+
+    def _read(self, split: Split) -> Iterator[LineBatch]:
+        """All rows of a given split."""
+        if not self._files.given:
+            name = str(self._hub_splits[split])
+            yield from self._lines_of(f"{self.name}:{name}", self._stream_hub(name))
             return
-        for path in files:
+        for path in self._files.find(split):
             key = f"data.{split}"
             yield from self._lines_of(str(path), stream_table(_builder_of(path, key), path, key=key))
 
-    def _files(self, split: Split) -> list[Path] | None:
-        patterns = self.train if split == "train" else self.heldout
-        return None if patterns is None else find_files(patterns, key=f"data.{split}")
-
-    def _hub_split(self, split: Split) -> str:
-        return self.train_split if split == "train" else self.heldout_split
-
-    def _stream_hub(self, split: Split) -> Iterator[dict[str, list[Any]]]:
+    def _stream_hub(self, name: str) -> Iterator[dict[str, list[Any]]]:
         dataset = load_split(
             self.name,
             config=self.config,
             revision=self.revision,
-            split=self._hub_split(split),
-            advice="local files will do: data=text data.train='...' data.heldout='...'",
+            split=name,
+            advice="local files will do: data=text data.train='...'",
         )
         yield from dataset.iter(batch_size=BATCH_SIZE)
 

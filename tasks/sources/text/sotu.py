@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from elmo.registry import REGISTRY
-from tasks.sources.text.documents import DocumentSource
+from tasks.sources.text.documents import Document, DocumentSource
+
+YEARS = 25  # of a stratum: every split has addresses of all times
 
 
 @REGISTRY.register("data", "sotu")
 class SotuSource(DocumentSource):
-    """Addresses and the messages that go with them, by date; every n-th is held out."""
+    """Addresses and the messages that go with them, by date.
+
+    Args:
+        test_share: of the documents, for `test`.
+        dev_share: of the other ones, for `dev`.
+        split_seed: another one splits otherwise.
+    """
 
     module = "sotu"
     distribution = "sotu"
 
-    def documents(self) -> Iterator[tuple[str, str]]:
+    def __init__(self, *, test_share: float = 0.05, dev_share: float = 0.05, split_seed: int = 1) -> None:
+        super().__init__(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+
+    def documents(self) -> Iterator[Document]:
         data = self.directory() / "data"
         with (data / "metadata.csv").open(encoding="utf-8", newline="") as file:
             addresses = sorted((row["date"], row["fileid"]) for row in csv.DictReader(file))
         for _, name in addresses:
-            yield name, (data / "speeches" / f"{name}.txt").read_text(encoding="utf-8")
+            yield Document(name, (data / "speeches" / f"{name}.txt").read_text(encoding="utf-8"))
+
+    def strata(self, documents: Sequence[Document]) -> list[str]:
+        return [str(int(document.name.partition("-")[0]) // YEARS) for document in documents]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-Split: TypeAlias = Literal["train", "heldout"]
-SPLITS: tuple[Split, ...] = ("train", "heldout")
+from tasks.sources.shared.split import SPLITS, Split
 
 
 class LineBatch(NamedTuple):
@@ -25,7 +24,7 @@ class LineBatch(NamedTuple):
 
 
 class Source(ABC):
-    """A text in two splits, `train` and `heldout`, that are the same in every run."""
+    """A text in three splits that are the same in every run."""
 
     language: str  # ISO 639-1; decides how prose is split into sentences
 
@@ -34,8 +33,8 @@ class Source(ABC):
         """Raises InputError when the splits are not there or cannot be read; reads next to nothing."""
 
     @abstractmethod
-    def fingerprint(self, split: Split) -> dict[str, Any]:
-        """All that decides a split's text, plain values for JSON; equal fingerprints mean equal text."""
+    def describe(self, split: Split) -> dict[str, Any]:
+        """All that decides a split's text, for `tasks.sources.shared.fingerprint`."""
 
     @abstractmethod
     def lines(self, split: Split) -> Iterator[LineBatch]:

@@ -31,13 +31,13 @@ def test_preparing_is_measured_and_leaves_nothing(
     ]
     assert benchmark(["prepare", *arguments]) == 0
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert (figures["train/tokens"], figures["heldout/tokens"]) == (760, 40)
-    assert figures["train/tokens_per_second"] == pytest.approx(760 / figures["train/seconds"])
+    assert [figures[f"{split}/tokens"] for split in ("train", "dev", "test")] == [720, 40, 40]
+    assert figures["train/tokens_per_second"] == pytest.approx(720 / figures["train/seconds"])
     assert all(value > 0 for value in figures.values())
     assert list((tmp_path / "cache").iterdir()) == []
-    header, train, heldout, memory = capsys.readouterr().out.splitlines()
+    header, *rows, memory = capsys.readouterr().out.splitlines()
     assert header.split("  ")[-1] == "tokens/s per core"
-    assert (train.split()[:2], heldout.split()[:2]) == (["train", "760"], ["heldout", "40"])
+    assert [row.split()[:2] for row in rows] == [["train", "720"], ["dev", "40"], ["test", "40"]]
     assert memory.startswith("peak memory ")
 
 

@@ -41,6 +41,7 @@ defaults:
 task:
   type: probe_component
   size: 1
+trainer: {max_minutes: 4.0, metric: dev/perplexity}
 """
 SENTIMENT = """\
 # @package _global_
@@ -53,6 +54,7 @@ defaults:
 task:
   type: probe_component
   size: 2
+trainer: {max_minutes: 4.0, metric: dev/accuracy}
 """
 GOOD_EXPERIMENT = """\
 # @package _global_
@@ -216,7 +218,7 @@ def test_another_task_brings_its_own_groups(train: Command, configs: list[TrainC
         ("trainer.device=gpu", "trainer.device: expected auto, cpu, cuda, cuda:<number> or mps, got 'gpu'"),
         (
             "trainer.metric=loss",
-            "trainer.metric: expected split/quantity, such as heldout/perplexity, got 'loss'",
+            "trainer.metric: expected split/quantity, such as dev/perplexity, got 'loss'",
         ),
         (
             "trainer.max_minutes=null",

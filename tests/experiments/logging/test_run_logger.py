@@ -68,9 +68,9 @@ def test_every_event_is_on_the_disk_at_once(tmp_path: Path) -> None:
 def test_values_that_are_not_finite_become_null(tmp_path: Path) -> None:
     with files_only(tmp_path) as logger:
         logger.log(1, {"train/loss": float("nan"), "gradient_norm": float("inf")})
-        logger.summarize({"heldout/perplexity": float("inf"), "seconds": 3.5})
+        logger.summarize({"test/perplexity": float("inf"), "seconds": 3.5})
     assert events(tmp_path) == [{"step": 1, "train/loss": None, "gradient_norm": None}]
-    assert json.loads((tmp_path / "metrics.json").read_text()) == {"heldout/perplexity": None, "seconds": 3.5}
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"test/perplexity": None, "seconds": 3.5}
 
 
 def test_a_resumed_run_has_one_line_per_event(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_wandb_offline_holds_the_figures_also_after_a_resume(tmp_path: Path) -> 
             run, wandb="offline", tensorboard=False, project="elmo", config=config, resumed_step=resumed_step
         ) as logger:
             logger.log(step, {"train/loss": 60.0 / step, "tokens": 640 * step})
-            logger.summarize({"heldout/perplexity": 120.5})
+            logger.summarize({"test/perplexity": 120.5})
     first, second = inspect(run)
     assert (first["name"], first["state"], first["step"], first["config"]) == (
         "small_run",
@@ -143,7 +143,7 @@ def test_wandb_offline_holds_the_figures_also_after_a_resume(tmp_path: Path) -> 
         config,
     )
     assert (second["run_id"], second["step"]) == (first["run_id"], 20)
-    assert second["summary"]["heldout/perplexity"] == 120.5
+    assert second["summary"]["test/perplexity"] == 120.5
     assert second["summary"]["train/loss"] == 3.0
 
 

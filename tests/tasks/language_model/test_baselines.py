@@ -43,7 +43,7 @@ def with_markers(sentences: Sentences) -> Iterator[tuple[int, int]]:
         yield from zip([0, *sentence], [*sentence, 1], strict=True)
 
 
-def dictionary_perplexity(train: Sentences, heldout: Sentences, vocabulary_size: int) -> float:
+def dictionary_perplexity(train: Sentences, test: Sentences, vocabulary_size: int) -> float:
     """Interpolated Kneser-Ney written down word by word from its formula."""
     bigrams = Counter(with_markers(train))
     occurrences: Counter[int] = Counter()
@@ -65,7 +65,7 @@ def dictionary_perplexity(train: Sentences, heldout: Sentences, vocabulary_size:
             return lower(w)
         return (max(bigrams[u, w] - high, 0) + high * followers[u] * lower(w)) / occurrences[u]
 
-    logarithms = [np.log(probability(u, w)) for u, w in with_markers(heldout)]
+    logarithms = [np.log(probability(u, w)) for u, w in with_markers(test)]
     return float(np.exp(-np.mean(logarithms)))
 
 
@@ -105,20 +105,18 @@ def test_probabilities_sum_to_one_after_every_word(seed: int) -> None:
 
 def test_bigram_perplexity_equals_the_one_of_dictionaries() -> None:
     train = random_sentences(1, count=300, vocabulary_size=400)
-    heldout = random_sentences(
-        2, count=50, vocabulary_size=500
-    )  # some of its words are in no training sentence
-    result = baseline_perplexities([block(train)], [block(heldout)], vocabulary_size=500)
-    assert result.bigram_perplexity == pytest.approx(dictionary_perplexity(train, heldout, 500), rel=1e-9)
+    test = random_sentences(2, count=50, vocabulary_size=500)  # some of its words are in no training sentence
+    result = baseline_perplexities([block(train)], [block(test)], vocabulary_size=500)
+    assert result.bigram_perplexity == pytest.approx(dictionary_perplexity(train, test, 500), rel=1e-9)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ngram, "MERGE_AT_LEAST", 50)  # so that blocks are merged many times
-    sentences, heldout = (random_sentences(seed, count=200, vocabulary_size=30) for seed in (3, 4))
-    whole = baseline_perplexities([block(sentences)], [block(heldout)], vocabulary_size=30)
+    sentences, test = (random_sentences(seed, count=200, vocabulary_size=30) for seed in (3, 4))
+    whole = baseline_perplexities([block(sentences)], [block(test)], vocabulary_size=30)
     parts = baseline_perplexities(
         (block(sentences[i : i + 7]) for i in range(0, 200, 7)),
-        (block(heldout[i : i + 11]) for i in range(0, 200, 11)),
+        (block(test[i : i + 11]) for i in range(0, 200, 11)),
         vocabulary_size=30,
     )
     assert parts == pytest.approx(whole)

@@ -25,7 +25,7 @@ from tasks.sources.text.text import TextSource
 
 def prepare(path: Path, content: str | bytes, *, num_workers: int | None = 1, prose: bool = False) -> Corpus:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    source = TextSource(train=str(path), prose=prose, heldout_every=10**9)
+    source = TextSource(train=str(path), prose=prose, split_every=10**9)
     cache_path = path.parent / "cache"
     tokenizer = WordsTokenizer() if prose else WhitespaceTokenizer()
     return prepare_corpus(source, tokenizer, cache_path=cache_path, split="train", num_workers=num_workers)
@@ -79,26 +79,26 @@ def test_the_same_store_comes_of_lf_crlf_bom_gzip_and_any_number_of_workers(tmp_
 def test_a_second_start_only_opens_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare(tmp_path / "a.txt", "a b\n")
     monkeypatch.setattr(TextSource, "lines", None)
-    source = TextSource(train=str(tmp_path / "a.txt"), heldout_every=10**9)
+    source = TextSource(train=str(tmp_path / "a.txt"), split_every=10**9)
     again = prepare_corpus(source, WhitespaceTokenizer(), cache_path=tmp_path / "cache", split="train")
     assert again.path == first.path
     assert again.path.name == again.fingerprint
 
 
 def test_text_tokenizer_and_split_each_have_a_store_of_their_own(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("a b\nc d\n")
+    (tmp_path / "a.txt").write_text("a b\nc d\ne f\n")
     cache_path = tmp_path / "cache"
-    source = TextSource(train=str(tmp_path / "a.txt"), heldout_every=2)
+    source = TextSource(train=str(tmp_path / "a.txt"), split_every=3)
     train = prepare_corpus(source, WhitespaceTokenizer(), cache_path=cache_path, split="train")
-    heldout = prepare_corpus(source, WhitespaceTokenizer(), cache_path=cache_path, split="heldout")
+    test = prepare_corpus(source, WhitespaceTokenizer(), cache_path=cache_path, split="test")
     words = prepare_corpus(source, WordsTokenizer(), cache_path=cache_path, split="train")
-    assert (sentences_of(train), sentences_of(heldout)) == ([["a", "b"]], [["c", "d"]])
-    assert len({train.fingerprint, heldout.fingerprint, words.fingerprint}) == 3
+    assert (sentences_of(train), sentences_of(test)) == ([["c", "d"]], [["e", "f"]])
+    assert len({train.fingerprint, test.fingerprint, words.fingerprint}) == 3
 
 
 def test_progress_is_told_as_words_sentences_and_share(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a b\nc\n")
-    source = TextSource(train=str(tmp_path / "a.txt"), heldout_every=99)
+    source = TextSource(train=str(tmp_path / "a.txt"), split_every=99)
     calls: list[tuple[int, int, float | None]] = []
     prepare_corpus(
         source,
@@ -195,7 +195,7 @@ def test_processes_that_prepare_the_same_corpus_do_not_clash(tmp_path: Path) -> 
         "from tasks.language_model.preparation import prepare_corpus\n"
         "from tasks.sources.text.text import TextSource\n"
         "from elmo.text.tokenizers.whitespace import WhitespaceTokenizer\n"
-        "source = TextSource(train='a.txt', heldout_every=10**9)\n"
+        "source = TextSource(train='a.txt', split_every=10**9)\n"
         "corpus = prepare_corpus(source, WhitespaceTokenizer(), cache_path=Path('cache'), split='train')\n"
         "print(corpus.num_tokens)\n"
     )

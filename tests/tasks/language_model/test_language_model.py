@@ -69,7 +69,7 @@ def model() -> LanguageModel:
     return build_model(NODES, num_types=len(VOCABULARY))
 
 
-def heldout_batches() -> list[Batch]:
+def dev_batches() -> list[Batch]:
     builder = BatchBuilder(types=Corpus.types, target_ids=VOCABULARY.ids_of(Corpus.types), widest_filter=2)
     return list(StreamBatching(num_steps=3, batch_size=2).evaluation_batches(Corpus(), builder))
 
@@ -80,7 +80,7 @@ def test_a_saved_model_gives_the_same_vectors_and_probabilities(tmp_path: Path, 
     loaded, _ = load_language_model(read_model(tmp_path / "model"), name="model")
 
     model.eval()
-    (batch, *_) = heldout_batches()
+    (batch, *_) = dev_batches()
     for ours, theirs in zip(
         model.encoder.run_packed(batch.characters_UC, batch.inputs_DN, batch.batch_sizes)[0],
         loaded.encoder.run_packed(batch.characters_UC, batch.inputs_DN, batch.batch_sizes)[0],
@@ -93,7 +93,7 @@ def test_a_saved_model_gives_the_same_vectors_and_probabilities(tmp_path: Path, 
 def test_perplexity_is_that_of_every_prediction_with_state_carried_and_dropout_off(
     model: LanguageModel,
 ) -> None:
-    figures = perplexities(model, iter(heldout_batches()), device=torch.device("cpu"))
+    figures = perplexities(model, iter(dev_batches()), device=torch.device("cpu"))
 
     model.eval()
     logs: list[list[float]] = [[], []]
@@ -106,10 +106,10 @@ def test_perplexity_is_that_of_every_prediction_with_state_carried_and_dropout_o
                 steps += list(pairwise(marked))
             logs[direction] += run_one_row(model, steps, direction)
     forward, backward = (-sum(direction) / 11 for direction in logs)
-    assert figures["heldout/predictions"] == 11  # eight words and three ends of sentences
-    assert figures["heldout/forward_perplexity"] == pytest.approx(math.exp(forward), rel=1e-5)
-    assert figures["heldout/backward_perplexity"] == pytest.approx(math.exp(backward), rel=1e-5)
-    assert figures["heldout/perplexity"] == pytest.approx(math.exp((forward + backward) / 2), rel=1e-5)
+    assert figures["dev/predictions"] == 11  # eight words and three ends of sentences
+    assert figures["dev/forward_perplexity"] == pytest.approx(math.exp(forward), rel=1e-5)
+    assert figures["dev/backward_perplexity"] == pytest.approx(math.exp(backward), rel=1e-5)
+    assert figures["dev/perplexity"] == pytest.approx(math.exp((forward + backward) / 2), rel=1e-5)
 
 
 def run_one_row(model: LanguageModel, steps: list[tuple[int, int]], direction: int) -> list[float]:

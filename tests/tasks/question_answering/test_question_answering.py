@@ -371,7 +371,7 @@ def test_values_that_make_no_sense_are_told(data: Data, changes: dict[str, Any],
 
 def test_data_without_questions_is_told(data: Data) -> None:
     setup = data.setup()
-    other = {"type": "bbc", "heldout_every": 20}
+    other = {"type": "bbc"}
     with pytest.raises(InputError, match=r"data\.type: bbc has no questions; data=squad has some"):
         REGISTRY.build("task", setup.nodes["task"]).check(
             replace(setup, nodes={**setup.nodes, "data": other})

