@@ -121,6 +121,22 @@ def test_sentiment_is_text_classification_with_its_own_data_and_length() -> None
     assert (chosen.data.name, chosen.trainer.patience) == ("stanfordnlp/imdb", 1)
 
 
+def test_the_original_recipe_reads_384_rows_of_20_words_in_one_batch() -> None:
+    config = check_config(composed("experiment=elmo_original"))
+    assert config.batching == {"type": "stream", "num_steps": 20}
+    # 128 rows on each of 3 GPUs, all of them different ones
+    assert (config.trainer.batch_size, config.trainer.accumulate_batches) == (384, 1)
+    limits = (config.trainer.max_epochs, config.trainer.max_steps, config.trainer.max_minutes)
+    assert limits == (10, None, None)
+
+
+def test_the_default_run_ends_by_steps_and_not_by_the_clock() -> None:
+    trainer = check_config(composed("task=language_model")).trainer
+    assert (trainer.max_epochs, trainer.max_minutes) == (None, None)
+    # The default batch has at most 640 words; two quiet cores train on 7,200 to 7,600 a second.
+    assert trainer.max_steps * 640 / 7_200 < 4 * 60
+
+
 def composed(*choices: str) -> DictConfig:
     """The composed config, with values in the places that are the user's to fill."""
     with initialize_config_dir(str(CONF_PATH), version_base="1.3"):
