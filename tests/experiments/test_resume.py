@@ -117,7 +117,7 @@ OVERRIDES = {
     "component": "softmax=full",
     "mistyped": "trainer.max_stepz=5",
     "value": "schedule.warmup_steps=-5",
-    "metric": "trainer.metric=heldout/perplexety",
+    "metric": "trainer.metric=dev/perplexety",
     "device": "trainer.device=cuda:99",
 }
 
@@ -128,7 +128,7 @@ OVERRIDES = {
         ("component", "softmax: a resumed run keeps its own"),
         ("mistyped", "trainer.max_stepz: unknown key; nearest: max_steps"),
         ("value", "schedule.warmup_steps: expected at least 0, got -5"),
-        ("metric", "trainer.metric: no score 'heldout/perplexety'; one of "),
+        ("metric", "trainer.metric: no score 'dev/perplexety'; one of "),
         ("device", "device: cuda:99 is not available here"),
         ("missing data", "data.train: no such file"),
         ("changed data", "resume: the train data is not what the run began with"),
