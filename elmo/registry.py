@@ -63,7 +63,7 @@ class Registry:
         """The class; InputError with the nearest names when there is none."""
         fault = self._name_fault(kind, name)
         if fault:
-            raise InputError(f"{kind}: {fault}")
+            raise InputError(f"{kind}.type: {fault}")
         return self._classes[kind][name]
 
     def check(self, kind: str, node: Any, given: Collection[str] = (), where: str | None = None) -> list[str]:

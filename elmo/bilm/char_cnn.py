@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from elmo.bilm.bilm import WordLayer
 from elmo.errors import InputError
-from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS
+from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS, TypeTable
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 CARRY_BIAS = -2.0  # highway layers begin by carrying most of their input
 
 
-class CharCnn(nn.Module):
+class CharCnn(WordLayer):
     """A context-free vector for every word, from its characters alone.
 
     Args:
@@ -50,17 +53,13 @@ class CharCnn(nn.Module):
         num_filters = sum(number for _, number in filters)
         self.filters = [(int(width), int(number)) for width, number in filters]
         self.activation = activation
+        self.widest_filter: int = max(width for width, _ in self.filters)
         self.embedding = nn.Parameter(torch.empty(NUM_CHARACTERS, embedding_size))
         self.convolutions = nn.ParameterList(torch.empty(w * embedding_size, n) for w, n in self.filters)
         self.convolution_biases = nn.ParameterList(torch.zeros(n) for _, n in self.filters)
         self.highways = nn.ModuleList(Highway(num_filters) for _ in range(num_highways))
         self.projection = nn.Linear(num_filters, projection_size) if num_filters != projection_size else None
         self.reset_parameters()
-
-    @property
-    def widest_filter(self) -> int:
-        """Characters that the widest convolution spans."""
-        return max(width for width, _ in self.filters)
 
     def reset_parameters(self) -> None:
         """The initial distributions of the original training code."""
@@ -76,6 +75,10 @@ class CharCnn(nn.Module):
         if self.projection is not None:
             nn.init.normal_(self.projection.weight, std=1 / math.sqrt(self.projection.in_features))
             nn.init.zeros_(self.projection.bias)
+
+    def read(self, types: TypeTable, type_ids: np.ndarray) -> Tensor:
+        """(U, C) character ids, cropped without changing what the convolutions compute from them."""
+        return torch.from_numpy(types.characters(type_ids, widest_filter=self.widest_filter))
 
     def forward(self, characters_UC: Tensor) -> Tensor:
         """(U, C) character ids, C at least the widest filter -> (U, P) word vectors."""
@@ -106,6 +109,51 @@ class CharCnn(nn.Module):
             ]
         # gathered, the maxima have a gradient of one scatter, not of a full-size tensor per filter width
         return scores_UCF.gather(1, torch.cat(best, dim=1)[:, None]).squeeze(1)
+
+    def flops_per_word(self) -> int:
+        """Of a word in all its 50 characters, whatever cropping saves."""
+        embedding_size = self.embedding.shape[1]
+        convolutions = sum(
+            (MAX_CHARACTERS - width + 1) * width * embedding_size * number for width, number in self.filters
+        )
+        linears = [*self.highways.parameters()] + (
+            [] if self.projection is None else [self.projection.weight]
+        )
+        return 2 * (convolutions + sum(weight.numel() for weight in linears if weight.dim() == 2))
+
+    def activations_per_word(self) -> int:
+        """An estimate for words of ten characters: windows, the scores of all filters, their gradients."""
+        num_filters = sum(number for _, number in self.filters)
+        return 6 * (self.widest_filter * self.embedding.shape[1] + 2 * num_filters)
+
+    def official_options(self) -> dict[str, Any]:
+        return {
+            "char_cnn": {
+                "activation": self.activation,
+                "filters": [list(entry) for entry in self.filters],
+                "n_highway": len(self.highways),
+                "embedding": {"dim": self.embedding.shape[1]},
+                "n_characters": NUM_CHARACTERS + 1,  # the original refuses 261 at inference
+                "max_characters_per_token": MAX_CHARACTERS,
+            }
+        }
+
+    def official_tensors(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {"char_embed": self.embedding}
+        for index, (width, number) in enumerate(self.filters):
+            tensors[f"CNN/W_cnn_{index}"] = self.convolutions[index].view(1, width, -1, number)
+            tensors[f"CNN/b_cnn_{index}"] = self.convolution_biases[index]
+        linears = {
+            f"CNN_high_{index}/{{}}_{gate}": highway.get_submodule(gate)
+            for index, highway in enumerate(self.highways)
+            for gate in ("carry", "transform")
+        }
+        if self.projection is not None:
+            linears["CNN_proj/{}_proj"] = self.projection
+        for name, linear in linears.items():
+            assert isinstance(linear, nn.Linear)
+            tensors[name.format("W")], tensors[name.format("b")] = linear.weight.T, linear.bias
+        return tensors
 
 
 class Highway(nn.Module):

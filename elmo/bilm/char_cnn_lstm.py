@@ -1,28 +1,22 @@
-"""The ELMo encoder: a character CNN below LSTM layers in both directions (Peters et al. 2018, section 3).
-
-Shape legend: U distinct types, C characters, B sentences, T tokens of the longest one with its markers.
-"""
+"""The ELMo encoder: a character CNN below LSTM layers in both directions (Peters et al. 2018, section 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor, nn
-
-from elmo.bilm.bilstm import BiLstm
+from elmo.bilm.bilm import BiLm
 from elmo.bilm.char_cnn import CharCnn
-from elmo.bilm.lstm import State
+from elmo.bilm.lstm import BiLstm
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 
 
 @REGISTRY.register("encoder", "char_cnn_lstm")
-class CharCnnLstm(nn.Module):
+class CharCnnLstm(BiLm):
     """Contextual word vectors from characters; the defaults are the published `original` size.
 
     Layer 0 is the CNN's vector twice, layer k the two directions' outputs of LSTM layer k side by side. The
-    directions share the CNN and nothing else. State is an argument: without one, every call starts from
-    zeros.
+    directions share the CNN and nothing else.
 
     Args:
         character_embedding_size: values of a character's vector.
@@ -60,7 +54,6 @@ class CharCnnLstm(nn.Module):
         skip_connected: bool = True,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
         smallest = {
             "character_embedding_size": (character_embedding_size, 1),
             "num_highways": (num_highways, 0),
@@ -70,14 +63,14 @@ class CharCnnLstm(nn.Module):
         }
         _check_sizes(smallest=smallest, cell_size=cell_size, projection_size=projection_size, dropout=dropout)
         _check_clips(cell_clip=cell_clip, projection_clip=projection_clip)
-        self.char_cnn = CharCnn(
+        words = CharCnn(
             embedding_size=character_embedding_size,
             filters=filters,
             num_highways=num_highways,
             projection_size=projection_size,
             activation=activation,
         )
-        self.bilstm = BiLstm(
+        context = BiLstm(
             cell_size=cell_size,
             projection_size=projection_size,
             num_layers=num_layers,
@@ -86,33 +79,7 @@ class CharCnnLstm(nn.Module):
             skip_connected=skip_connected,
             dropout=dropout,
         )
-        self.cell_size, self.projection_size = cell_size, projection_size
-
-    @property
-    def widest_filter(self) -> int:
-        """Characters of padding that a cropped row of characters must keep."""
-        return self.char_cnn.widest_filter
-
-    @property
-    def num_layers(self) -> int:
-        """Layers of vectors that come out: the CNN's and one for each LSTM layer."""
-        return len(self.bilstm.layers) + 1
-
-    def run_packed(
-        self,
-        characters_UC: Tensor,
-        ids_DN: Tensor,
-        batch_sizes: Sequence[int],
-        state: Sequence[State] | None = None,
-    ) -> tuple[list[Tensor], list[State]]:
-        """`BiLstm.run_packed` above the CNN's vectors of the distinct types, (U, C) character rows."""
-        return self.bilstm.run_packed(self.char_cnn(characters_UC), ids_DN, batch_sizes, state)
-
-    def forward(
-        self, characters_UC: Tensor, ids_BT: Tensor, lengths_B: Tensor, state: Sequence[State] | None = None
-    ) -> tuple[Tensor, list[State]]:
-        """`BiLstm.run_sentences` above the CNN's vectors of the distinct types, (U, C) character rows."""
-        return self.bilstm.run_sentences(self.char_cnn(characters_UC), ids_BT, lengths_B, state)
+        super().__init__(words=words, context=context)
 
 
 def _check_sizes(

@@ -1,11 +1,10 @@
-"""The LSTM layer of ELMo: projected, clipped, explicit state, both directions at once, no work on padding.
+"""The LSTM layers of ELMo: projected, clipped, explicit state, both directions at once, no work on padding.
 
-Sequences are packed: rows are sorted by length, longest first, and step t holds the first `batch_sizes[t]`
-rows. All steps lie one after the other on one axis of N = sum(batch_sizes) tokens, so that everything that
-does not depend on the step before (input projections, weight gradients) is one matrix product over all of
-them.
+Sequences are packed (see `elmo.bilm.packing`): everything that does not depend on the step before, such as
+input projections and weight gradients, is one matrix product over all steps.
 
-Shape legend: D = 2 directions, N packed tokens, B rows, P projection (input and output) size, H cells.
+Shape legend: D = 2 directions, N packed tokens, B rows, P projection (input and output) size, H cells,
+L layers, the word vectors being layer 0, U distinct types.
 """
 
 from __future__ import annotations
@@ -14,11 +13,113 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from elmo.bilm.bilm import ContextLayers, State
 
 FORGET_BIAS = 1.0  # added to the forget gate when computing; official files do not contain it
 
-State = tuple[Tensor, Tensor]  # (h_DBP, c_DBH), the carried output before any residual, and the cells
+LayerState = tuple[Tensor, Tensor]  # (h_DBP, c_DBH), the carried output before any residual, and the cells
+
+
+class BiLstm(ContextLayers):
+    """LSTM layers in both directions (Peters et al. 2018, section 3.1); their state is h and c of each layer.
+
+    Args:
+        cell_size: LSTM cells of one direction and layer.
+        projection_size: width of a word's vector and of an LSTM output in one direction.
+        num_layers: LSTM layers.
+        cell_clip, projection_clip: limits of LSTM cells and outputs; None for none.
+        skip_connected: from the second LSTM layer on, the layer's input is added to its output.
+        dropout: on each LSTM layer's input and on the top output, while training.
+    """
+
+    def __init__(
+        self,
+        *,
+        cell_size: int,
+        projection_size: int,
+        num_layers: int,
+        cell_clip: float | None,
+        projection_clip: float | None,
+        skip_connected: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            LstmLayer(
+                input_size=projection_size,
+                cell_size=cell_size,
+                projection_size=projection_size if projection_size != cell_size else None,
+                cell_clip=cell_clip,
+                projection_clip=projection_clip,
+            )
+            for _ in range(num_layers)
+        )
+        self.cell_size, self.projection_size = cell_size, projection_size
+        self.skip_connected = skip_connected
+        self.dropout = dropout
+
+    def lstm_layers(self) -> list[LstmLayer]:
+        """The layers, from the bottom up."""
+        return [layer for layer in self.layers if isinstance(layer, LstmLayer)]
+
+    def zero_state(self, num_rows: int) -> State:
+        """For each layer, zeros of (2, rows, projection) and (2, rows, cells)."""
+        return [part for layer in self.lstm_layers() for part in layer.zero_state(num_rows)]
+
+    def forward(
+        self, vectors_UP: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: State
+    ) -> tuple[list[Tensor], State]:
+        output = F.embedding(ids_DN, vectors_UP)
+        outputs, last = [output], []
+        for index, layer in enumerate(self.lstm_layers()):
+            dropped = F.dropout(output, self.dropout, self.training)
+            output, (h, c) = layer(dropped, batch_sizes, (state[2 * index], state[2 * index + 1]))
+            if index > 0 and self.skip_connected:
+                output = output + dropped
+            outputs.append(output)
+            last += [h, c]
+        outputs[-1] = F.dropout(output, self.dropout, self.training)
+        return outputs, last
+
+    def flops_per_word(self) -> int:
+        return 2 * sum(weight.numel() for layer in self.lstm_layers() for weight in layer.matrices())
+
+    def recurrent_weights(self) -> int:
+        """Those of the output of the step before; the others can be read once for a whole sentence."""
+        layers = self.lstm_layers()
+        input_weights = sum(layer.kernel[:, : layer.input_size].numel() for layer in layers)
+        return self.flops_per_word() // 2 - input_weights
+
+    def activations_per_token(self) -> int:
+        """Gates and their gradients, cells, outputs."""
+        return 2 * len(self.layers) * (12 * self.cell_size + 5 * self.projection_size)
+
+    def official_options(self) -> dict[str, Any]:
+        layer = self.lstm_layers()[0]
+        return {
+            "lstm": {
+                "use_skip_connections": self.skip_connected,
+                "projection_dim": self.projection_size,
+                "cell_clip": layer.cell_clip,
+                "proj_clip": layer.projection_clip,
+                "dim": self.cell_size,
+                "n_layers": len(self.layers),
+            }
+        }
+
+    def official_tensors(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {}
+        for index, layer in enumerate(self.lstm_layers()):
+            for direction in range(2):
+                cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{index}/LSTMCell"
+                tensors[f"{cell}/W_0"] = layer.kernel[direction]
+                tensors[f"{cell}/B"] = layer.bias[direction]
+                if layer.projection is not None:
+                    tensors[f"{cell}/W_P_0"] = layer.projection[direction]
+        return tensors
 
 
 class LstmLayer(nn.Module):
@@ -61,18 +162,23 @@ class LstmLayer(nn.Module):
 
     def reset_parameters(self) -> None:
         """Glorot-uniform weights on the fused shapes of one direction, zero biases: the original's."""
-        for weight in (self.kernel, self.projection):
-            if weight is not None:
-                for direction in weight.detach():
-                    nn.init.xavier_uniform_(direction)
+        for weight in self.matrices():
+            for direction in weight.detach():
+                nn.init.xavier_uniform_(direction)
         nn.init.zeros_(self.bias)
 
-    def zero_state(self, num_rows: int) -> State:
+    def matrices(self) -> list[Tensor]:
+        """The weights of both directions that something is multiplied with: kernel and projection."""
+        return [self.kernel] if self.projection is None else [self.kernel, self.projection]
+
+    def zero_state(self, num_rows: int) -> LayerState:
         """A state of zeros: (2, rows, output_size) and (2, rows, cells)."""
         zeros = self.bias.new_zeros
         return zeros(2, num_rows, self.output_size), zeros(2, num_rows, self.cell_size)
 
-    def forward(self, x_DNP: Tensor, batch_sizes: Sequence[int], state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, x_DNP: Tensor, batch_sizes: Sequence[int], state: LayerState
+    ) -> tuple[Tensor, LayerState]:
         """Run both directions over packed sequences; `torch.autocast` casts the matrix products only.
 
         Args:

@@ -1,6 +1,10 @@
-"""Sentences of any lengths packed for the LSTM layers, and their words' vectors taken out again: no padding.
+"""Sequences of any lengths without padding: bucketing by length, and the packed axis of both directions.
 
-Shape legend: S sentences, D = 2 directions, N tokens with markers, M words, P projection.
+Packed, rows are sorted by length, longest first, and step t holds the rows that are longer than t. All steps
+lie one after the other on one axis. The second direction reads every sequence reversed over its own length.
+
+Shape legend: B sequences, M tokens in the sequences' order, D = 2 directions, N = M packed tokens, P vector
+size.
 """
 
 from __future__ import annotations
@@ -11,54 +15,84 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elmo.text.characters import BEGIN_TYPE, END_TYPE
 
-
-class PackedBatch:
-    """The packed form (see `elmo.bilm.lstm`) of some sentences, which keep their order outside of it.
+def bucket_by_length(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> list[list[int]]:
+    """Indices of sequences of similar length together, the longest first, equal lengths in order.
 
     Args:
-        sentences: the type ids of each one's words; the markers are added here. At least one sentence.
+        lengths: tokens of each sequence.
+        max_tokens: of a bucket; a longer sequence has a bucket of its own.
+    """
+    lengths = np.asarray(lengths, dtype=np.int64)
+    buckets: list[list[int]] = []
+    room = 0
+    for index in np.argsort(-lengths, kind="stable").tolist():
+        length = int(lengths[index])
+        if length > room or not buckets:
+            buckets.append([])
+            room = max_tokens
+        buckets[-1].append(index)
+        room -= length
+    return buckets
+
+
+class Packing:
+    """Where the tokens of some sequences lie on the packed axis, in both reading directions.
+
+    Args:
+        lengths: tokens of each sequence, at least 1; at least one sequence.
+        device: of the indices, and of what is packed.
 
     Attributes:
-        batch_sizes: rows alive at each step.
-        ids_DN: type ids in each direction's reading order.
-        row_of: (S,) int64, the packed row of each sentence.
+        batch_sizes: rows that are still alive at each step.
+        order: (B,) the sequence of each packed row.
+        row_of: (B,) the packed row of each sequence.
     """
 
-    def __init__(self, sentences: Sequence[np.ndarray]) -> None:
-        lengths = np.array([len(sentence) + 2 for sentence in sentences])
-        self.row_of = np.empty(len(sentences), dtype=np.int64)
-        self.row_of[np.argsort(-lengths, kind="stable")] = np.arange(len(sentences))
-        alive_from = np.bincount(lengths)  # sentences that end before step t, for each t
-        sizes = len(sentences) - np.cumsum(alive_from)[:-1]
+    def __init__(self, lengths: Sequence[int] | np.ndarray, device: torch.device | None = None) -> None:
+        lengths = np.asarray(lengths, dtype=np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        row_of = np.empty_like(order)
+        row_of[order] = np.arange(len(lengths))
+        sizes = len(lengths) - np.cumsum(np.bincount(lengths))[:-1]  # less those that end before each step
+        starts = np.cumsum(sizes) - sizes
+        self._step_M = np.concatenate([np.arange(length) for length in lengths])
+        self._last_M = np.repeat(lengths - 1, lengths)
+        row_M = np.repeat(row_of, lengths)
+        positions_DM = np.stack([starts[self._step_M] + row_M, starts[self._last_M - self._step_M] + row_M])
+        sources_DN = np.empty_like(positions_DM)
+        np.put_along_axis(sources_DN, positions_DM, np.arange(len(row_M))[None].repeat(2, axis=0), axis=1)
         self.batch_sizes: list[int] = sizes.tolist()
-        starts = np.cumsum([0, *self.batch_sizes[:-1]])
+        self.order, self.row_of = (torch.from_numpy(rows).to(device) for rows in (order, row_of))
+        self._positions_DM = torch.from_numpy(positions_DM).to(device)
+        self._sources_DN = torch.from_numpy(sources_DN).to(device)
 
-        step = np.concatenate([np.arange(length) for length in lengths])
-        last = np.repeat(lengths - 1, lengths)
-        row = np.repeat(self.row_of, lengths)
-        positions = np.stack([starts[step] + row, starts[last - step] + row])
-        ids = np.concatenate([part for sentence in sentences for part in (_BEGIN, sentence, _END)])
-        packed = np.empty_like(positions)
-        np.put_along_axis(packed, positions, ids[None].repeat(2, axis=0), axis=1)
-        self.ids_DN = torch.from_numpy(packed)
-        self._positions_DM = torch.from_numpy(positions[:, (step > 0) & (step < last)])
+    def pack(self, values_M: Tensor) -> Tensor:
+        """(M,) values of all tokens in the sequences' order -> (2, N) in each direction's reading order."""
+        return values_M[self._sources_DN]
 
-    def spans(self, max_tokens: int) -> Iterator[tuple[slice, list[int]]]:
-        """The packed axis in pieces of at most `max_tokens`, or of one step; each with its batch sizes."""
+    def unpack(self, values_DNP: Tensor, *, inner: bool = False) -> Tensor:
+        """(2, N, P) in reading order -> (M, 2 P), the directions side by side, tokens in their own order.
+
+        Args:
+            inner: leave out the first and the last token of each sequence, the markers of a sentence.
+        """
+        positions = self._positions_DM
+        if inner:
+            is_inner = (self._step_M > 0) & (self._step_M < self._last_M)
+            positions = positions[:, torch.from_numpy(is_inner).to(positions.device)]
+        return torch.cat([values_DNP[0][positions[0]], values_DNP[1][positions[1]]], dim=1)
+
+    def spans(self, max_tokens: int | None) -> Iterator[tuple[slice, list[int]]]:
+        """The packed axis in pieces of whole steps, each piece with its batch sizes.
+
+        Args:
+            max_tokens: of a piece, unless one step has more; None: everything is one piece.
+        """
         start, begin, tokens = 0, 0, 0
         for step, size in enumerate(self.batch_sizes):
-            if step > begin and tokens + size > max_tokens:
+            if max_tokens is not None and step > begin and tokens + size > max_tokens:
                 yield slice(start, start + tokens), self.batch_sizes[begin:step]
                 start, begin, tokens = start + tokens, step, 0
             tokens += size
         yield slice(start, start + tokens), self.batch_sizes[begin:]
-
-    def words(self, layer_DNP: Tensor) -> Tensor:
-        """(2, N, P) in reading order -> (M, 2 P): the words of all sentences, one after the other."""
-        positions = self._positions_DM.to(layer_DNP.device)
-        return torch.cat([layer_DNP[0][positions[0]], layer_DNP[1][positions[1]]], dim=1)
-
-
-_BEGIN, _END = np.array([BEGIN_TYPE]), np.array([END_TYPE])

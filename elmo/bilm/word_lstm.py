@@ -1,29 +1,64 @@
-"""The ELMo encoder above a table of word vectors: what an official model without a character CNN computes.
+"""The LSTM layers above a table of word vectors: what an official model without a character CNN computes.
 
-Shape legend: L layers with the table's as layer 0, D = 2 directions, N packed tokens, P projection,
-U distinct types, B sentences, T tokens of the longest sentence with its two markers.
+Shape legend: U distinct types, P projection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elmo.bilm.bilstm import BiLstm
-from elmo.bilm.lstm import State
+from elmo.bilm.bilm import BiLm, WordLayer
+from elmo.bilm.lstm import BiLstm
 from elmo.registry import REGISTRY
 from elmo.text.characters import TypeTable
 from elmo.text.vocabulary import BEGIN_ID, END_ID, MARKERS, UNKNOWN_ID, Vocabulary
 
+EMBEDDING = "embedding"  # the table's name in official files
+
+
+class WordTable(WordLayer):
+    """A vector for every word of a vocabulary; every other word has that of `<UNK>`.
+
+    Args:
+        vocabulary: the words, in the table's order.
+        projection_size: P.
+    """
+
+    vocabulary: Vocabulary
+
+    def __init__(self, *, vocabulary: Vocabulary, projection_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.zeros(len(vocabulary), projection_size))
+        self.vocabulary = vocabulary
+        first = len(MARKERS)  # a word of a text that is spelled like a marker is none
+        self._rows = {word: row for row, word in enumerate(vocabulary.words[first:], start=first)}
+
+    def read(self, types: TypeTable, type_ids: np.ndarray) -> Tensor:
+        """(U,) int64 rows of the table; types 0 and 1 are the markers."""
+        markers = {0: BEGIN_ID, 1: END_ID}
+        rows = [
+            markers[index] if index in markers else self._rows.get(types.word(index), UNKNOWN_ID)
+            for index in type_ids.tolist()
+        ]
+        return torch.tensor(rows, dtype=torch.long)
+
+    def forward(self, rows_U: Tensor) -> Tensor:
+        return self.embedding[rows_U]
+
+    def official_options(self) -> dict[str, Any]:
+        return {}
+
+    def official_tensors(self) -> dict[str, Tensor]:
+        return {EMBEDDING: self.embedding}
+
 
 @REGISTRY.register("encoder", "word_lstm")
-class WordLstm(nn.Module):
-    """Contextual word vectors for the words of a vocabulary; every other word has the vector of `<UNK>`.
-
-    It takes the place of a `CharCnnLstm`, with rows of its table where that one takes characters.
+class WordLstm(BiLm):
+    """Contextual word vectors for the words of a vocabulary; it is read from official files, never trained.
 
     Args:
         vocabulary: the words of the table, in its order.
@@ -33,6 +68,8 @@ class WordLstm(nn.Module):
         cell_clip, projection_clip: limits of LSTM cells and outputs; None for none.
         skip_connected: from the second LSTM layer on, the layer's input is added to its output.
     """
+
+    needs_vocabulary = True
 
     def __init__(
         self,
@@ -45,9 +82,7 @@ class WordLstm(nn.Module):
         projection_clip: float | None,
         skip_connected: bool,
     ) -> None:
-        super().__init__()
-        self.embedding = nn.Parameter(torch.zeros(len(vocabulary), projection_size))
-        self.bilstm = BiLstm(
+        context = BiLstm(
             cell_size=cell_size,
             projection_size=projection_size,
             num_layers=num_layers,
@@ -56,34 +91,5 @@ class WordLstm(nn.Module):
             skip_connected=skip_connected,
             dropout=0.0,
         )
-        self.vocabulary = vocabulary
-        self.cell_size, self.projection_size = cell_size, projection_size
-        first = len(MARKERS)  # a word of a text that is spelled like a marker is none
-        self._rows = {word: row for row, word in enumerate(vocabulary.words[first:], start=first)}
-
-    @property
-    def num_layers(self) -> int:
-        """Layers of vectors that come out: the table's and one for each LSTM layer."""
-        return len(self.bilstm.layers) + 1
-
-    def rows_of(self, types: TypeTable) -> np.ndarray:
-        """The row of each type in the table, (U,) int64; the first two types are the markers."""
-        rows = [self._rows.get(word, UNKNOWN_ID) for word in types.words()]
-        rows[:2] = BEGIN_ID, END_ID
-        return np.array(rows, dtype=np.int64)
-
-    def run_packed(
-        self,
-        rows_U: Tensor,
-        ids_DN: Tensor,
-        batch_sizes: Sequence[int],
-        state: Sequence[State] | None = None,
-    ) -> tuple[list[Tensor], list[State]]:
-        """`BiLstm.run_packed` above the table's rows of the distinct types."""
-        return self.bilstm.run_packed(self.embedding[rows_U], ids_DN, batch_sizes, state)
-
-    def forward(
-        self, rows_U: Tensor, ids_BT: Tensor, lengths_B: Tensor, state: Sequence[State] | None = None
-    ) -> tuple[Tensor, list[State]]:
-        """`BiLstm.run_sentences` above the table's rows of the distinct types."""
-        return self.bilstm.run_sentences(self.embedding[rows_U], ids_BT, lengths_B, state)
+        words = WordTable(vocabulary=vocabulary, projection_size=projection_size)
+        super().__init__(words=words, context=context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elmo.bilm.bilm import BiLm
 from elmo.device import choose_device
 from elmo.errors import InputError
 from elmo.files import write_aside
 from elmo.inference.layer_choice import LayerChoice, Layers
 from elmo.inference.no_gradient_lstm import onednn_multiplies
-from elmo.inference.runner import SentenceRunner
-from elmo.inference.start_state import CarriedState, MeasuringState, StartState, WarmState, ZeroState
-from elmo.io.loading import fingerprint, load_encoder
+from elmo.inference.runner import BatchPlan, SentenceRunner
+from elmo.inference.start_state import (
+    CarriedState,
+    MeasuringState,
+    OwnState,
+    StartState,
+    WarmState,
+    ZeroState,
+)
+from elmo.io.loading import fingerprint, load_bilm
 from elmo.registry import suggest
 from elmo.text.checked_input import checked_sentence, checked_sentences
 
 LOG = logging.getLogger(__name__)
-STATES = ("zero", "carried", "warm")
+STATES = ("auto", "zero", "carried", "warm")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_REMEMBERED_WORDS = 1 << 15  # by Zipf's law most words of a text; 64 MiB for the published sizes
+_CACHED_WORDS = 1 << 15  # by Zipf's law most words of a text; 64 MiB for the published sizes
 _WINDOW_WORDS = 50_000  # of a stream, read ahead and sorted by length
 _WINDOW_BYTES = 128 << 20  # their vectors, all held until the last is done
 
@@ -49,8 +57,10 @@ class ElmoEmbedder:
         weights: the official HDF5 file that belongs to the options.
         layers: what `embed_sentences` and `stream` give: `all`, `top`, `average`, a layer's number from 0
             (the context-free one), or a weight for each layer, for their weighted sum.
-        state: what the LSTM layers start from. `zero`: every sentence from zeros. `carried`: as the original
-            code at inference: row r of a batch goes on where row r of the batch before ended; one call of
+        state: what the context layers start from. `auto`: every sentence from the model's own start state,
+            which is zeros unless its training carried a state from batch to batch. `zero`: every sentence
+            from zeros, whatever the model was trained with. `carried`: as the original code at inference: row
+            r of a batch goes on where row r of the batch before ended; one call of
             `embed_batch` or `embed_sentences` is one batch, whose rows keep their order, while `stream` and
             `embed_file` read all sentences as one row after the other, as the original wrote files. `warm`:
             every sentence from the mean state that `warm_up` measured.
@@ -76,7 +86,7 @@ class ElmoEmbedder:
         weights: str | Path | None = None,
         *,
         layers: Layers = "average",
-        state: str = "zero",
+        state: str = "auto",
         device: str = "auto",
         precision: str = "fp32",
         tokens_per_batch: int = 4096,
@@ -90,21 +100,23 @@ class ElmoEmbedder:
         if num_threads is not None:
             torch.set_num_threads(num_threads)
         self._device = choose_device(device)
-        self._encoder, self.state_path = load_encoder(model, weights)
-        self._encoder.requires_grad_(False).to(self._device)
-        self.num_layers, self.size = self._encoder.num_layers, 2 * self._encoder.projection_size
+        self._bilm, self.state_path = load_bilm(model, weights)
+        self._bilm.requires_grad_(False).to(self._device)
+        if state in ("carried", "warm") and not self._bilm.carries_state:
+            raise InputError(f"state: {state!r}, but this model has no state to carry; use auto")
+        self.num_layers, self.size = self._bilm.num_layers, 2 * self._bilm.projection_size
         self._choice = LayerChoice(layers, self.num_layers)
         self._all_layers = LayerChoice("all", self.num_layers)
         precision = _usable_precision(precision, self._device)
         self._model, self._precision, self._state_name = str(model), precision, state
         self._tokens_per_batch = tokens_per_batch
-        self._fingerprint = fingerprint(self._encoder)  # as long as it has all its weights
+        self._fingerprint = fingerprint(self._bilm)  # as long as it has all its weights
         self._runner = SentenceRunner(
-            self._encoder,
+            self._bilm,
             dtype=PRECISIONS[precision],
             max_tokens=tokens_per_batch,
-            remembered_words=_REMEMBERED_WORDS,
-            weights_given_up=True,
+            cached_words=_CACHED_WORDS,
+            release_weights=True,
         )
         self._state = self._first_state()
 
@@ -116,7 +128,7 @@ class ElmoEmbedder:
             "fingerprint": self._fingerprint,
             "layers": self._choice.layers,
             "state": self._state_name,
-            **({} if self._state is None else self._state.describe()),
+            **({} if self._state is None else self._state.metadata()),
             "precision": self._precision,
             "versions": {"elmo": _own_version(), "torch": torch.__version__, "numpy": np.__version__},
         }
@@ -199,7 +211,7 @@ class ElmoEmbedder:
             file.attrs["metadata"] = json.dumps({**self.metadata, "layers": choice.layers})
 
     def warm_up(self, sentences: Iterable[Sequence[str]], *, saved: bool = False) -> None:
-        """Let every later sentence start from the mean state that these end with, each begun with zeros.
+        """Let every later sentence start from the mean state that these end with.
 
         Args:
             sentences: typical ones; those without words do not count.
@@ -212,7 +224,7 @@ class ElmoEmbedder:
             raise InputError(
                 f"state: warm_up is for an embedder with state='warm', this has {self._state_name!r}"
             )
-        measuring = MeasuringState(self._encoder.bilstm)
+        measuring = MeasuringState(self._bilm)
         for _ in self._embed_stream(
             checked_sentences(sentences), LayerChoice("top", self.num_layers), measuring
         ):
@@ -225,7 +237,7 @@ class ElmoEmbedder:
         self._state = state
 
     def forget(self) -> None:
-        """Let the next batch start from zeros again, where the state is carried."""
+        """Let the next batch start anew, where the state is carried."""
         if self._state_name == "carried":
             self._state = self._first_state()
 
@@ -235,7 +247,12 @@ class ElmoEmbedder:
             if not self.state_path.exists():
                 return None
             return WarmState.load(self.state_path, fingerprint=self._fingerprint, device=self._device)
-        return (CarriedState if self._state_name == "carried" else ZeroState)(self._encoder.bilstm)
+        kinds: dict[str, Callable[[BiLm], StartState]] = {
+            "auto": OwnState,
+            "zero": ZeroState,
+            "carried": CarriedState,
+        }
+        return kinds[self._state_name](self._bilm)
 
     def _start(self) -> StartState:
         if self._state is None:
@@ -253,7 +270,17 @@ class ElmoEmbedder:
         """Index and vectors of each sentence that has words, in any order."""
         start = self._start()
         plans = start.plan_call([len(sentence) for sentence in sentences], self._tokens_per_batch)
-        return self._runner.run(sentences, plans, start, choice)
+        return self._run(sentences, plans, start, choice)
+
+    def _run(
+        self,
+        sentences: Sequence[Sequence[str]],
+        plans: Iterable[BatchPlan],
+        start: StartState,
+        choice: LayerChoice,
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        for index, arrays in self._runner.run(sentences, plans=plans, start=start, layers=choice):
+            yield index, np.stack(arrays) if choice.stacked else arrays[0]
 
     def _embed_list(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
         found = dict(self._embed_call(sentences, self._all_layers))
@@ -268,7 +295,7 @@ class ElmoEmbedder:
         word_bytes = empty.itemsize * self.size * (self.num_layers if choice.stacked else 1)
         for window in _windows(sentences, min(_WINDOW_WORDS, _WINDOW_BYTES // word_bytes)):
             plans = start.plan_stream([len(sentence) for sentence in window], self._tokens_per_batch)
-            found = dict(self._runner.run(window, plans, start, choice))
+            found = dict(self._run(window, plans, start, choice))
             for index in range(len(window)):
                 yield found.pop(index, empty)
 

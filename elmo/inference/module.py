@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elmo.bilm.char_cnn_lstm import CharCnnLstm
 from elmo.bilm.mixes import ScalarMix
 from elmo.errors import InputError
 from elmo.inference.sentence_batch import SentenceBatch
-from elmo.io.loading import load_encoder
+from elmo.io.loading import load_bilm
 from elmo.registry import suggest
 from elmo.text.characters import (
     BEGIN_TYPE,
@@ -44,8 +43,9 @@ class ElmoOutput(TypedDict):
 class Elmo(nn.Module):
     """Contextual vectors within a model, mixed with weights that the model's own training learns.
 
-    Every sentence starts from a zero state: AllenNLP's goes on from the batch before. As in the original, the
-    encoder's own dropout stays off, also where it is trained.
+    Every sentence starts from the model's own start state, which is zeros unless its training carried a
+    state; AllenNLP's goes on from the batch before. As in the original, the encoder's own dropout stays off,
+    also where it is trained.
 
     Args:
         model: a finished run's or a model's directory, a published name, or, with `weights`, an official
@@ -94,8 +94,8 @@ class Elmo(nn.Module):
                 f"layer_norm_statistics: unknown {layer_norm_statistics!r}"
                 f"{suggest(str(layer_norm_statistics), STATISTICS)}"
             )
-        self.encoder = load_encoder(model, weights).encoder.requires_grad_(requires_grad)
-        self.num_layers, self.size = self.encoder.num_layers, 2 * self.encoder.projection_size
+        self.bilm = load_bilm(model, weights).bilm.requires_grad_(requires_grad)
+        self.num_layers, self.size = self.bilm.num_layers, 2 * self.bilm.projection_size
         self.mixes = nn.ModuleList(
             ScalarMix(
                 num_layers=self.num_layers,
@@ -114,7 +114,7 @@ class Elmo(nn.Module):
     def train(self, mode: bool = True) -> Elmo:
         """Training or evaluation mode of the mixes; the encoder's dropout stays off."""
         super().train(mode)
-        self.encoder.eval()
+        self.bilm.eval()
         return self
 
     def penalty(self) -> Tensor:
@@ -137,10 +137,10 @@ class Elmo(nn.Module):
         if isinstance(inputs, Tensor):
             batch = self._from_characters(inputs)
         else:
-            batch = SentenceBatch.from_words(list(checked_sentences(inputs)), self.encoder)
+            batch = SentenceBatch.from_words(list(checked_sentences(inputs)), self.bilm)
         leading = inputs.shape[:-2] if isinstance(inputs, Tensor) else batch.lengths.shape
         with torch.set_grad_enabled(self.requires_grad and torch.is_grad_enabled()):
-            layers_LBTP = batch.run(self.encoder)
+            layers_LBTP = batch.run(self.bilm)
         width = layers_LBTP.shape[2]
         marked_BT = _first(batch.lengths + NUM_MARKERS, width) & (batch.lengths > 0)[:, None]
         words_BT = _first(batch.lengths + 1, width)
@@ -159,10 +159,11 @@ class Elmo(nn.Module):
 
     @property
     def _device(self) -> torch.device:
-        return next(self.encoder.parameters()).device
+        return next(self.bilm.parameters()).device
 
     def _from_characters(self, inputs: Tensor) -> SentenceBatch:
-        if not isinstance(self.encoder, CharCnnLstm):
+        widest_filter = self.bilm.words.widest_filter
+        if widest_filter is None:
             raise InputError("inputs: this model reads whole words; give tokenized sentences")
         _check_characters(inputs)
         characters_BWC = inputs.to(self._device).flatten(end_dim=-3)
@@ -177,11 +178,11 @@ class Elmo(nn.Module):
             raise InputError(
                 "inputs: a character 0 within a word; 0 is for padded words, 261 pads characters"
             )
-        places_BW = words_BW.long()
-        places_BW[words_BW] = inverse + 1
+        types_BW = words_BW.long()
+        types_BW[words_BW] = inverse + NUM_MARKERS
         markers = torch.from_numpy(TypeTable.from_words([]).characters(np.array([BEGIN_TYPE, END_TYPE])))
         types = torch.cat([markers.to(self._device), types_UC])
-        return SentenceBatch.from_places(_cropped(types, self.encoder.widest_filter), places_BW, lengths)
+        return SentenceBatch.from_types(_cropped(types, widest_filter), types_BW, lengths)
 
 
 def batch_to_ids(sentences: Iterable[Sequence[str]]) -> Tensor:

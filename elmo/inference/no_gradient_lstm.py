@@ -1,4 +1,4 @@
-"""The LSTM stack without a gradient: weights laid out once, nothing kept that a backward pass would need.
+"""Context layers without a gradient: LSTM weights laid out once, nothing kept for a backward pass.
 
 Shape legend: L layers with the word vectors as layer 0, D = 2 directions, N packed tokens, R rows, U distinct
 types, P projection, H cells.
@@ -7,55 +7,79 @@ types, P projection, H cells.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from elmo.bilm.bilstm import BiLstm
-from elmo.bilm.lstm import FORGET_BIAS, LstmLayer, State
+from elmo.bilm.bilm import ContextLayers, State
+from elmo.bilm.lstm import FORGET_BIAS, BiLstm, LstmLayer
 
 _TOKENS_AT_ONCE = 512  # whose gates are held at a time; the input products of all of them are one product
 
+RunPacked = Callable[[Tensor, Tensor, Sequence[int], State], tuple[list[Tensor], State]]
 
-class InferenceStack:
-    """Computes what `BiLstm.run_packed` computes in evaluation, for weights that do not change any more.
+
+@functools.singledispatch
+def layers_without_gradient(
+    context: ContextLayers, *, dtype: torch.dtype, release_weights: bool = False
+) -> RunPacked:
+    """What computes `context(...)` in evaluation fastest, for weights that do not change any more.
+
+    A kind of context layers that has a faster way than its own forward pass registers it here.
 
     Args:
-        bilstm: the layers, on their device.
+        context: the layers, on their device.
         dtype: of the matrix products: the weights' own, or bfloat16; all else is in the weights' own.
-        weights_given_up: the layers lose their matrices, of which this has its own copies, so that memory
-            holds them once.
+        release_weights: let the layers drop the matrices that the result has copies of, to hold them once.
     """
+    device = next(context.parameters()).device.type
 
-    def __init__(self, bilstm: BiLstm, *, dtype: torch.dtype, weights_given_up: bool = False) -> None:
+    def run(
+        vectors_UP: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: State
+    ) -> tuple[list[Tensor], State]:
+        with torch.no_grad(), torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            return context.eval()(vectors_UP, ids_DN, batch_sizes, state)
+
+    return run
+
+
+class NoGradientLstm:
+    """Computes what `BiLstm.forward` computes in evaluation; see `layers_without_gradient`."""
+
+    def __init__(self, bilstm: BiLstm, *, dtype: torch.dtype, release_weights: bool = False) -> None:
         self._skip_connected = bilstm.skip_connected
         self._layers: list[list[_Direction]] = []
-        for layer in bilstm.lstm_layers():
+        for layer in bilstm.layers:
+            assert isinstance(layer, LstmLayer)
             self._layers.append([_Direction(layer, direction, dtype) for direction in (0, 1)])
-            if weights_given_up:
+            if release_weights:
                 layer.kernel = layer.projection = None  # type: ignore[assignment]
 
-    def run_packed(
-        self, vectors_UP: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: Sequence[State]
-    ) -> tuple[list[Tensor], list[State]]:
+    def __call__(
+        self, vectors_UP: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: State
+    ) -> tuple[list[Tensor], State]:
         """L tensors (2, N, P) in each direction's reading order, and each row's state after its last step."""
         output = F.embedding(ids_DN, vectors_UP)
-        layers, last = [output], []
-        for index, (directions, before) in enumerate(zip(self._layers, state, strict=True)):
+        layers: list[Tensor] = [output]
+        last: State = []
+        for index, directions in enumerate(self._layers):
             given = output
-            pairs = zip(*before, strict=True)
+            pairs = zip(state[2 * index], state[2 * index + 1], strict=True)
             ran = [
                 direction.run(x, batch_sizes, h, c)
                 for direction, x, (h, c) in zip(directions, given, pairs, strict=True)
             ]
             output, h, c = (torch.stack(parts) for parts in zip(*ran, strict=True))
-            last.append((h, c))
+            last += [h, c]
             if index > 0 and self._skip_connected:
                 output += given
             layers.append(output)
         return layers, last
+
+
+layers_without_gradient.register(BiLstm)(NoGradientLstm)
 
 
 class _Direction:

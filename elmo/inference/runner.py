@@ -1,98 +1,141 @@
-"""An encoder at work on sentences: distinct words, packed batches, pieces of bounded size, arrays out.
+"""A biLM at work on sentences without a gradient: distinct words, packed batches, pieces of bounded size.
 
-Shape legend: L layers, M words, D = 2 directions, N packed tokens, U distinct types, P projection.
+Shape legend: L layers, M words, D = 2 directions, N packed tokens, P projection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from elmo.bilm.packing import PackedBatch
-from elmo.inference.layer_choice import LayerChoice
-from elmo.inference.no_gradient_lstm import InferenceStack
-from elmo.inference.start_state import BatchPlan, StartState
-from elmo.inference.word_cache import WordVectors
-from elmo.io.loading import Encoder
-from elmo.text.characters import NUM_MARKERS
+from elmo.bilm.bilm import BiLm, State
+from elmo.bilm.packing import Packing, bucket_by_length
+from elmo.inference.no_gradient_lstm import layers_without_gradient
+from elmo.inference.word_cache import WordCache
+from elmo.text.characters import NUM_MARKERS, add_markers, number_words
+
+
+class BatchPlan(NamedTuple):
+    """Sentences to run together, by their index, and the row of the state that each one has."""
+
+    sentences: list[int]
+    rows: list[int]
+
+
+class StartState(Protocol):
+    """Where the rows of a batch start from, and what becomes of their last state."""
+
+    def before(self, rows: Sequence[int]) -> State:
+        """The state that these rows start from, in new tensors."""
+        ...
+
+    def keep(self, rows: Sequence[int], after: State) -> None:
+        """Take note of the state that these rows ended with."""
+        ...
+
+
+class Layers(Protocol):
+    """What becomes of the layers of a batch."""
+
+    def combine(self, layers: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors of all layers -> those that come out."""
+        ...
 
 
 class SentenceRunner:
-    """Runs planned batches of sentences through an encoder, without a graph.
+    """Runs batches of sentences through a biLM.
 
     Args:
-        encoder: on its device; its parameters do not change any more.
+        bilm: on its device; its parameters do not change any more.
         dtype: float32 or bfloat16, of the matrix products.
-        max_tokens: packed tokens that go through the layers at once; longer batches go in pieces.
-        remembered_words: distinct words whose context-free vectors are kept.
-        weights_given_up: the encoder's LSTM layers lose their matrices, which the runner has copies of.
+        max_tokens: packed tokens that go through the layers at once. Longer batches go in pieces, but for a
+            biLM without a state, which has to see a sentence whole.
+        cached_words: capacity of the LRU cache of word vectors.
+        release_weights: let the biLM drop the matrices that the runner has copies of, to hold them once.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
+        bilm: BiLm,
         *,
         dtype: torch.dtype,
         max_tokens: int,
-        remembered_words: int,
-        weights_given_up: bool = False,
+        cached_words: int,
+        release_weights: bool = False,
     ) -> None:
-        self._stack = InferenceStack(encoder.bilstm, dtype=dtype, weights_given_up=weights_given_up)
+        self._bilm = bilm
+        self._context = layers_without_gradient(bilm.context, dtype=dtype, release_weights=release_weights)
         self._max_tokens = max_tokens
-        self._device = next(encoder.parameters()).device
-        self._word_vectors = WordVectors(encoder, capacity=remembered_words, dtype=dtype)
+        self._device = next(bilm.parameters()).device
+        self._words = WordCache(bilm, capacity=cached_words, dtype=dtype)
 
     def run(
         self,
         sentences: Sequence[Sequence[str]],
-        plans: Iterable[BatchPlan],
-        start: StartState,
-        choice: LayerChoice,
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Each planned sentence's index and vectors, (words, 2 P) or (L, words, 2 P), in the plans' order."""
-        words = dict.fromkeys(word for sentence in sentences for word in sentence)
-        type_of = {word: type_id for type_id, word in enumerate(words, start=NUM_MARKERS)}
-        vectors_UP = self._word_vectors(list(words))
-        for plan in plans:
-            batch = PackedBatch(
-                [np.array([type_of[word] for word in sentences[index]]) for index in plan.sentences]
-            )
-            mixed = self._run_batch(vectors_UP, batch, start, plan.rows, choice)
-            arrays = [batch.words(layer).float().cpu().numpy() for layer in mixed]
-            offset = 0
-            for index in plan.sentences:
-                stop = offset + len(sentences[index])
-                own = [array[offset:stop] for array in arrays]  # copied: a view would keep the whole batch
-                yield index, np.stack(own) if choice.stacked else own[0].copy()
-                offset = stop
+        *,
+        plans: Iterable[BatchPlan] | None = None,
+        start: StartState | None = None,
+        layers: Layers | None = None,
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Each planned sentence's index and its vectors, (words, 2 P) for each layer that comes out.
+
+        Args:
+            sentences: the words of each.
+            plans: which sentences run together, each with a word at least; None: similar lengths.
+            start: None: every sentence starts from the biLM's own start state.
+            layers: what becomes of the layers; None: all come out.
+        """
+        numbered = number_words(sentences)
+        vectors_UP = self._words(numbered.words)
+        offsets = np.cumsum(numbered.lengths) - numbered.lengths
+        for plan in plan_by_length(numbered.lengths, self._max_tokens) if plans is None else plans:
+            lengths = numbered.lengths[plan.sentences]
+            starts = offsets[plan.sentences]
+            ids = [numbered.type_ids[a : a + n] for a, n in zip(starts, lengths, strict=True)]
+            marked_M = add_markers(np.concatenate(ids), lengths)
+            packing = Packing(lengths + NUM_MARKERS, self._device)
+            batch = self._run_batch(vectors_UP, marked_M, packing, start, plan.rows, layers)
+            arrays = [packing.unpack(layer, inner=True).float().cpu().numpy() for layer in batch]
+            bounds = np.cumsum(lengths)
+            for index, begin, end in zip(plan.sentences, bounds - lengths, bounds, strict=True):
+                # copied: a view would keep the arrays of the whole batch in memory
+                yield index, [array[begin:end].copy() for array in arrays]
 
     def _run_batch(
         self,
         vectors_UP: Tensor,
-        batch: PackedBatch,
-        start: StartState,
+        marked_M: np.ndarray,
+        packing: Packing,
+        start: StartState | None,
         rows: Sequence[int],
-        choice: LayerChoice,
+        layers: Layers | None,
     ) -> list[Tensor]:
-        """The chosen layers of a batch, each (2, N, P)."""
-        row_of = torch.from_numpy(batch.row_of).to(self._device)
-        sentence_at = row_of.argsort()
-        state = [(h[:, sentence_at], c[:, sentence_at]) for h, c in start.before(rows)]
-        ids_DN = batch.ids_DN.to(self._device)
+        """The layers of a batch that come out, each (2, N, P)."""
+        before = self._bilm.start_state(len(rows)) if start is None else start.before(rows)
+        state = [part[:, packing.order] for part in before]  # copies, as pieces change them in place
+        ids_DN = packing.pack(torch.from_numpy(marked_M).to(self._device))
         pieces = []
-        for span, sizes in batch.spans(self._max_tokens):
-            alive = [(h[:, : sizes[0]], c[:, : sizes[0]]) for h, c in state]
+        for span, sizes in packing.spans(self._max_tokens if self._bilm.carries_state else None):
+            alive = [part[:, : sizes[0]] for part in state]
             with torch.no_grad():
-                layers, after = self._stack.run_packed(vectors_UP, ids_DN[:, span], sizes, alive)
-            pieces.append(choice.combine(layers))
-            for (h, c), (h_after, c_after) in zip(state, after, strict=True):
-                h[:, : sizes[0]], c[:, : sizes[0]] = h_after, c_after
-        start.keep(rows, [(h[:, row_of], c[:, row_of]) for h, c in state])
-        return (
-            pieces[0]
-            if len(pieces) == 1
-            else [torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True)]
-        )
+                outputs, after = self._context(vectors_UP, ids_DN[:, span], sizes, alive)
+            pieces.append(outputs if layers is None else layers.combine(outputs))
+            for part, part_after in zip(state, after, strict=True):
+                part[:, : sizes[0]] = part_after
+        if start is not None:
+            start.keep(rows, [part[:, packing.row_of] for part in state])
+        if len(pieces) == 1:
+            return list(pieces[0])
+        return [torch.cat(parts, dim=1) for parts in zip(*pieces, strict=True)]
+
+
+def plan_by_length(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> list[BatchPlan]:
+    """Batches of sentences of similar length, from their lengths in words; empty ones are left out."""
+    lengths = np.asarray(lengths, dtype=np.int64)
+    with_words = np.flatnonzero(lengths)
+    buckets = bucket_by_length(lengths[with_words] + NUM_MARKERS, max_tokens)
+    return [BatchPlan(with_words[bucket].tolist(), list(range(len(bucket)))) for bucket in buckets]

@@ -1,4 +1,4 @@
-"""Padded sentences as a biLM takes them: distinct types, and the type of each token, markers included.
+"""Padded sentences for a biLM that may learn: distinct types, and the type of each token, markers included.
 
 Shape legend: L layers, B sentences, W words of the longest one, T = W + 2 with its two markers, U distinct
 types, C characters, P projection.
@@ -13,17 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elmo.inference.word_cache import type_inputs
-from elmo.io.loading import Encoder
-from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable
-from elmo.text.distinct_words import DistinctWords
+from elmo.bilm.bilm import BiLm
+from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable, number_words
 
 
 class SentenceBatch(NamedTuple):
-    """Sentences on an encoder's device; their first two types are the markers.
+    """Sentences on a biLM's device; their first two types are the markers.
 
     Attributes:
-        types: of each distinct type its characters (U, C), or its row in a table of words (U,).
+        types: what the biLM reads of each distinct type: (U, C) characters, or (U,) rows of a table.
         ids_BT: the type of each token, markers included.
         lengths: (B,) words.
     """
@@ -33,28 +31,32 @@ class SentenceBatch(NamedTuple):
     lengths: Tensor
 
     @classmethod
-    def from_words(cls, sentences: Sequence[Sequence[str]], encoder: Encoder) -> SentenceBatch:
+    def from_words(cls, sentences: Sequence[Sequence[str]], bilm: BiLm) -> SentenceBatch:
         """Tokenized sentences, of any lengths."""
-        distinct = DistinctWords(sentences)
-        table = TypeTable.from_words(distinct.words)
-        types = type_inputs(encoder, table, np.arange(len(table)))
-        places_BW, lengths = distinct.places_ST.to(types.device), distinct.lengths.to(types.device)
-        return cls.from_places(types, places_BW, lengths)
+        numbered = number_words(sentences)
+        table = TypeTable.from_words(numbered.words)
+        types_BW = torch.zeros(len(sentences), int(numbered.lengths.max(initial=0)), dtype=torch.long)
+        lengths = torch.from_numpy(numbered.lengths)
+        types_BW[torch.arange(types_BW.shape[1]) < lengths[:, None]] = torch.from_numpy(numbered.type_ids)
+        device = next(bilm.parameters()).device
+        types = bilm.words.read(table, np.arange(len(table)))
+        return cls.from_types(types.to(device), types_BW.to(device), lengths.to(device))
 
     @classmethod
-    def from_places(cls, types: Tensor, places_BW: Tensor, lengths: Tensor) -> SentenceBatch:
-        """From the distinct types, markers first, and each word's place behind them, counted from 1."""
-        ids_BT = places_BW.new_full((len(lengths), places_BW.shape[1] + NUM_MARKERS), BEGIN_TYPE)
-        ids_BT[:, 1:-1] = places_BW + (NUM_MARKERS - 1)
+    def from_types(cls, types: Tensor, types_BW: Tensor, lengths: Tensor) -> SentenceBatch:
+        """From the distinct types, markers first, and the type of each word."""
+        ids_BT = types_BW.new_full((len(lengths), types_BW.shape[1] + NUM_MARKERS), BEGIN_TYPE)
+        ids_BT[:, 1:-1] = types_BW
         ids_BT.scatter_(1, lengths[:, None] + 1, END_TYPE)
         return cls(types, ids_BT, lengths)
 
-    def run(self, encoder: Encoder) -> Tensor:
-        """(L, B, T, 2 P), zero behind each sentence's second marker; an empty sentence has its two."""
+    def run(self, bilm: BiLm) -> Tensor:
+        """(L, B, T, 2 P) from the start state, zero behind each sentence's second marker.
+
+        An empty sentence has its two markers.
+        """
         B, T = self.ids_BT.shape
         if not B:
-            return torch.zeros(
-                encoder.num_layers, 0, T, 2 * encoder.projection_size, device=self.ids_BT.device
-            )
-        vectors: Tensor = encoder(self.types, self.ids_BT, self.lengths + NUM_MARKERS)[0]
+            return torch.zeros(bilm.num_layers, 0, T, 2 * bilm.projection_size, device=self.ids_BT.device)
+        vectors: Tensor = bilm(self.types, self.ids_BT, self.lengths + NUM_MARKERS)[0]
         return vectors

@@ -1,6 +1,6 @@
-"""The LSTM state that a sentence starts from: zeros, what the one before it left, or a stored mean.
+"""The state that sentences start from: zeros, what the sentence before left, or a stored mean.
 
-Shape legend: D = 2 directions, R rows, P projection, H cells.
+Shape legend: R rows.
 """
 
 from __future__ import annotations
@@ -8,24 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
-from elmo.bilm.bilstm import BiLstm
-from elmo.bilm.lstm import State
+from elmo.bilm.bilm import BiLm, State
 from elmo.errors import InputError
 from elmo.files import write_aside
-
-
-class BatchPlan(NamedTuple):
-    """Sentences to run together, by their index, and the row of the state that each one has."""
-
-    sentences: list[int]
-    rows: list[int]
+from elmo.inference.runner import BatchPlan, plan_by_length
 
 
 class StartState(ABC):
@@ -35,82 +27,91 @@ class StartState(ABC):
     """
 
     @abstractmethod
-    def before(self, rows: Sequence[int]) -> list[State]:
-        """For each LSTM layer, the state that these rows start from: new tensors (2, R, P), (2, R, H)."""
+    def before(self, rows: Sequence[int]) -> State:
+        """The state that these rows start from, in new tensors, (2, R, ...) each."""
 
-    def keep(self, rows: Sequence[int], after: Sequence[State]) -> None:  # noqa: B027  # most forget it
+    def keep(self, rows: Sequence[int], after: State) -> None:  # noqa: B027  # most keep nothing
         """Take note of the state that these rows ended with."""
 
     def plan_call(self, lengths: Sequence[int], tokens_per_batch: int) -> list[BatchPlan]:
         """Batches for the sentences of one call."""
-        return _by_length(lengths, tokens_per_batch)
+        return plan_by_length(lengths, tokens_per_batch)
 
     def plan_stream(self, lengths: Sequence[int], tokens_per_batch: int) -> list[BatchPlan]:
         """Batches for some consecutive sentences of a stream."""
-        return _by_length(lengths, tokens_per_batch)
+        return plan_by_length(lengths, tokens_per_batch)
 
-    def describe(self) -> dict[str, Any]:
-        """What metadata say beside the state's name."""
+    def metadata(self) -> dict[str, Any]:
+        """What a file of vectors says beside the state's name."""
         return {}
+
+
+class OwnState(StartState):
+    """Every sentence starts from the biLM's own start state: zeros, unless its training carried a state."""
+
+    def __init__(self, bilm: BiLm) -> None:
+        self._bilm = bilm
+
+    def before(self, rows: Sequence[int]) -> State:
+        return self._bilm.start_state(len(rows))
+
+    def metadata(self) -> dict[str, Any]:
+        return {"start_state": "own" if self._bilm.has_own_start else "zero"}
 
 
 class ZeroState(StartState):
     """Every sentence starts from zeros."""
 
-    def __init__(self, bilstm: BiLstm) -> None:
-        self._bilstm = bilstm
+    def __init__(self, bilm: BiLm) -> None:
+        self._bilm = bilm
 
-    def before(self, rows: Sequence[int]) -> list[State]:
-        return self._bilstm.zero_state(len(rows))
+    def before(self, rows: Sequence[int]) -> State:
+        return self._bilm.context.zero_state(len(rows))
 
 
-class MeasuringState(ZeroState):
-    """Every sentence starts from zeros, and what they end with is added up."""
+class MeasuringState(OwnState):
+    """Every sentence starts from the biLM's own start state; the states that they end with are summed up."""
 
-    def __init__(self, bilstm: BiLstm) -> None:
-        super().__init__(bilstm)
+    def __init__(self, bilm: BiLm) -> None:
+        super().__init__(bilm)
         self.num_sentences = 0
-        zeros = [part for state in bilstm.zero_state(1) for part in state]
-        self._device = zeros[0].device
-        self._sums = [part.cpu().double() for part in zeros]  # not every accelerator has doubles
+        start = bilm.start_state(1)
+        self._device = next(bilm.parameters()).device
+        # on the CPU, as not every accelerator has double precision
+        self._sums = [torch.zeros(part.shape, dtype=torch.float64) for part in start]
 
-    def keep(self, rows: Sequence[int], after: Sequence[State]) -> None:
+    def keep(self, rows: Sequence[int], after: State) -> None:
         self.num_sentences += len(rows)
-        parts = [part for state in after for part in state]
-        for total, part in zip(self._sums, parts, strict=True):
+        for total, part in zip(self._sums, after, strict=True):
             total += part.cpu().double().sum(dim=1, keepdim=True)
 
     def mean(self) -> WarmState:
         """The mean state that the sentences ended with, at least one."""
         means = [(total / self.num_sentences).float().to(self._device) for total in self._sums]
-        states = list(zip(means[::2], means[1::2], strict=True))
-        return WarmState(states, num_sentences=self.num_sentences)
+        return WarmState(means, num_sentences=self.num_sentences)
 
 
 class CarriedState(StartState):
-    """Row r of a batch starts from the state that row r ended with last; from zeros the first time.
+    """Row r of a batch starts from the state that row r ended with last; the first time, as `OwnState`.
 
     So did the original at inference. A row that a batch lacks, or where it has a sentence without words,
     keeps its state. One call is one batch, its sentences the rows; a stream is a single row.
     """
 
-    def __init__(self, bilstm: BiLstm) -> None:
-        self._bilstm = bilstm
-        self._states = bilstm.zero_state(0)
+    def __init__(self, bilm: BiLm) -> None:
+        self._bilm = bilm
+        self._state = bilm.start_state(0)
 
-    def before(self, rows: Sequence[int]) -> list[State]:
-        missing = max(rows) + 1 - self._states[0][0].shape[1]
+    def before(self, rows: Sequence[int]) -> State:
+        missing = max(rows) + 1 - self._state[0].shape[1]
         if missing > 0:
-            zeros = self._bilstm.zero_state(missing)
-            self._states = [
-                (torch.cat([h, h0], dim=1), torch.cat([c, c0], dim=1))
-                for (h, c), (h0, c0) in zip(self._states, zeros, strict=True)
-            ]
-        return [(h[:, rows], c[:, rows]) for h, c in self._states]
+            start = self._bilm.start_state(missing)
+            self._state = [torch.cat(parts, dim=1) for parts in zip(self._state, start, strict=True)]
+        return [part[:, rows] for part in self._state]
 
-    def keep(self, rows: Sequence[int], after: Sequence[State]) -> None:
-        for (h, c), (h_after, c_after) in zip(self._states, after, strict=True):
-            h[:, rows], c[:, rows] = h_after, c_after
+    def keep(self, rows: Sequence[int], after: State) -> None:
+        for part, part_after in zip(self._state, after, strict=True):
+            part[:, rows] = part_after
 
     def plan_call(self, lengths: Sequence[int], tokens_per_batch: int) -> list[BatchPlan]:
         rows = [index for index, length in enumerate(lengths) if length]
@@ -124,34 +125,30 @@ class WarmState(StartState):
     """Every sentence starts from the mean state that some sentences ended with.
 
     Args:
-        states: of each LSTM layer, (2, 1, P) and (2, 1, H).
+        state: (2, 1, ...) each.
         num_sentences: whose mean it is.
     """
 
-    def __init__(self, states: Sequence[State], *, num_sentences: int) -> None:
-        self._states = list(states)
+    def __init__(self, state: State, *, num_sentences: int) -> None:
+        self._state = list(state)
         self._num_sentences = num_sentences
 
-    def before(self, rows: Sequence[int]) -> list[State]:
-        return [(h.repeat(1, len(rows), 1), c.repeat(1, len(rows), 1)) for h, c in self._states]
+    def before(self, rows: Sequence[int]) -> State:
+        return [part.repeat(1, len(rows), *[1] * (part.dim() - 2)) for part in self._state]
 
-    def describe(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         return {"warm_up_sentences": self._num_sentences}
 
     def save(self, path: Path, *, fingerprint: str) -> None:
-        """Write it aside and rename; one that is there is replaced. `fingerprint` is the encoder's."""
-        tensors = {
-            f"layers.{index}.{name}": part.cpu().contiguous()
-            for index, state in enumerate(self._states)
-            for name, part in zip(("hidden", "cells"), state, strict=True)
-        }
+        """Write it aside and rename; one that is there is replaced. `fingerprint` is the biLM's."""
+        tensors = {f"start_{index}": part.cpu().contiguous() for index, part in enumerate(self._state)}
         metadata = {"fingerprint": fingerprint, "num_sentences": str(self._num_sentences)}
         with write_aside(path) as aside:
             save_file(tensors, aside, metadata=metadata)
 
     @classmethod
     def load(cls, path: Path, *, fingerprint: str, device: torch.device) -> WarmState:
-        """The state that `save` wrote; InputError when it is damaged or of another encoder."""
+        """The state that `save` wrote; InputError when it is damaged or of another biLM."""
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
@@ -160,25 +157,5 @@ class WarmState(StartState):
             raise InputError(f"{path}: damaged ({error}); warm up again") from error
         if metadata.get("fingerprint") != fingerprint:
             raise InputError(f"{path}: the warm state of another model; warm up again")
-        return cls(_in_layers(parts), num_sentences=int(metadata["num_sentences"]))
-
-
-def _in_layers(parts: dict[str, Tensor]) -> list[State]:
-    num_layers = len(parts) // 2
-    return [(parts[f"layers.{index}.hidden"], parts[f"layers.{index}.cells"]) for index in range(num_layers)]
-
-
-def _by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[BatchPlan]:
-    """Sentences of similar length together, the longest first, up to a number of tokens with markers."""
-    batches: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if not lengths[index]:
-            break
-        tokens = lengths[index] + 2
-        if tokens > room:
-            batches.append([])
-            room = tokens_per_batch
-        batches[-1].append(index)
-        room -= tokens
-    return [BatchPlan(batch, list(range(len(batch)))) for batch in batches]
+        state = [parts[f"start_{index}"] for index in range(len(parts))]
+        return cls(state, num_sentences=int(metadata["num_sentences"]))

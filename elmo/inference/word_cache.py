@@ -1,6 +1,6 @@
-"""The context-free vectors of words, computed once for each distinct word and remembered.
+"""The vectors of the word layer, computed once for each distinct word and kept in an LRU cache.
 
-Shape legend: U distinct words, C characters, P projection.
+Shape legend: U distinct words, P projection.
 """
 
 from __future__ import annotations
@@ -12,27 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.io.loading import Encoder
+from elmo.bilm.bilm import BiLm
 from elmo.text.characters import MAX_CHARACTERS, NUM_MARKERS, TypeTable
 
 _WORDS_AT_ONCE = 64  # bounds the convolutions' scores: words x characters x filters
 
 
-class WordVectors:
-    """Vectors of words and of the two markers, without a graph; those used last are remembered.
+class WordCache:
+    """Word vectors of words and of the two markers, without a gradient.
 
     Args:
-        encoder: whose parameters do not change any more.
-        capacity: words that are remembered; memory for all of them is taken at once, and stays as it is.
+        bilm: whose parameters do not change any more.
+        capacity: words that are kept. Memory for all of them is allocated at once, so that it does not grow.
         dtype: float32 or bfloat16, of the matrix products.
     """
 
-    def __init__(self, encoder: Encoder, *, capacity: int, dtype: torch.dtype) -> None:
-        self._encoder = encoder
+    def __init__(self, bilm: BiLm, *, capacity: int, dtype: torch.dtype) -> None:
+        self._layer = bilm.words
         self._dtype = dtype
-        self._device = next(encoder.parameters()).device
-        self._table = torch.full((capacity, encoder.projection_size), 0.0, device=self._device)
+        self._device = next(bilm.parameters()).device
+        self._table = torch.full((capacity, bilm.projection_size), 0.0, device=self._device)
         self._rows: OrderedDict[str, int] = OrderedDict()
         self._markers: Tensor | None = None
 
@@ -41,7 +40,8 @@ class WordVectors:
         if self._markers is None:
             self._markers = self._compute([])
         # what follows is never read, and a word may be a megabyte
-        keys = [word[: MAX_CHARACTERS - 2] for word in words] if self._reads_characters else list(words)
+        reads_characters = self._layer.vocabulary is None
+        keys = [word[: MAX_CHARACTERS - 2] for word in words] if reads_characters else list(words)
         vectors = torch.empty(NUM_MARKERS + len(keys), self._table.shape[1], device=self._device)
         vectors[:NUM_MARKERS] = self._markers
         rows = [self._rows.get(key, -1) for key in keys]
@@ -53,12 +53,8 @@ class WordVectors:
         if new:
             computed = self._compute([keys[index] for index in new])[NUM_MARKERS:]
             vectors[self._places(new)] = computed
-            self._remember([keys[index] for index in new], computed)
+            self._keep([keys[index] for index in new], computed)
         return vectors
-
-    @property
-    def _reads_characters(self) -> bool:
-        return isinstance(self._encoder, CharCnnLstm)
 
     def _places(self, indices: list[int]) -> Tensor:
         return self._index(indices) + NUM_MARKERS
@@ -66,7 +62,7 @@ class WordVectors:
     def _index(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self._device)
 
-    def _remember(self, keys: list[str], vectors: Tensor) -> None:
+    def _keep(self, keys: list[str], vectors: Tensor) -> None:
         kept = keys[: len(self._table)]
         for key in kept:
             if key not in self._rows:  # words that differ beyond what is read have one key
@@ -85,19 +81,6 @@ class WordVectors:
                 torch.no_grad(),
                 torch.autocast(self._device.type, self._dtype, self._dtype != torch.float32),
             ):
-                given = type_inputs(self._encoder, types, chosen)
-                if isinstance(self._encoder, CharCnnLstm):
-                    computed = self._encoder.char_cnn(given)
-                else:
-                    computed = self._encoder.embedding[given]
+                computed = self._layer(self._layer.read(types, chosen).to(self._device))
                 vectors[torch.from_numpy(chosen).to(self._device)] = computed.float()
         return vectors
-
-
-def type_inputs(encoder: Encoder, types: TypeTable, type_ids: np.ndarray) -> Tensor:
-    """What an encoder takes of some types: characters (U, C), or rows of its table of words (U,)."""
-    if isinstance(encoder, CharCnnLstm):
-        given = types.characters(type_ids, widest_filter=encoder.widest_filter)
-    else:
-        given = encoder.rows_of(types)[type_ids]
-    return torch.from_numpy(given).to(next(encoder.parameters()).device)

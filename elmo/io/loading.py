@@ -1,4 +1,4 @@
-"""Where an encoder comes from: a run, a model directory, official files, or the name of a published model."""
+"""Where a biLM comes from: a run, a model directory, official files, or the name of a published model."""
 
 from __future__ import annotations
 
@@ -8,30 +8,27 @@ from typing import NamedTuple
 
 from torch import nn
 
-from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.word_lstm import WordLstm
+from elmo.bilm.bilm import BiLm
 from elmo.errors import InputError
-from elmo.io.model_directory import CONFIG_FILE, find_model, read_encoder
+from elmo.io.model_directory import CONFIG_FILE, find_model, read_bilm
 from elmo.io.official import read_official
 from elmo.registry import suggest
 
-Encoder = CharCnnLstm | WordLstm
 
-
-class LoadedEncoder(NamedTuple):
-    """An encoder and its place.
+class LoadedBiLm(NamedTuple):
+    """A biLM and its place.
 
     Attributes:
-        encoder: in evaluation mode, on the CPU.
+        bilm: in evaluation mode, on the CPU.
         state_path: the file, there or not, of a warm state that belongs to it.
     """
 
-    encoder: Encoder
+    bilm: BiLm
     state_path: Path
 
 
-def load_encoder(model: str | Path, weights: str | Path | None = None) -> LoadedEncoder:
-    """Read an encoder.
+def load_bilm(model: str | Path, weights: str | Path | None = None) -> LoadedBiLm:
+    """Read a biLM.
 
     Args:
         model: a finished run's or a model's directory; a directory with one official options.json and its
@@ -53,18 +50,15 @@ def load_encoder(model: str | Path, weights: str | Path | None = None) -> Loaded
     official = _find_official(path)
     if official is not None:
         return _load_official(*official)
-    encoder = read_encoder(path)
-    if not isinstance(encoder, (CharCnnLstm, WordLstm)):
-        raise InputError(f"{path}: an encoder of type {type(encoder).__name__} gives no ELMo vectors")
-    return LoadedEncoder(encoder, find_model(path) / "warm_state.safetensors")
+    return LoadedBiLm(read_bilm(path), find_model(path) / "warm_state.safetensors")
 
 
-def fingerprint(encoder: nn.Module) -> str:
-    """SHA-256 of an encoder's parameters, their names and shapes: the same wherever it was read from."""
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 of a module's parameters and buffers, names and shapes: the same wherever it was read from."""
     digest = hashlib.sha256()
-    for name, parameter in sorted(encoder.named_parameters()):
-        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype}\n".encode())
-        digest.update(parameter.detach().cpu().contiguous().numpy().data)
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
@@ -79,13 +73,13 @@ def _find_official(directory: Path) -> tuple[Path, Path] | None:
     return found[0][0], found[1][0]
 
 
-def _load_official(options: Path, weights: Path) -> LoadedEncoder:
-    return LoadedEncoder(
+def _load_official(options: Path, weights: Path) -> LoadedBiLm:
+    return LoadedBiLm(
         read_official(options, weights), weights.with_name(f"{weights.stem}.warm_state.safetensors")
     )
 
 
-def _load_published(name: str) -> LoadedEncoder:
+def _load_published(name: str) -> LoadedBiLm:
     from elmo.io.published import PUBLISHED, fetch  # its libraries are for downloads alone
 
     if name not in PUBLISHED:

@@ -1,8 +1,9 @@
-"""Modules without initial values, whose parameters a file is going to fill."""
+"""Modules on the meta device: shapes without memory or initial values, which a file is going to fill."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,12 +13,16 @@ from torch.overrides import TorchFunctionMode
 from elmo.registry import REGISTRY
 
 
-def build_blank(kind: str, node: Mapping[str, Any], **given: Any) -> nn.Module:
-    """The module that a config node describes, on the meta device: shapes without memory or values.
-
-    `module.to_empty(device=...)` then allocates its parameters. Raises InputError as `REGISTRY.build`.
-    """
+@contextmanager
+def meta_device() -> Iterator[None]:
+    """What is built inside has shapes alone; `module.to_empty(device=...)` then allocates its parameters."""
     with torch.device("meta"), _NoNormalValues():
+        yield
+
+
+def build_blank(kind: str, node: Mapping[str, Any], **given: Any) -> nn.Module:
+    """The module that a config node describes, on the meta device. Raises InputError as `REGISTRY.build`."""
+    with meta_device():
         module: nn.Module = REGISTRY.build(kind, node, **given)
     return module
 

@@ -14,13 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from elmo.bilm import char_cnn_lstm, word_lstm  # noqa: F401  # they register
+from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
 from elmo.files import directory_aside
-from elmo.io.meta_device import build_blank
-from elmo.registry import REGISTRY
+from elmo.io.meta_device import meta_device
 from elmo.text.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocabulary.txt"
 WORDS = "words"  # directory of the lists of words, and key of config.json for their names
 BILM = "bilm"  # key of config.json, where a biLM is a part of another encoder
@@ -91,7 +92,7 @@ def read_model(path: Path) -> SavedModel:
     )
 
 
-def read_encoder(path: Path) -> nn.Module:
+def read_bilm(path: Path) -> BiLm:
     """The biLM of a run's or a model's directory, in evaluation mode, on the CPU; nothing else is read.
 
     Raises:
@@ -99,15 +100,13 @@ def read_encoder(path: Path) -> nn.Module:
     """
     directory = find_model(path)
     node, prefix = _place_of_bilm(_read_config(directory), name=str(directory / CONFIG_FILE))
-    REGISTRY.discover("tasks.encoders")
-    given = {}
-    if node.get("type") == "word_lstm":
-        given["vocabulary"] = Vocabulary.from_file(directory / VOCABULARY_FILE)
-    encoder = build_blank("encoder", node, **given)
-    encoder.to_empty(device="cpu")
-    weights = _read_weights(directory, prefix=prefix)
-    load_weights(encoder, weights, name=str(directory / WEIGHTS_FILE))
-    return encoder.eval()
+    vocabulary_path = directory / VOCABULARY_FILE
+    vocabulary = Vocabulary.from_file(vocabulary_path) if vocabulary_path.exists() else None
+    with meta_device():
+        bilm = build_bilm(node, vocabulary=vocabulary)
+    bilm.to_empty(device="cpu")
+    load_weights(bilm, _read_weights(directory, prefix=prefix), name=str(directory / WEIGHTS_FILE))
+    return bilm.eval()
 
 
 def _place_of_bilm(config: Mapping[str, Any], *, name: str) -> tuple[dict[str, Any], str]:

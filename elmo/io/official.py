@@ -1,4 +1,4 @@
-"""Official ELMo models, options.json and weights.hdf5: read into our encoders, and written from them.
+"""Official ELMo models, options.json and weights.hdf5: read as our biLMs, and written from them.
 
 Source: the files published with Peters et al. 2018 and the code that reads them (bilm-tf). Datasets are
 float32; kernels are stored (in, out).
@@ -15,20 +15,18 @@ from types import TracebackType
 
 import h5py
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from elmo.bilm.char_cnn import CharCnn
-from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.lstm import LstmLayer
-from elmo.bilm.word_lstm import WordLstm
+from elmo.bilm import char_cnn_lstm  # noqa: F401  # it registers
+from elmo.bilm.bilm import BiLm, build_bilm
+from elmo.bilm.word_lstm import EMBEDDING
 from elmo.errors import InputError
 from elmo.files import write_aside
-from elmo.io.meta_device import build_blank
+from elmo.io.meta_device import meta_device
 from elmo.io.official_options import official_options, read_options, read_word_options
 from elmo.text.characters import NUM_CHARACTERS
 from elmo.text.vocabulary import MARKERS, Vocabulary
 
-EMBEDDING = "embedding"  # the table of a model that reads whole words
 _SKIPPED_LINE = "!!!MAXTERMID"  # of a vocabulary: the original gives it no row
 
 # Which options a dataset's shape follows from: the likely cause where the two disagree.
@@ -42,8 +40,8 @@ _DECIDED_BY = {
 }
 
 
-def read_official(options: Path, weights: Path) -> CharCnnLstm:
-    """The encoder of an official character model, in evaluation mode, on the CPU.
+def read_official(options: Path, weights: Path) -> BiLm:
+    """The biLM of an official character model, in evaluation mode, on the CPU.
 
     The table of characters may have 261 rows, or 262 with a row of zeros for padded words in front.
     As in the original, a word without characters is read as begin-of-word, end-of-word.
@@ -52,24 +50,23 @@ def read_official(options: Path, weights: Path) -> CharCnnLstm:
         InputError: one line that names the file and the option or dataset: it cannot be read, a dataset is
             missing, has another shape than the options want, is not used by them, or has NaN or infinities.
     """
-    node = read_options(options)
-    encoder = build_blank("encoder", node)
-    assert isinstance(encoder, CharCnnLstm)
+    with meta_device():
+        bilm = build_bilm(read_options(options))
     with _WeightsFile(weights) as file:
-        _check_datasets(file, official_tensors(encoder), options)
-        encoder.to_empty(device="cpu")
-        for name, tensor in official_tensors(encoder).items():
+        _check_datasets(file, official_tensors(bilm), options)
+        bilm.to_empty(device="cpu").reset_start_state()
+        for name, tensor in official_tensors(bilm).items():
             if name == "char_embed" and file.shapes[name][0] > NUM_CHARACTERS:
                 tensor.copy_(_without_padding_row(file))
             else:
                 file.read(name, tensor)
-    return encoder.eval()
+    return bilm.eval()
 
 
 def read_official_words(
     options: Path, weights: Path, *, vocabulary: Path, embeddings: Path | None = None
-) -> WordLstm:
-    """The encoder of an official model that reads whole words, in evaluation mode, on the CPU.
+) -> BiLm:
+    """The biLM of an official model that reads whole words, in evaluation mode, on the CPU.
 
     The table of word vectors, `embedding`, is that of a model trained without characters, or one made by
     running a model's character CNN over a vocabulary once. `<UNK>` may be missing from such a vocabulary: a
@@ -84,25 +81,24 @@ def read_official_words(
         InputError: one line that names the file and the option, line or dataset.
     """
     words = _WordList(vocabulary)
-    node = read_word_options(options)
-    encoder = build_blank("encoder", node, vocabulary=words.vocabulary)
-    assert isinstance(encoder, WordLstm)
+    with meta_device():
+        bilm = build_bilm(read_word_options(options), vocabulary=words.vocabulary)
     with _WeightsFile(weights) as file:
-        tensors = official_tensors(encoder)
+        tensors = official_tensors(bilm)
         del tensors[EMBEDDING]
         _check_datasets(file, tensors, options)
-        encoder.to_empty(device="cpu")
-        for name, tensor in official_tensors(encoder).items():
+        bilm.to_empty(device="cpu").reset_start_state()
+        for name, tensor in official_tensors(bilm).items():
             if name != EMBEDDING:
                 file.read(name, tensor)
     with _WeightsFile(weights if embeddings is None else embeddings) as file:
-        table = _read_table(file, words, encoder.projection_size)
-    encoder.embedding = nn.Parameter(words.arranged(table))
-    return encoder.eval()
+        table = words.arranged(_read_table(file, words, bilm.projection_size))
+    official_tensors(bilm)[EMBEDDING].copy_(table)
+    return bilm.eval()
 
 
-def write_official(encoder: CharCnnLstm | WordLstm, options: Path, weights: Path) -> None:
-    """Write an encoder as official files, float32, for any program that reads them. Both appear, or neither.
+def write_official(bilm: BiLm, options: Path, weights: Path) -> None:
+    """Write a biLM as official files, float32, for any program that reads them. Both appear, or neither.
 
     The vocabulary of a model that reads whole words is not part of the format: save it beside them.
 
@@ -113,50 +109,20 @@ def write_official(encoder: CharCnnLstm | WordLstm, options: Path, weights: Path
         if path.exists():
             raise InputError(f"{path}: exists already; a model is never overwritten")
     with write_aside(weights) as weights_aside, write_aside(options) as options_aside:
-        options_aside.write_text(json.dumps(official_options(encoder), indent=2) + "\n", encoding="utf-8")
+        options_aside.write_text(json.dumps(official_options(bilm), indent=2) + "\n", encoding="utf-8")
         image = (
             io.BytesIO()
         )  # on a disk that gets full, HDF5 itself would fail again at every object it closes
         with h5py.File(image, "w") as file:
-            for name, tensor in official_tensors(encoder).items():
+            for name, tensor in official_tensors(bilm).items():
                 file.create_dataset(name, data=tensor.float().cpu().contiguous().numpy())
         weights_aside.write_bytes(image.getbuffer())
 
 
-def official_tensors(encoder: CharCnnLstm | WordLstm) -> dict[str, Tensor]:
-    """Official dataset name -> the encoder's own parameter, detached and viewed in the dataset's shape."""
-    tensors: dict[str, Tensor] = {}
-    if isinstance(encoder, CharCnnLstm):
-        tensors.update(_cnn_tensors(encoder.char_cnn))
-    else:
-        tensors[EMBEDDING] = encoder.embedding
-    for index, layer in enumerate(encoder.bilstm.layers):
-        assert isinstance(layer, LstmLayer)
-        for direction in range(2):
-            cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{index}/LSTMCell"
-            tensors[f"{cell}/W_0"] = layer.kernel[direction]
-            tensors[f"{cell}/B"] = layer.bias[direction]
-            if layer.projection is not None:
-                tensors[f"{cell}/W_P_0"] = layer.projection[direction]
+def official_tensors(bilm: BiLm) -> dict[str, Tensor]:
+    """Official dataset name -> the biLM's own parameter, detached and viewed in the dataset's shape."""
+    tensors = {**bilm.words.official_tensors(), **bilm.context.official_tensors()}
     return {name: tensor.detach() for name, tensor in tensors.items()}
-
-
-def _cnn_tensors(cnn: CharCnn) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {"char_embed": cnn.embedding}
-    for index, (width, number) in enumerate(cnn.filters):
-        tensors[f"CNN/W_cnn_{index}"] = cnn.convolutions[index].view(1, width, -1, number)
-        tensors[f"CNN/b_cnn_{index}"] = cnn.convolution_biases[index]
-    linears = {
-        f"CNN_high_{index}/{{}}_{gate}": highway.get_submodule(gate)
-        for index, highway in enumerate(cnn.highways)
-        for gate in ("carry", "transform")
-    }
-    if cnn.projection is not None:
-        linears["CNN_proj/{}_proj"] = cnn.projection
-    for name, linear in linears.items():
-        assert isinstance(linear, nn.Linear)
-        tensors[name.format("W")], tensors[name.format("b")] = linear.weight.T, linear.bias
-    return tensors
 
 
 def _check_datasets(file: _WeightsFile, tensors: Mapping[str, Tensor], options: Path) -> None:

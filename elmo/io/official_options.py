@@ -10,10 +10,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from elmo.bilm.bilm import BiLm
 from elmo.bilm.char_cnn import ACTIVATIONS
-from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.lstm import LstmLayer
-from elmo.bilm.word_lstm import WordLstm
 from elmo.errors import InputError, shown
 from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS
 
@@ -59,30 +57,16 @@ def read_word_options(path: Path) -> dict[str, Any]:
     return {"type": "word_lstm", **_lstm_arguments(_OptionsFile(path))}
 
 
-def official_options(encoder: CharCnnLstm | WordLstm) -> dict[str, Any]:
-    """What an options.json says of an encoder, as the original code reads it at inference."""
-    layer = encoder.bilstm.layers[0]
-    assert isinstance(layer, LstmLayer)
-    options: dict[str, Any] = {
-        "lstm": {
-            "use_skip_connections": encoder.bilstm.skip_connected,
-            "projection_dim": encoder.projection_size,
-            "cell_clip": layer.cell_clip,
-            "proj_clip": layer.projection_clip,
-            "dim": encoder.cell_size,
-            "n_layers": len(encoder.bilstm.layers),
-        }
-    }
-    if isinstance(encoder, CharCnnLstm):
-        options["char_cnn"] = {
-            "activation": encoder.char_cnn.activation,
-            "filters": [list(entry) for entry in encoder.char_cnn.filters],
-            "n_highway": len(encoder.char_cnn.highways),
-            "embedding": {"dim": encoder.char_cnn.embedding.shape[1]},
-            "n_characters": NUM_CHARACTERS + 1,  # the original refuses 261 at inference
-            "max_characters_per_token": MAX_CHARACTERS,
-        }
-    return options
+def official_options(bilm: BiLm) -> dict[str, Any]:
+    """What an options.json says of a biLM, as the original code reads it at inference.
+
+    Raises:
+        InputError: the official format has no such word layer or context layers.
+    """
+    context, words = bilm.context.official_options(), bilm.words.official_options()
+    if context is None or words is None:
+        raise InputError(f"an encoder of type {bilm.node.get('type')} has no official format")
+    return {**context, **words}
 
 
 def _lstm_arguments(options: _OptionsFile) -> dict[str, Any]:

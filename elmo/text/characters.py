@@ -1,11 +1,13 @@
 """Words as rows of UTF-8 bytes, the only thing the ELMo encoder sees of a text.
 
-Shape legend: V types, U distinct types of a batch, C characters of a row.
+Shape legend: V types, U distinct types of a batch, C characters of a row, S sentences, M words of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +17,36 @@ MAX_CHARACTERS = 50  # of a row: begin of word, 48 bytes, end of word
 
 BEGIN_TYPE, END_TYPE = 0, 1  # the type ids of `<S>` and `</S>`, in every table and vocabulary
 NUM_MARKERS = 2
+
+
+class NumberedWords(NamedTuple):
+    """The words of some sentences as numbers, so that what is computed of a word is computed once.
+
+    Attributes:
+        words: the distinct ones, by first appearance.
+        type_ids: (M,) int64, of all words in a row: `NUM_MARKERS` + the word's index in `words`.
+        lengths: (S,) int64, words of each sentence.
+    """
+
+    words: list[str]
+    type_ids: np.ndarray
+    lengths: np.ndarray
+
+
+def number_words(sentences: Sequence[Sequence[str]]) -> NumberedWords:
+    """Number the distinct words of tokenized sentences."""
+    words = dict.fromkeys(chain.from_iterable(sentences))
+    type_of = {word: type_id for type_id, word in enumerate(words, start=NUM_MARKERS)}
+    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+    type_ids = np.fromiter(map(type_of.__getitem__, chain.from_iterable(sentences)), np.int64, lengths.sum())
+    return NumberedWords(list(words), type_ids, lengths)
+
+
+def add_markers(type_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(M,) types of sentences in a row, of these lengths -> (M + 2 S,), each sentence between its markers."""
+    ends = np.cumsum(lengths)
+    with_ends = np.insert(type_ids, ends, END_TYPE)
+    return np.insert(with_ends, ends - lengths + np.arange(len(ends)), BEGIN_TYPE)
 
 
 class TypeTable:

@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 import torch
 
-from elmo.bilm.flops import operations_per_word, weights_per_step
+from elmo.bilm.bilm import build_bilm
 from elmo.device import choose_device
 from elmo.errors import InputError
 from elmo.inference.embedder import ElmoEmbedder
-from elmo.io.loading import load_encoder
+from elmo.io.loading import load_bilm
 from elmo.io.model_directory import save_model
 from elmo.registry import REGISTRY
 from elmo.text.sentence_splitting import split_sentences
@@ -78,7 +78,7 @@ def _model(config: BenchmarkEmbedConfig, scratch: Path) -> Model:
     if config.model is not None:
         return config.model, config.weights
     torch.manual_seed(0)
-    model = torch.nn.ModuleDict({"encoder": REGISTRY.build("encoder", config.encoder)})
+    model = torch.nn.ModuleDict({"encoder": build_bilm(config.encoder)})
     save_model(scratch / "model", config={"encoder": config.encoder}, model=model)
     return scratch / "model", None
 
@@ -116,11 +116,11 @@ def _embed_all(embedder: ElmoEmbedder, batches: Sequence[Sequence[Sequence[str]]
 
 
 def _count(config: BenchmarkEmbedConfig, model: Model) -> dict[str, float]:
-    """What the model asks of a machine: operations for a word, bytes of weights for an LSTM step."""
-    encoder = load_encoder(*model).encoder
+    """What the model asks of a machine: FLOPs for a word, bytes of weights for an LSTM step."""
+    bilm = load_bilm(*model).bilm
     return {
-        "operations_per_word": operations_per_word(encoder),
-        "bytes_per_step": weights_per_step(encoder) * _dtype(config).itemsize,
+        "flops_per_word": bilm.flops_per_word(),
+        "bytes_per_step": bilm.context.recurrent_weights() * _dtype(config).itemsize,
     }
 
 
@@ -129,14 +129,14 @@ def _compare(
 ) -> dict[str, float]:
     """The machine's limits, and how near to them each batch size comes."""
     compared = {
-        "peak/operations_per_second": product_peak(_dtype(config), device),
+        "peak/flops_per_second": product_peak(_dtype(config), device),
         "peak/bytes_per_second": read_bandwidth(device),
     }
     for size in config.batch_sizes:
         speed = figures[f"batch_{size}/words_per_second"]
-        effective = speed * figures["operations_per_word"]
-        compared[f"batch_{size}/operations_per_second"] = effective
-        compared[f"batch_{size}/share_of_peak"] = effective / compared["peak/operations_per_second"]
+        effective = speed * figures["flops_per_word"]
+        compared[f"batch_{size}/flops_per_second"] = effective
+        compared[f"batch_{size}/share_of_peak"] = effective / compared["peak/flops_per_second"]
     if 1 in config.batch_sizes:
         steps_per_word = 1 + 2 / figures["words_per_sentence"]  # a sentence has two markers
         step = 1 / (figures["batch_1/words_per_second"] * steps_per_word)
@@ -154,7 +154,7 @@ def _print(config: BenchmarkEmbedConfig, figures: Mapping[str, float]) -> None:
         [
             f"{size:,}",
             round(figures[f"batch_{size}/words_per_second"]),
-            figures[f"batch_{size}/operations_per_second"] / 1e9,
+            figures[f"batch_{size}/flops_per_second"] / 1e9,
             f"{figures[f'batch_{size}/share_of_peak']:.0%}",
         ]
         for size in config.batch_sizes
@@ -163,10 +163,10 @@ def _print(config: BenchmarkEmbedConfig, figures: Mapping[str, float]) -> None:
     precision, threads = config.precision.value, torch.get_num_threads()
     print(
         f"{figures['words_per_sentence']:.1f} words a sentence,"
-        f" {figures['operations_per_word'] / 1e6:,.0f} MFLOP a word, every word spelled anew"
+        f" {figures['flops_per_word'] / 1e6:,.0f} MFLOP a word, every word spelled anew"
     )
     print(
-        f"matrix products of {precision} peak at {figures['peak/operations_per_second'] / 1e9:,.0f} GFLOP/s,"
+        f"matrix products of {precision} peak at {figures['peak/flops_per_second'] / 1e9:,.0f} GFLOP/s,"
         f" memory is read at {figures['peak/bytes_per_second'] / 1e9:,.1f} GB/s, {threads} threads"
     )
     if 1 in config.batch_sizes:

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from elmo.bilm.char_cnn import CharCnn
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from elmo.text.characters import NUM_MARKERS, TypeTable
-from elmo.text.distinct_words import DistinctWords
-from tasks.encoders.token_encoder import TokenEncoder
+from elmo.text.characters import NUM_MARKERS, TypeTable, number_words
+from tasks.encoders.token_encoder import TokenEncoder, padded_vectors
 
 
 @REGISTRY.register("encoder", "char_cnn")
@@ -58,8 +56,8 @@ class CharCnnEncoder(TokenEncoder):
         )
 
     def forward(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        distinct = DistinctWords(sentences)
-        types = TypeTable.from_words(distinct.words)
+        numbered = number_words(sentences)
+        types = TypeTable.from_words(numbered.words)
         rows = np.arange(NUM_MARKERS, len(types))
-        characters = torch.from_numpy(types.characters(rows, widest_filter=self.char_cnn.widest_filter))
-        return distinct.spread(self.char_cnn(characters.to(self.char_cnn.embedding.device)))[None]
+        characters_UC = self.char_cnn.read(types, rows).to(self.char_cnn.embedding.device)
+        return padded_vectors(self.char_cnn(characters_UC), numbered)[None]

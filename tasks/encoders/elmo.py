@@ -9,41 +9,46 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from elmo.bilm.word_lstm import WordLstm
+from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
-from elmo.inference.layer_choice import LayerChoice
 from elmo.inference.runner import SentenceRunner
 from elmo.inference.sentence_batch import SentenceBatch
-from elmo.inference.start_state import ZeroState
-from elmo.io.loading import Encoder
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.encoders.token_encoder import TokenEncoder
 
 _TOKENS_PER_BATCH = 4096  # that a frozen biLM computes at once
-_REMEMBERED_WORDS = 1 << 15
+_CACHED_WORDS = 1 << 15
 
 
 @REGISTRY.register("encoder", "elmo")
 class ElmoEncoder(TokenEncoder):
     """The layers of a biLM, which comes with its sizes and weights by `take`.
 
-    Every sentence stands between its markers, starts from a zero state and is on its own. As in the original,
-    the biLM's own dropout stays off, also where it is trained. While none of its parameters requires a
-    gradient, it runs without one, with weights laid out for it and the vectors of words remembered.
+    Every sentence stands between its markers, starts from the biLM's own start state and is on its own. As in
+    the original, the biLM's own dropout stays off, also where it is trained. While none of its parameters
+    requires a gradient, it runs without one, by the fastest way there is.
     """
 
     is_contextual = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.bilm: Encoder | None = None
+        self.bilm: BiLm | None = None
         self._runner: SentenceRunner | None = None
         self._runner_key: tuple[tuple[int, int], ...] = ()
         self._word_node: Mapping[str, Any] = {}
+
+    @classmethod
+    def of(cls, bilm: BiLm) -> ElmoEncoder:
+        """Of a biLM."""
+        encoder = cls()
+        encoder.take(bilm)
+        return encoder
 
     @classmethod
     def of_words(cls, node: Mapping[str, Any]) -> ElmoEncoder:
@@ -52,14 +57,14 @@ class ElmoEncoder(TokenEncoder):
         encoder._word_node = node
         return encoder
 
-    def take(self, bilm: Encoder) -> None:
+    def take(self, bilm: BiLm) -> None:
         """Use this biLM.
 
         Raises:
             InputError: there is one already, from the config, and this one has another size.
         """
         if self.bilm is not None:
-            _check_same(bilm_node(self.bilm), bilm_node(bilm))
+            _check_same(self.bilm.node, bilm.node)
         self.bilm = bilm.eval()
         self.num_layers, self.size = bilm.num_layers, 2 * bilm.projection_size
 
@@ -68,23 +73,19 @@ class ElmoEncoder(TokenEncoder):
             raise InputError("encoder.type: elmo has the sizes and weights of a model; give init_from=RUN")
 
     def word_lists(self) -> dict[str, list[str]]:
-        bilm = self._taken()
-        return {"vocabulary": bilm.vocabulary.words} if isinstance(bilm, WordLstm) else {}
+        vocabulary = self._taken().vocabulary
+        return {} if vocabulary is None else {"vocabulary": vocabulary.words}
 
     def restore_words(self, lists: Mapping[str, Sequence[str]]) -> None:
         if self._word_node:
-            self.take(REGISTRY.build("encoder", self._word_node, vocabulary=Vocabulary(lists["vocabulary"])))
+            self.take(build_bilm(self._word_node, vocabulary=Vocabulary(lists["vocabulary"])))
 
     def saved_node(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        return bilm_node(self._taken())
+        return self._taken().node
 
     def layer_groups(self) -> list[list[str]]:
         """The names of the parameters of each layer, from the context-free one up."""
-        groups: list[list[str]] = [[] for _ in range(self.num_layers)]
-        for name, _ in self.named_parameters():
-            of_lstm = name.removeprefix("bilm.bilstm.layers.")
-            groups[0 if of_lstm == name else int(of_lstm.partition(".")[0]) + 1].append(name)
-        return groups
+        return [[f"bilm.{name}" for name in group] for group in self._taken().layer_groups()]
 
     def train(self, mode: bool = True) -> ElmoEncoder:
         """The biLM stays in evaluation mode."""
@@ -102,22 +103,19 @@ class ElmoEncoder(TokenEncoder):
         is_word = torch.arange(vectors.shape[2], device=vectors.device) < batch.lengths[:, None]
         return vectors.masked_fill(~is_word[..., None], 0.0)
 
-    def _taken(self) -> Encoder:
+    def _taken(self) -> BiLm:
         if self.bilm is None:
             raise RuntimeError("an ElmoEncoder is of no use before it has taken a biLM")
         return self.bilm
 
-    def _run_frozen(self, bilm: Encoder, sentences: Sequence[Sequence[str]]) -> Tensor:
-        start = ZeroState(bilm.bilstm)
+    def _run_frozen(self, bilm: BiLm, sentences: Sequence[Sequence[str]]) -> Tensor:
         lengths = [len(sentence) for sentence in sentences]
         vectors = torch.zeros(self.num_layers, len(sentences), max(lengths, default=0), self.size)
-        plans = start.plan_call(lengths, _TOKENS_PER_BATCH)
-        choice = LayerChoice("all", self.num_layers)
-        for index, layers in self._frozen_runner(bilm).run(sentences, plans, start, choice):
-            vectors[:, index, : lengths[index]] = torch.from_numpy(layers)
+        for index, layers in self._frozen_runner(bilm).run(sentences):
+            vectors[:, index, : lengths[index]] = torch.from_numpy(np.stack(layers))
         return vectors.to(next(bilm.parameters()).device)
 
-    def _frozen_runner(self, bilm: Encoder) -> SentenceRunner:
+    def _frozen_runner(self, bilm: BiLm) -> SentenceRunner:
         """A runner for the biLM's present weights."""
         key = tuple((parameter.data_ptr(), parameter._version) for parameter in bilm.parameters())
         if self._runner is None or self._runner_key != key:
@@ -125,41 +123,16 @@ class ElmoEncoder(TokenEncoder):
                 bilm,
                 dtype=torch.float32,
                 max_tokens=_TOKENS_PER_BATCH,
-                remembered_words=_REMEMBERED_WORDS,
+                cached_words=_CACHED_WORDS,
             )
             self._runner_key = key
         return self._runner
 
 
-def bilm_node(bilm: Encoder) -> dict[str, Any]:
-    """The config node that a biLM of these sizes is built from."""
-    layer = bilm.bilstm.lstm_layers()[0]
-    lstm = {
-        "cell_size": bilm.cell_size,
-        "projection_size": bilm.projection_size,
-        "num_layers": len(bilm.bilstm.layers),
-        "cell_clip": layer.cell_clip,
-        "projection_clip": layer.projection_clip,
-        "skip_connected": bilm.bilstm.skip_connected,
-    }
-    if isinstance(bilm, WordLstm):
-        return {"type": "word_lstm", **lstm}
-    cnn = bilm.char_cnn
-    return {
-        "type": "char_cnn_lstm",
-        "character_embedding_size": cnn.embedding.shape[1],
-        "filters": [list(entry) for entry in cnn.filters],
-        "num_highways": len(cnn.highways),
-        "activation": cnn.activation,
-        **lstm,
-        "dropout": bilm.bilstm.dropout,
-    }
-
-
 def _check_same(configured: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
     for key in [key for key in configured if key != "dropout"]:  # which stays off
-        if configured[key] != loaded.get(key):
+        if key in loaded and configured[key] != loaded[key]:
             raise InputError(
-                f"encoder.{key}: {configured[key]}, but init_from has {loaded.get(key)}; "
+                f"encoder.{key}: {configured[key]}, but init_from has {loaded[key]}; "
                 "with encoder=elmo it is the model's own"
             )

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from elmo.text.distinct_words import DistinctWords
-from tasks.encoders.token_encoder import TokenEncoder
+from elmo.text.characters import number_words
+from tasks.encoders.token_encoder import TokenEncoder, padded_vectors
 from tasks.encoders.word_vector_file import (
     WordVectorTable,
     check_file,
@@ -97,14 +97,14 @@ class GloveEncoder(TokenEncoder):
         return {**node, "size": self.size}
 
     def forward(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        distinct = DistinctWords(sentences)
-        rows_U = torch.tensor([self._row(word) for word in distinct.words], dtype=torch.long)
+        numbered = number_words(sentences)
+        rows_U = torch.tensor([self._row(word) for word in numbered.words], dtype=torch.long)
         num_trained = len(self.trained)
         is_fixed, is_trained = rows_U >= num_trained, (rows_U >= 0) & (rows_U < num_trained)
         vectors_UP = self.fixed.new_zeros(len(rows_U), self.size)
         vectors_UP[is_fixed] = self.fixed[rows_U[is_fixed] - num_trained]
         vectors_UP[is_trained] = self.trained[rows_U[is_trained]]
-        return distinct.spread(vectors_UP)[None]
+        return padded_vectors(vectors_UP, numbered)[None]
 
     def _read(self) -> WordVectorTable:
         if self.path is None:

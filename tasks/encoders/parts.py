@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
-from elmo.io.loading import load_encoder
+from elmo.io.loading import load_bilm
 from elmo.registry import REGISTRY
 from tasks.encoders.elmo import ElmoEncoder
 from tasks.encoders.token_encoder import TokenEncoder
@@ -34,19 +34,15 @@ def build_parts(node: Mapping[str, Any]) -> dict[str, TokenEncoder]:
 
 def build_part(node: Mapping[str, Any]) -> TokenEncoder:
     """The one encoder that a node describes; a biLM becomes the encoder of its layers."""
-    name = node.get("type") if isinstance(node, Mapping) else None
-    if name == "word_lstm":
-        return ElmoEncoder.of_words(node)
-    faults = REGISTRY.check("encoder", node)
-    if faults:
-        raise InputError("\n".join(faults))
-    built = REGISTRY.build("encoder", node)
-    if isinstance(built, CharCnnLstm):
-        encoder = ElmoEncoder()
-        encoder.take(built)
-        return encoder
-    if not isinstance(built, TokenEncoder):
+    if not isinstance(node, Mapping) or "type" not in node:
+        raise InputError(REGISTRY.check("encoder", node)[0])
+    name = node["type"]
+    cls = REGISTRY.get("encoder", name)
+    if issubclass(cls, BiLm):
+        return ElmoEncoder.of_words(node) if cls.needs_vocabulary else ElmoEncoder.of(build_bilm(node))
+    if not issubclass(cls, TokenEncoder):
         raise InputError(f"encoder.type: {name} cannot be a task's encoder, nor a part of one")
+    built: TokenEncoder = REGISTRY.build("encoder", node)
     return built
 
 
@@ -62,7 +58,7 @@ def initialize_parts(parts: Mapping[str, TokenEncoder], model: str | Path) -> No
     bilms = {name: part for name, part in parts.items() if isinstance(part, ElmoEncoder)}
     if not bilms:
         raise InputError("init_from: no biLM in the encoder; choose encoder=elmo or encoder=glove_elmo")
-    loaded = load_encoder(model).encoder
+    loaded = load_bilm(model).bilm
     for_each_part(parts, lambda part: part.take(loaded) if isinstance(part, ElmoEncoder) else None)
 
 

@@ -1,6 +1,6 @@
 """What gives the words of sentences their vectors, whether it reads letters, looks words up or runs a biLM.
 
-Shape legend: L layers, S sentences, T words of the longest one, P size of a vector.
+Shape legend: L layers, S sentences, T words of the longest one, U distinct words, P size of a vector.
 """
 
 from __future__ import annotations
@@ -9,7 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from elmo.text.characters import NUM_MARKERS, NumberedWords
 
 
 class TokenEncoder(nn.Module, ABC):
@@ -48,3 +53,12 @@ class TokenEncoder(nn.Module, ABC):
     def saved_node(self, node: Mapping[str, Any]) -> dict[str, Any]:
         """The config node of a saved model, from the one that this was built from; it needs no other file."""
         return dict(node)
+
+
+def padded_vectors(vectors_UP: Tensor, numbered: NumberedWords) -> Tensor:
+    """The vectors of distinct words -> (S, T, P), each where its word occurs, zero behind each sentence."""
+    places_ST = np.zeros((len(numbered.lengths), int(numbered.lengths.max(initial=0))), dtype=np.int64)
+    inside_ST = np.arange(places_ST.shape[1]) < numbered.lengths[:, None]
+    places_ST[inside_ST] = numbered.type_ids - NUM_MARKERS + 1
+    with_zeros = torch.cat([vectors_UP.new_zeros(1, vectors_UP.shape[1]), vectors_UP])
+    return F.embedding(torch.from_numpy(places_ST).to(vectors_UP.device), with_zeros)

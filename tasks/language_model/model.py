@@ -8,18 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.lstm import State
+from elmo.bilm.bilm import BiLm, State, WordLayer, build_bilm
+from elmo.bilm.softmaxes.softmax import Softmax
 from elmo.errors import InputError
 from elmo.io.model_directory import SavedModel, load_weights
 from elmo.registry import REGISTRY
-from elmo.text.characters import BEGIN_SENTENCE, BEGIN_WORD, END_SENTENCE, END_WORD, PAD, TypeTable
+from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.corpus import Corpus, ShuffledWindows
 from tasks.sources.shared.split import Split
@@ -28,13 +28,14 @@ from tasks.task import Batches, Reports, Setup
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed sequences (see `elmo.bilm.lstm`); direction 0 reads forward, direction 1 backward."""
+    """Packed sequences (see `elmo.bilm.packing`); direction 0 reads forward, direction 1 backward."""
 
-    characters_UC: Tensor  # int64
-    inputs_DN: Tensor  # int64, rows of characters_UC
+    types_U: Tensor  # what the biLM's word layer reads of each distinct type
+    inputs_DN: Tensor  # int64, rows of types_U
     targets_DN: Tensor  # int64, vocabulary ids of the words to predict
     batch_sizes: list[int]
     carried: bool  # whether the rows go on where those of the batch before ended
+    begins_with: str  # the first words of the first row, to find it in the data
 
     @property
     def num_tokens(self) -> int:
@@ -50,7 +51,7 @@ class Batch:
         """The same batch on a device."""
         return replace(
             self,
-            characters_UC=self.characters_UC.to(device, non_blocking=True),
+            types_U=self.types_U.to(device, non_blocking=True),
             inputs_DN=self.inputs_DN.to(device, non_blocking=True),
             targets_DN=self.targets_DN.to(device, non_blocking=True),
         )
@@ -62,92 +63,66 @@ class BatchBuilder:
     Args:
         types: the corpus's table of types.
         target_ids: (V,) vocabulary id of each type.
-        widest_filter: characters that the encoder's widest convolution spans.
+        words: the word layer that is to read the types.
     """
 
-    def __init__(self, *, types: TypeTable, target_ids: np.ndarray, widest_filter: int) -> None:
-        self.types = types
-        self.target_ids = target_ids
-        self.widest_filter = widest_filter
+    def __init__(self, *, types: TypeTable, target_ids: np.ndarray, words: WordLayer) -> None:
+        self.types, self.target_ids, self.words = types, target_ids, words
 
     def build(
         self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
     ) -> Batch:
-        """A batch of packed type ids of inputs and targets; distinct types get their characters once."""
+        """A batch of packed type ids of inputs and targets; the word layer reads each distinct type once."""
         distinct, local = np.unique(inputs_DN, return_inverse=True)
         return Batch(
-            characters_UC=torch.from_numpy(self.types.characters(distinct, widest_filter=self.widest_filter)),
+            types_U=self.words.read(self.types, distinct),
             inputs_DN=torch.from_numpy(local.reshape(inputs_DN.shape)),
             targets_DN=torch.from_numpy(self.target_ids[targets_DN].astype(np.int64)),
             batch_sizes=batch_sizes,
             carried=carried,
+            begins_with=self._first_words(inputs_DN[0], batch_sizes),
         )
 
-
-class Softmax(Protocol):
-    """A module over the top layer's vectors (D, N, P) and the targets (D, N)."""
-
-    def __call__(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
-        """The mean training loss of all tokens of both directions, in nats."""
-        ...
-
-    def log_probabilities(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
-        """(D, N) exact log-probabilities of the targets."""
-        ...
+    def _first_words(self, inputs_N: np.ndarray, batch_sizes: list[int]) -> str:
+        """Some words of the first row, a marker as such."""
+        columns = np.cumsum([0, *batch_sizes[:-1]])[:12]
+        markers = {BEGIN_TYPE: "<S>", END_TYPE: "</S>"}
+        ids = inputs_N[columns].tolist()
+        return " ".join(markers.get(type_id) or self.types.word(type_id) for type_id in ids)
 
 
 class LanguageModel(nn.Module):
-    """An encoder and the softmax over the words before and after, shared by the two directions.
+    """A biLM and the softmax over the words before and after, shared by the two directions.
 
-    It keeps the LSTM state that scoring starts from: zeros, or for a model whose state was carried and never
-    reset in training, the mean over its rows. Such a model has not seen the state of zeros since its first
-    step, and may never find back from there to the states that it was trained in.
+    Sentences start from the biLM's own start state. A model whose state was carried and never reset in
+    training has not seen the state of zeros since its first step, and may never find back from there to the
+    states that it was trained in: its start state is the mean of what its rows carried.
     """
 
-    def __init__(self, *, encoder: CharCnnLstm, softmax: Softmax) -> None:
+    def __init__(self, *, encoder: BiLm, softmax: Softmax) -> None:
         super().__init__()
         self.encoder = encoder
         self.softmax = softmax
-        zeros = encoder.bilstm.zero_state(1)
-        self.register_buffer("start_hidden", torch.stack([h for h, _ in zeros]).detach())
-        self.register_buffer("start_cells", torch.stack([c for _, c in zeros]).detach())
 
-    def start_state(self, num_rows: int) -> list[State]:
-        """The state that scoring starts from, the same for all rows."""
-        pairs = zip(self.get_buffer("start_hidden"), self.get_buffer("start_cells"), strict=True)
-        return [(h.expand(-1, num_rows, -1), c.expand(-1, num_rows, -1)) for h, c in pairs]
+    def forward(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
+        """The mean loss of all predictions of both directions, and the state behind the batch.
 
-    def set_start_state(self, state: list[State]) -> None:
-        """Let scoring start from the mean of some rows' states."""
-        for index, (h, c) in enumerate(state):
-            self.get_buffer("start_hidden")[index] = h.mean(dim=1, keepdim=True)
-            self.get_buffer("start_cells")[index] = c.mean(dim=1, keepdim=True)
-
-    def forward(self, batch: Batch, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        """The mean loss of all predictions of both directions, and the LSTM state behind the batch."""
-        vectors_DNP, state = self._top_layer(batch, state)
-        return self.softmax(vectors_DNP, batch.targets_DN), state
+        Args:
+            state: that the rows go on from; None: they start from the biLM's start state.
+        """
+        layers, state = self.encoder.run_packed(batch.types_U, batch.inputs_DN, batch.batch_sizes, state)
+        return self.softmax(layers[-1], batch.targets_DN), state
 
     @torch.no_grad()
-    def log_probabilities(self, batch: Batch, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        """(D, N) exact log-probabilities of the targets in nats, and the LSTM state behind the batch."""
-        vectors_DNP, state = self._top_layer(batch, state)
-        return self.softmax.log_probabilities(vectors_DNP, batch.targets_DN), state
-
-    def _top_layer(self, batch: Batch, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        layers, state = self.encoder.run_packed(
-            batch.characters_UC, batch.inputs_DN, batch.batch_sizes, state
-        )
-        return layers[-1], state
+    def log_probabilities(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
+        """(D, N) exact log-probabilities of the targets in nats, and the state behind the batch."""
+        layers, state = self.encoder.run_packed(batch.types_U, batch.inputs_DN, batch.batch_sizes, state)
+        return self.softmax.log_probabilities(layers[-1], batch.targets_DN), state
 
 
 def build_model(nodes: Mapping[str, Any], *, num_types: int) -> LanguageModel:
     """A freshly initialised model from its component nodes. Raises InputError for values that disagree."""
-    encoder = REGISTRY.build("encoder", nodes["encoder"])
-    if not isinstance(encoder, CharCnnLstm):
-        raise InputError(
-            f"encoder.type: {nodes['encoder']['type']} is no language model; encoder=elmo_tiny is one"
-        )
+    encoder = build_bilm(nodes["encoder"])
     softmax = REGISTRY.build(
         "softmax", nodes["softmax"], input_size=encoder.projection_size, num_types=num_types
     )
@@ -192,11 +167,10 @@ class LanguageModelTraining:
         self.train, self.dev = corpora["train"], corpora["dev"]
         self.batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
         self.gradient_scale = loss_scale
-        sampled = setup.nodes["softmax"]["type"] == "sampled"
-        self.loss_name = "train/sampled_loss" if sampled else "train/loss"
+        self.loss_name = model.softmax.loss_name
         self.units_per_epoch = self.train.num_tokens + self.train.num_sentences
         self.units_per_batch = self.batching.tokens_per_batch
-        self._state: list[State] | None = None
+        self._state: State | None = None
         if self.units_per_epoch < self.units_per_batch:
             raise InputError(
                 f"data: the training text gives {self.units_per_epoch} predictions, fewer than one batch"
@@ -206,14 +180,12 @@ class LanguageModelTraining:
             self._initialize(initial, name=f"init_from={setup.initial}")
 
     def _initialize(self, saved: SavedModel, *, name: str) -> None:
-        """Take the weights of another biLM over the same vocabulary."""
+        """Take the weights and the start state of another biLM over the same vocabulary."""
         if saved.vocabulary is None or saved.vocabulary.words != self.vocabulary.words:
             raise InputError(
                 f"{name}: its vocabulary is another; vocabulary.path=.../model/vocabulary.txt takes it over"
             )
         load_weights(self.model, saved.weights, name=name)
-        if not self.batching.carries_state:
-            self.model.set_start_state(self.model.encoder.bilstm.zero_state(1))
 
     def batches(self) -> Batches:
         """The training corpus, shuffled anew every epoch, without end."""
@@ -224,21 +196,19 @@ class LanguageModelTraining:
         return self.batching.training_batches(windows, self._builder(self.train))
 
     def loss(self, batch: Batch) -> Tensor:
-        """The mean loss of a batch in nats; the LSTM state goes on to the next call."""
-        before = self._state if batch.carried else self.model.start_state(batch.batch_sizes[0])
+        """The mean loss of a batch in nats; the state goes on to the next call."""
+        before = self._state if batch.carried else None
         loss, self._state = self.model(batch.to(self.setup.device), before)
         return loss
 
     def describe(self, batch: Batch) -> str:
         """The first words of a batch's first row."""
-        columns = np.cumsum([0, *batch.batch_sizes[:-1]])[:12]
-        rows = batch.characters_UC[batch.inputs_DN[0, columns]].tolist()
-        return f"the batch that begins with: {' '.join(_spell(row) for row in rows)}"
+        return f"the batch that begins with: {batch.begins_with}"
 
     def evaluate(self) -> dict[str, float]:
         """Perplexities of the dev text: full softmax, each word and end of sentence counts once each way."""
         if self.batching.carries_state and self._state is not None:
-            self.model.set_start_state(self._state)
+            self.model.encoder.set_start_state(self._state)
         return perplexities(self.model, self._evaluation_batches(), device=self.setup.device)
 
     def constants(self) -> set[str]:
@@ -250,14 +220,13 @@ class LanguageModelTraining:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The LSTM state that the next batch starts from."""
-        return {"lstm": None if self._state is None else [list(pair) for pair in self._state]}
+        """The state that the next batch starts from."""
+        return {"state": self._state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the LSTM state of a checkpoint."""
-        device = self.setup.device
-        saved = state["lstm"]
-        self._state = None if saved is None else [(h.to(device), c.to(device)) for h, c in saved]
+        """Go on with the state of a checkpoint."""
+        saved = state["state"]
+        self._state = None if saved is None else [part.to(self.setup.device) for part in saved]
 
     def _builder(self, corpus: Corpus) -> BatchBuilder:
         return make_builder(corpus, self.vocabulary, self.model)
@@ -273,12 +242,11 @@ def perplexities(
     was_training = model.training
     model.eval()
     total_D, num_tokens = torch.zeros(2, dtype=torch.float64), 0
-    state: list[State] | None = None
+    state: State | None = None
     for batch in batches:
-        rows = batch.batch_sizes[0]
-        before = model.start_state(rows)
+        before = None
         if batch.carried and state is not None:
-            before = [(h[:, :rows], c[:, :rows]) for h, c in state]
+            before = [part[:, : batch.batch_sizes[0]] for part in state]
         logs_DN, state = model.log_probabilities(batch.to(device), before)
         total_D += logs_DN.cpu().double().sum(dim=1)  # MPS has no float64
         num_tokens += batch.num_tokens
@@ -299,15 +267,14 @@ def _exp(nats: float) -> float:
 
 def make_builder(corpus: Corpus, vocabulary: Vocabulary, model: LanguageModel) -> BatchBuilder:
     """The builder of a corpus's batches for a model."""
-    return BatchBuilder(
-        types=corpus.types,
-        target_ids=vocabulary.ids_of(corpus.types),
-        widest_filter=model.encoder.widest_filter,
-    )
+    target_ids = vocabulary.ids_of(corpus.types)
+    return BatchBuilder(types=corpus.types, target_ids=target_ids, words=model.encoder.words)
 
 
-def _spell(characters: list[int]) -> str:
-    """The word of a row of characters; a marker as such."""
-    word = characters[characters.index(BEGIN_WORD) + 1 : characters.index(END_WORD)]
-    markers = {BEGIN_SENTENCE: "<S>", END_SENTENCE: "</S>"}
-    return markers.get(word[0] if word else PAD) or bytes(word).decode("utf-8", "replace")
+def check_batching(batching: Any, encoder: BiLm, *, name: str) -> None:
+    """Raises InputError where a batching of that name would carry a state that the encoder does not have."""
+    if batching.carries_state and not encoder.carries_state:
+        raise InputError(
+            f"batching: {name} carries the encoder's state from batch to batch, and this encoder has none;"
+            " choose batching=sentences"
+        )

@@ -63,14 +63,10 @@ class LanguageModelReports:
         return perplexity_table(figures)
 
     def activation_bytes(self, units_per_batch: int) -> int:
-        """An estimate: gates and their gradients, cells, outputs; half as many distinct types as tokens."""
-        encoder, tokens = self.model.encoder, units_per_batch
-        per_layer = 12 * encoder.cell_size + 5 * encoder.projection_size
-        filters = sum(number for _, number in encoder.char_cnn.filters)
-        characters = 24 * (encoder.widest_filter * encoder.char_cnn.embedding.shape[1] + 2 * filters)
-        return (
-            4 * (2 * tokens * per_layer * len(encoder.bilstm.layers) + tokens * characters // 2) + 3 * 2**24
-        )
+        """An estimate; half as many distinct types as tokens, and some pieces of the softmax."""
+        encoder = self.model.encoder
+        values = encoder.context.activations_per_token() + encoder.words.activations_per_word() // 2
+        return 4 * units_per_batch * values + 3 * 2**24
 
     def write_reports(self, path: Path) -> None:
         """A language model has its figures alone."""

@@ -1,21 +1,20 @@
-"""How likely a language model finds a text: perplexities, and the probability of each word of a sentence.
+"""How likely a language model finds each word of a sentence, read forward and backward.
 
-Shape legend: B sentences, T predictions of the longest one, D = 2 directions, N packed tokens.
+Shape legend: D = 2 directions, N packed tokens, M predictions of all sentences in a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from elmo.bilm.bilstm import Packing
-from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable
+from elmo.bilm.packing import bucket_by_length
+from elmo.text.characters import TypeTable, number_words
 from elmo.text.vocabulary import UNKNOWN_ID, Vocabulary
+from tasks.language_model.batching.sentences import batch_of_sentences
 from tasks.language_model.model import BatchBuilder, LanguageModel
 
 
@@ -50,54 +49,19 @@ def score_sentences(
         tokens_per_batch: predictions in each direction that are computed at once; a longer sentence is alone.
         device: of the model.
     """
-    words = dict.fromkeys(chain.from_iterable(sentences))
-    type_of = {word: index for index, word in enumerate(words, start=NUM_MARKERS)}
-    types = TypeTable.from_words(words)
+    numbered = number_words(sentences)
+    types = TypeTable.from_words(numbered.words)
     target_ids = vocabulary.ids_of(types)
-    builder = BatchBuilder(types=types, target_ids=target_ids, widest_filter=model.encoder.widest_filter)
-    marked = [[BEGIN_TYPE, *(type_of[word] for word in sentence), END_TYPE] for sentence in sentences]
+    builder = BatchBuilder(types=types, target_ids=target_ids, words=model.encoder.words)
+    ids = np.split(numbered.type_ids, np.cumsum(numbered.lengths)[:-1])
     logs: dict[int, np.ndarray] = {}
-    for group in _groups(marked, tokens_per_batch):
-        for index, scored in zip(
-            group, _score(model, builder, [marked[i] for i in group], device), strict=True
-        ):
-            logs[index] = scored
+    for bucket in bucket_by_length(numbered.lengths + 1, tokens_per_batch):
+        batch, packing = batch_of_sentences([ids[index] for index in bucket], builder)
+        logs_DN = model.log_probabilities(batch.to(device), None)[0].cpu()
+        logs_MD = packing.unpack(logs_DN[..., None]).numpy()
+        lengths = numbered.lengths[bucket] + 1
+        logs |= zip(bucket, np.split(logs_MD, np.cumsum(lengths)[:-1]), strict=True)
     return [
-        SentenceScore(logs[index][0], logs[index][1], (target_ids[ids[1:-1]] == UNKNOWN_ID).tolist())
-        for index, ids in enumerate(marked)
+        SentenceScore(logs[index][:, 0], logs[index][:, 1], (target_ids[words] == UNKNOWN_ID).tolist())
+        for index, words in enumerate(ids)
     ]
-
-
-def _groups(marked: Sequence[Sequence[int]], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Positions of sentences of similar length that fit into a batch together."""
-    group: list[int] = []
-    room = tokens_per_batch
-    for index in sorted(range(len(marked)), key=lambda index: -len(marked[index])):
-        length = len(marked[index]) - 1
-        if group and length > room:
-            yield group
-            group, room = [], tokens_per_batch
-        group.append(index)
-        room -= length
-    if group:
-        yield group
-
-
-def _score(
-    model: LanguageModel, builder: BatchBuilder, marked: Sequence[Sequence[int]], device: torch.device
-) -> Iterator[np.ndarray]:
-    """For each sentence (2, n + 1): forward and backward logarithms, both in the text's order."""
-    lengths = torch.tensor([len(ids) - 1 for ids in marked])
-    padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in marked], batch_first=True)
-    packing = Packing(lengths)
-    # Without its last token a sentence is what is read forward, and what is to be predicted backward.
-    without_last, without_first = packing.pack(padded[:, :-1]), packing.pack(padded[:, 1:])
-    inputs = torch.stack([without_last[0], without_first[1]])
-    targets = torch.stack([without_first[0], without_last[1]])
-    batch = builder.build(inputs.numpy(), targets.numpy(), packing.batch_sizes, carried=False)
-    logs_DN: Tensor = model.log_probabilities(batch.to(device), model.start_state(batch.batch_sizes[0]))[
-        0
-    ].cpu()
-    logs_BTD = packing.unpack(logs_DN[..., None]).numpy()
-    for row, length in enumerate(lengths.tolist()):
-        yield logs_BTD[row, :length].T

@@ -13,7 +13,12 @@ from elmo.io.model_directory import SavedModel, read_model
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.corpus import Corpus
-from tasks.language_model.model import LanguageModelTraining, build_model, load_language_model
+from tasks.language_model.model import (
+    LanguageModelTraining,
+    build_model,
+    check_batching,
+    load_language_model,
+)
 from tasks.language_model.preparation import prepare_corpus
 from tasks.language_model.reports import LanguageModelReports, final_figures, perplexity_table
 from tasks.sources.shared.split import SPLITS, Split
@@ -40,8 +45,9 @@ class LanguageModelTask:
     def check(self, setup: Setup) -> None:
         """Find faults of the components' values without reading the corpus."""
         with torch.device("meta"):
-            build_model(setup.nodes, num_types=STAND_IN_TYPES)
-        REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
+            model = build_model(setup.nodes, num_types=STAND_IN_TYPES)
+        batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
+        check_batching(batching, model.encoder, name=setup.nodes["batching"]["type"])
         REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
         REGISTRY.build("data", setup.nodes["data"]).check()
         if setup.vocabulary["path"] is not None:

@@ -14,7 +14,7 @@ from torch import nn
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
 from elmo.bilm.word_lstm import WordLstm
 from elmo.errors import InputError
-from elmo.io.model_directory import read_encoder, read_model, save_model
+from elmo.io.model_directory import read_bilm, read_model, save_model
 from elmo.io.official import read_official, write_official
 from elmo.text.vocabulary import Vocabulary
 from experiments.config.command import run_command
@@ -66,11 +66,11 @@ def assert_same(left: nn.Module, right: nn.Module) -> None:
 
 def test_there_and_back_changes_nothing(official: CharCnnLstm, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(to="model", options="options.json", weights="weights.hdf5", model="a/model") == 0
-    assert capsys.readouterr().out == "a/model: 1,856 parameters, 2 LSTM layers\n"
+    assert capsys.readouterr().out == "a/model: 1,856 parameters, 2 layers above the words\n"
     assert sorted(path.name for path in Path("a/model").iterdir()) == ["config.json", "model.safetensors"]
     config = json.loads(Path("a/model/config.json").read_text())
-    assert config == {"format": 1, "encoder": {"type": "char_cnn_lstm", **SIZES, "dropout": 0.1}}
-    encoder = read_encoder(Path("a/model"))
+    assert config == {"format": 2, "encoder": {"type": "char_cnn_lstm", **SIZES, "dropout": 0.1}}
+    encoder = read_bilm(Path("a/model"))
     assert not encoder.training
     assert_same(encoder, official)
 
@@ -99,16 +99,16 @@ def test_a_model_of_words_goes_there_and_back_with_its_vocabulary(official: Char
         file.create_dataset("embedding", data=table)
     arguments = {"options": "options.json", "weights": "weights.hdf5", "model": "model"}
     assert convert(to="model", vocabulary="words.txt", embeddings="table.hdf5", **arguments) == 0
-    encoder = read_encoder(Path("model"))
+    encoder = read_bilm(Path("model"))
     assert isinstance(encoder, WordLstm)
     assert encoder.vocabulary.words == ["<S>", "</S>", "<UNK>", "cat"]
-    assert encoder.embedding.tolist() == [*table[[2, 1]].tolist(), [0.0] * 4, table[0].tolist()]
+    assert encoder.words.embedding.tolist() == [*table[[2, 1]].tolist(), [0.0] * 4, table[0].tolist()]
 
     new = {"options": "new.json", "weights": "new.hdf5", "vocabulary": "new.txt"}
     assert convert(to="official", model="model", **new) == 0
     assert Path("new.txt").read_text() == "<S>\n</S>\n<UNK>\ncat\n"
     assert convert(to="model", **(new | {"model": "again"})) == 0
-    assert_same(read_encoder(Path("again")), encoder)
+    assert_same(read_bilm(Path("again")), encoder)
 
 
 REFUSED = {
@@ -164,13 +164,13 @@ def test_a_damaged_model_directory_is_named(official: CharCnnLstm) -> None:
     content = weights.read_bytes()
     weights.write_bytes(content[:-8])
     with pytest.raises(InputError, match=r"model.safetensors: missing or damaged"):
-        read_encoder(Path("model"))
+        read_bilm(Path("model"))
     weights.write_bytes(content)
     values = json.loads(config.read_text())
     values["encoder"]["cell_size"] = 7
     config.write_text(json.dumps(values))
-    with pytest.raises(InputError, match=r"bilstm.layers.0.bias has shape \(2, 24\), .* wants \(2, 28\)"):
-        read_encoder(Path("model"))
-    config.write_text('{"format": 1}')
+    with pytest.raises(InputError, match=r"context.layers.0.bias has shape \(2, 24\), .* wants \(2, 28\)"):
+        read_bilm(Path("model"))
+    config.write_text('{"format": 2}')
     with pytest.raises(InputError, match=r"config.json: a model without encoder"):
-        read_encoder(Path("model"))
+        read_bilm(Path("model"))

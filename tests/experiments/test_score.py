@@ -124,7 +124,7 @@ def test_the_perplexity_of_the_whole_is_that_of_an_evaluation(
     builder = BatchBuilder(
         types=text.types,
         target_ids=Vocabulary(WORDS).ids_of(text.types),
-        widest_filter=model.encoder.widest_filter,
+        words=model.encoder.words,
     )
     batching = REGISTRY.build("batching", NODES["batching"], batch_size=4)
     batches = batching.evaluation_batches(text, builder)

@@ -42,15 +42,15 @@ def official_weights(module: nn.Module) -> Weights:
     """The parameters of a `CharCnnLstm` as the datasets of an official file."""
     given = {name: p.detach().double().numpy().copy() for name, p in module.named_parameters()}
     weights = cnn_weights(
-        {name.removeprefix("char_cnn."): w for name, w in given.items() if name.startswith("char_cnn.")}
+        {name.removeprefix("words."): w for name, w in given.items() if name.startswith("words.")}
     )
-    for layer in range(_count(given, "bilstm.layers.", ".kernel")):
+    for layer in range(_count(given, "context.layers.", ".kernel")):
         for direction in (0, 1):
             cell = cell_name(direction, layer)
-            weights[f"{cell}/W_0"] = given[f"bilstm.layers.{layer}.kernel"][direction]
-            weights[f"{cell}/B"] = given[f"bilstm.layers.{layer}.bias"][direction]
-            if f"bilstm.layers.{layer}.projection" in given:
-                weights[f"{cell}/W_P_0"] = given[f"bilstm.layers.{layer}.projection"][direction]
+            weights[f"{cell}/W_0"] = given[f"context.layers.{layer}.kernel"][direction]
+            weights[f"{cell}/B"] = given[f"context.layers.{layer}.bias"][direction]
+            if f"context.layers.{layer}.projection" in given:
+                weights[f"{cell}/W_P_0"] = given[f"context.layers.{layer}.projection"][direction]
     return weights
 
 

@@ -10,12 +10,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from elmo.bilm.softmaxes.cross_entropy import log_probabilities, summed_loss
+from elmo.bilm.softmaxes.adaptive import log_probabilities, summed_loss
+from elmo.bilm.softmaxes.softmax import Softmax
 from elmo.registry import REGISTRY
 
 
 @REGISTRY.register("softmax", "full")
-class FullSoftmax(nn.Module):
+class FullSoftmax(Softmax):
     """Cross-entropy over every word of the vocabulary, never holding tokens x vocabulary scores.
 
     Args:

@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elmo.bilm.softmaxes.cross_entropy import log_probabilities
+from elmo.bilm.softmaxes.adaptive import log_probabilities
+from elmo.bilm.softmaxes.softmax import Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 
 
 @REGISTRY.register("softmax", "sampled")
-class SampledSoftmax(nn.Module):
+class SampledSoftmax(Softmax):
     """Trains a full softmax with few of its rows per batch; its probabilities are those of the full softmax.
 
     Candidates are distinct and drawn from P(k) = log((k + 2) / (k + 1)) / log(V + 1), so the vocabulary must
@@ -32,6 +33,8 @@ class SampledSoftmax(nn.Module):
         sparse: gradients hold the rows used only; for optimizers that take them (Adagrad, SGD).
     """
 
+    loss_name = "train/sampled_loss"
+
     def __init__(self, *, input_size: int, num_types: int, num_samples: int, sparse: bool) -> None:
         super().__init__()
         if not 1 <= num_samples < num_types:
@@ -43,7 +46,7 @@ class SampledSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_types, 1))
         nn.init.normal_(self.weight, std=1 / math.sqrt(input_size))
         self.num_samples = num_samples
-        self.sparse = sparse
+        self.sparse = self.has_sparse_gradient = sparse
 
     def forward(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
         """The mean sampled loss in nats of all tokens of both directions, no perplexity: a scalar."""

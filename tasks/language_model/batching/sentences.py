@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
+from elmo.bilm.packing import Packing, bucket_by_length
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.language_model.corpus import BATCHES, Sentences, ShuffledWindows, blocks, with_markers
@@ -40,8 +42,8 @@ class SentenceBatching:
     def evaluation_batches(self, corpus: Sentences, builder: BatchBuilder) -> Iterator[Batch]:
         """Every sentence of a corpus once."""
         for sentences in blocks(corpus):
-            for group in _group_by_length(sentences, self.tokens_per_batch):
-                yield _build(group, builder)
+            for group in _groups(sentences, self.tokens_per_batch):
+                yield batch_of_sentences(group, builder)[0]
 
 
 class SentenceBatches:
@@ -62,7 +64,7 @@ class SentenceBatches:
             self._window_start, self._taken = self.windows.state_dict(), 0
             self._open_window()
         self._taken += 1
-        return _build(self._groups[self._taken - 1], self.builder)
+        return batch_of_sentences(self._groups[self._taken - 1], self.builder)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the batches to come."""
@@ -77,33 +79,26 @@ class SentenceBatches:
 
     def _open_window(self) -> None:
         generator = self.windows.generator(BATCHES)
-        groups = _group_by_length(self.windows.next_window(), self.tokens_per_batch)
+        groups = _groups(self.windows.next_window(), self.tokens_per_batch)
         self._groups = [groups[i] for i in generator.permutation(len(groups))]
 
 
-def _group_by_length(sentences: list[np.ndarray], tokens_per_batch: int) -> list[list[np.ndarray]]:
-    """Sentences, longest first, in groups of at most so many predictions; equal lengths keep their order."""
-    groups: list[list[np.ndarray]] = []
-    room = 0
-    for index in np.argsort([-len(s) for s in sentences], kind="stable"):
-        length = len(sentences[index]) + 1
-        if length > room:
-            groups.append([])
-            room = tokens_per_batch
-        groups[-1].append(sentences[index])
-        room -= length
-    return groups
+def _groups(sentences: list[np.ndarray], tokens_per_batch: int) -> list[list[np.ndarray]]:
+    """Sentences of similar length together, of at most so many predictions."""
+    buckets = bucket_by_length([len(sentence) + 1 for sentence in sentences], tokens_per_batch)
+    return [[sentences[index] for index in bucket] for bucket in buckets]
 
 
-def _build(sentences: list[np.ndarray], builder: BatchBuilder) -> Batch:
-    """A batch of sentences that are sorted by length, longest first."""
-    lengths = np.array([len(s) + 1 for s in sentences])
-    marked = [with_markers(s) for s in sentences]
-    alive_TB = np.arange(lengths[0])[:, None] < lengths
-    padded_DTB = np.zeros((4, lengths[0], len(sentences)), dtype=np.int64)
-    for row, forward in enumerate(marked):
-        backward = forward[::-1]
-        steps = (forward[:-1], forward[1:], backward[:-1], backward[1:])
-        padded_DTB[:, : len(forward) - 1, row] = steps
-    packed = padded_DTB[:, alive_TB]
-    return builder.build(packed[0::2], packed[1::2], alive_TB.sum(axis=1).tolist(), carried=False)
+def batch_of_sentences(sentences: Sequence[np.ndarray], builder: BatchBuilder) -> tuple[Batch, Packing]:
+    """A batch of whole sentences (type ids without markers), and where its predictions lie in it.
+
+    A sentence `<S> w1 ... wn </S>` has n + 1 predictions: forward each of `w1 ... wn </S>` from what stands
+    before it, backward each of `wn ... w1 <S>` from what stands behind it.
+    """
+    packing = Packing([len(sentence) + 1 for sentence in sentences])
+    marked = [with_markers(sentence) for sentence in sentences]
+    without_last = packing.pack(torch.from_numpy(np.concatenate([ids[:-1] for ids in marked]))).numpy()
+    without_first = packing.pack(torch.from_numpy(np.concatenate([ids[1:] for ids in marked]))).numpy()
+    inputs_DN = np.stack([without_last[0], without_first[1]])
+    targets_DN = np.stack([without_first[0], without_last[1]])
+    return builder.build(inputs_DN, targets_DN, packing.batch_sizes, carried=False), packing

@@ -17,9 +17,8 @@ import torch
 from places import SHARED
 from torch import Tensor
 
-from elmo.bilm.bilstm import Packing
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.lstm import State
+from elmo.bilm.packing import Packing
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
@@ -64,7 +63,7 @@ def make_encoder(*, std: float = 0.8, **changes: Any) -> CharCnnLstm:
     }
     encoder = CharCnnLstm(**(arguments | changes))
     oracle.widen(encoder, std=std)
-    oracle.widen(encoder.char_cnn, std=std / 2)  # larger word vectors would shut the gates for good
+    oracle.widen(encoder.words, std=std / 2)  # larger word vectors would shut the gates for good
     return encoder.eval()
 
 
@@ -98,10 +97,10 @@ def vectors_of(encoder: CharCnnLstm, sentences: list[list[str]]) -> list[Tensor]
 
 def options_of(encoder: CharCnnLstm) -> oracle.Options:
     return oracle.Options(
-        activation=encoder.char_cnn.activation,
-        cell_clip=encoder.bilstm.layers[0].cell_clip,
-        projection_clip=encoder.bilstm.layers[0].projection_clip,
-        skip_connected=encoder.bilstm.skip_connected,
+        activation=encoder.words.activation,
+        cell_clip=encoder.context.layers[0].cell_clip,
+        projection_clip=encoder.context.layers[0].projection_clip,
+        skip_connected=encoder.context.skip_connected,
     )
 
 
@@ -115,7 +114,7 @@ def test_every_layer_and_state_is_the_oracles(case: str, dtype: torch.dtype) -> 
     for row, words in enumerate(SENTENCES):
         expected, states = oracle.encode(words, weights, options)
         oracle.assert_near(vectors[:, row, : len(words) + 2], expected)
-        for (h, c), directions in zip(last, states, strict=True):
+        for h, c, directions in zip(last[::2], last[1::2], states, strict=True):
             oracle.assert_near(h[:, row], np.stack([h for h, _ in directions]))
             oracle.assert_near(c[:, row], np.stack([c for _, c in directions]))
 
@@ -126,10 +125,11 @@ def test_a_given_state_belongs_to_its_row_whatever_the_lengths() -> None:
     _, state = encoder(*inputs_of(SENTENCES[::-1]))
     vectors, last = encoder(*inputs_of(SENTENCES), state)
     for row, words in enumerate(SENTENCES):
-        before = [[(h[d, row].numpy(), c[d, row].numpy()) for d in (0, 1)] for h, c in state]
+        layers = zip(state[::2], state[1::2], strict=True)
+        before = [[(h[d, row].numpy(), c[d, row].numpy()) for d in (0, 1)] for h, c in layers]
         expected, states = oracle.encode(words, weights, options, before)
         oracle.assert_near(vectors[:, row, : len(words) + 2], expected)
-        for (h, c), directions in zip(last, states, strict=True):
+        for h, c, directions in zip(last[::2], last[1::2], states, strict=True):
             oracle.assert_near(h[:, row], np.stack([h for h, _ in directions]))
             oracle.assert_near(c[:, row], np.stack([c for _, c in directions]))
 
@@ -265,24 +265,11 @@ def test_whole_sentences_give_what_packed_ones_give() -> None:
         torch.testing.assert_close(state, state_whole, rtol=0, atol=1e-12)
 
 
-def test_packing_lays_out_steps_of_the_longest_rows_first_and_reads_backward_from_each_end() -> None:
-    packing = Packing(torch.tensor([2, 4, 1, 2]))
-    assert packing.batch_sizes == [4, 3, 1, 1]
-    ids_BT = torch.tensor([[20, 21, 0, 0], [10, 11, 12, 13], [40, 0, 0, 0], [30, 31, 0, 0]])
-    packed = packing.pack(ids_BT)
-    assert packed.tolist() == [
-        [10, 20, 30, 40, 11, 21, 31, 12, 13],
-        [13, 21, 31, 40, 12, 20, 30, 11, 10],
-    ]
-    unpacked = packing.unpack(packed[..., None])
-    assert torch.equal(unpacked, torch.stack([ids_BT, ids_BT], dim=2))
-
-
 def test_a_stream_in_two_halves_with_its_state_is_the_whole_stream() -> None:
     encoder = make_encoder(num_layers=3).double()
     inputs = inputs_of([SENTENCES[4], SENTENCES[4][::-1], SENTENCES[4]])
     batch_sizes = [3] * inputs.ids_BT.shape[1]
-    packed = Packing(inputs.lengths_B).pack(inputs.ids_BT)
+    packed = Packing(inputs.lengths_B.tolist()).pack(inputs.ids_BT.flatten())
     whole, whole_last = encoder.run_packed(inputs.characters_UC, packed, batch_sizes)
     parts, state = [], None
     for span in (slice(0, 30), slice(30, None)):
@@ -295,15 +282,15 @@ def test_a_stream_in_two_halves_with_its_state_is_the_whole_stream() -> None:
 
 def test_one_step_of_training_gives_every_parameter_and_direction_a_gradient() -> None:
     encoder = make_encoder(num_layers=3, num_highways=2, cell_clip=3.0, projection_clip=3.0).train()
-    state = [tuple(part.requires_grad_() for part in layer) for layer in encoder.bilstm.zero_state(6)]
+    state = [part.requires_grad_() for part in encoder.context.zero_state(6)]
     vectors, last = encoder(*inputs_of(SENTENCES), state)
     vectors[-1].square().sum().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None, name
-        parts = parameter.grad if name.startswith("bilstm.layers.") else parameter.grad[None]
+        parts = parameter.grad if name.startswith("context.layers.") else parameter.grad[None]
         assert all(part.abs().sum() > 0 for part in parts), name
-    assert all(part.grad is None for layer in state for part in layer)
-    assert not any(part.requires_grad for layer in last for part in layer)
+    assert all(part.grad is None for part in state)
+    assert not any(part.requires_grad for part in last)
 
 
 def test_bf16_is_close_to_fp32_and_used() -> None:
@@ -337,13 +324,13 @@ def dropped_share(dropped: Tensor, given: Tensor, *, keep: float) -> float:
 
 def test_dropout_is_on_layer_inputs_their_residuals_and_the_top_and_new_at_every_step() -> None:
     encoder = make_encoder(num_layers=3, dropout=0.25).train()
-    for layer in (encoder.bilstm.layers[1], encoder.bilstm.layers[2]):
+    for layer in (encoder.context.layers[1], encoder.context.layers[2]):
         for parameter in layer.parameters():
             parameter.data.zero_()  # h is zero, so what comes out is the residual alone
     ids_DN = torch.arange(3).repeat(2, 400)
     torch.manual_seed(0)
     layers, _ = encoder.run_packed(inputs_of([["cat"]]).characters_UC, ids_DN, [400, 400, 400])
-    words = make_encoder(num_layers=3).char_cnn(inputs_of([["cat"]]).characters_UC)
+    words = make_encoder(num_layers=3).words(inputs_of([["cat"]]).characters_UC)
     assert torch.equal(layers[0], words[ids_DN])
     assert dropped_share(layers[2], layers[1], keep=0.75) == pytest.approx(0.25, abs=0.02)
     assert dropped_share(layers[3], layers[1], keep=0.75**3) == pytest.approx(1 - 0.75**3, abs=0.02)
@@ -367,7 +354,7 @@ def test_one_layer_drops_its_input_and_its_output() -> None:
     vectors, last = encoder(*inputs_of([SENTENCES[4]]))
     share = (vectors[1] == 0).double().mean().item()
     assert 0.35 < share < 0.65
-    assert (last[0][0] != 0).all()  # the state is not dropped
+    assert (last[0] != 0).all()  # the state is not dropped
 
 
 def test_the_published_size_has_93_6_million_parameters() -> None:
@@ -375,13 +362,13 @@ def test_the_published_size_has_93_6_million_parameters() -> None:
         encoder = REGISTRY.build("encoder", {"type": "char_cnn_lstm"})
     assert isinstance(encoder, CharCnnLstm)
     assert sum(parameter.numel() for parameter in encoder.parameters()) == 93_600_848
-    assert encoder.num_layers == 3 and encoder.widest_filter == 7
+    assert encoder.num_layers == 3 and encoder.words.widest_filter == 7
 
 
 def test_a_state_is_zeros_for_each_layer() -> None:
-    state: list[State] = make_encoder(num_layers=3).bilstm.zero_state(4)
-    assert [(h.shape, c.shape) for h, c in state] == [((2, 4, 5), (2, 4, 7))] * 3
-    assert not any(part.any() for layer in state for part in layer)
+    state = make_encoder(num_layers=3).context.zero_state(4)
+    assert [part.shape for part in state] == [(2, 4, 5), (2, 4, 7)] * 3
+    assert not any(part.any() for part in state)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.softmaxes import cross_entropy
-from elmo.bilm.softmaxes.adaptive import AdaptiveSoftmax
-from elmo.bilm.softmaxes.cross_entropy import summed_loss
+from elmo.bilm.softmaxes import adaptive
+from elmo.bilm.softmaxes.adaptive import AdaptiveSoftmax, summed_loss
 from elmo.bilm.softmaxes.full import FullSoftmax
 from elmo.bilm.softmaxes.sampled import SampledSoftmax, log_expected_count, log_uniform_candidates
 from elmo.errors import InputError
@@ -74,7 +73,8 @@ def gradients_of(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
 def test_full_is_cross_entropy_with_all_its_gradients(
     piece_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cross_entropy, "PIECE_VALUES", piece_values)
+    monkeypatch.setattr(adaptive, "PIECE_VALUES", piece_values)
+    monkeypatch.setattr(adaptive, "PIECE_TOKENS", 1)
     softmax = make_full().double()
     vectors, targets = vectors_and_targets()
     vectors = vectors.detach().double().requires_grad_()
@@ -103,7 +103,8 @@ def test_full_stays_finite_where_exponentials_do_not() -> None:
 def test_the_summed_loss_has_the_gradients_of_finite_differences(
     piece_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cross_entropy, "PIECE_VALUES", piece_values)
+    monkeypatch.setattr(adaptive, "PIECE_VALUES", piece_values)
+    monkeypatch.setattr(adaptive, "PIECE_TOKENS", 1)
     generator = torch.Generator().manual_seed(0)
     shapes = [(5, 3), (7, 3), (7,)]
     given = [
@@ -119,7 +120,7 @@ def test_no_tokens_have_no_loss() -> None:
     loss = summed_loss(torch.zeros(0, P), weight, bias, none)
     assert loss.item() == 0
     assert not gradients_of(loss, weight)[0].any()
-    assert cross_entropy.log_probabilities(torch.zeros(0, P), weight, bias, none).shape == (0,)
+    assert adaptive.log_probabilities(torch.zeros(0, P), weight, bias, none).shape == (0,)
 
 
 @pytest.mark.parametrize("piece_values", [1, 3 * V, 2**22])
@@ -127,7 +128,8 @@ def test_no_tokens_have_no_loss() -> None:
 def test_probabilities_of_the_vocabulary_sum_to_one(
     name: str, piece_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cross_entropy, "PIECE_VALUES", piece_values)
+    monkeypatch.setattr(adaptive, "PIECE_VALUES", piece_values)
+    monkeypatch.setattr(adaptive, "PIECE_TOKENS", 1)
     softmax = SOFTMAXES[name]()
     contexts = torch.randn(2, 3, P, generator=torch.Generator().manual_seed(0))
     logs = softmax.log_probabilities(contexts.repeat_interleave(V, dim=1), torch.arange(V).repeat(2, 3))

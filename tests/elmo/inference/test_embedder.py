@@ -27,8 +27,8 @@ from elmo import ElmoEmbedder
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
 from elmo.errors import InputError
 from elmo.inference.no_gradient_lstm import onednn_multiplies
-from elmo.inference.word_cache import WordVectors
-from elmo.io.loading import load_encoder
+from elmo.inference.word_cache import WordCache
+from elmo.io.loading import load_bilm
 from elmo.io.model_directory import save_model
 from elmo.io.official import write_official
 
@@ -166,9 +166,9 @@ def test_a_vector_never_depends_on_its_neighbours(
 
 
 def test_forgotten_words_are_computed_again(model: Path) -> None:
-    encoder = load_encoder(model).encoder
+    encoder = load_bilm(model).bilm
     weights = oracle.official_weights(encoder)
-    vectors_of = WordVectors(encoder, capacity=5, dtype=torch.float32)
+    vectors_of = WordCache(encoder, capacity=5, dtype=torch.float32)
     texts = [
         ["a", "b", "c"],
         ["c", "d", "e", "f"],
@@ -345,7 +345,7 @@ def test_a_warm_state_is_measured_saved_and_loaded_again(tmp_path: Path) -> None
     (tmp_path / "other" / "warm_state.safetensors").write_bytes(b"cut")
     with pytest.raises(InputError, match=r"warm_state.safetensors: damaged"):
         ElmoEmbedder(tmp_path / "other", state="warm")
-    with pytest.raises(InputError, match="warm_up is for an embedder with state='warm', this has 'zero'"):
+    with pytest.raises(InputError, match="warm_up is for an embedder with state='warm', this has 'auto'"):
         ElmoEmbedder(tmp_path / "other").warm_up(SENTENCES)
 
 
@@ -358,7 +358,7 @@ def test_metadata_tell_all_and_are_plain_values(model: Path, tmp_path: Path) -> 
     assert metadata["versions"]["torch"] == torch.__version__
 
     files = tmp_path / "options.json", tmp_path / "weights.hdf5"
-    write_official(load_encoder(model).encoder, *files)
+    write_official(load_bilm(model).bilm, *files)
     assert ElmoEmbedder(*files).metadata["fingerprint"] == metadata["fingerprint"]
     save_encoder(tmp_path / "other", seed=1)
     assert ElmoEmbedder(tmp_path / "other").metadata["fingerprint"] != metadata["fingerprint"]
@@ -378,7 +378,7 @@ def test_a_model_of_whole_words_is_embedded(tmp_path: Path) -> None:
         tmp_path / "model", config=config, model=nn.ModuleDict({"encoder": encoder}), vocabulary=vocabulary
     )
     layers = ElmoEmbedder(tmp_path / "model").embed_sentence(["the", "dog", "cat", "<S>"])
-    table = encoder.embedding.detach().numpy()[[3, 2, 4, 2]]
+    table = encoder.words.embedding.detach().numpy()[[3, 2, 4, 2]]
     np.testing.assert_array_equal(layers[0], np.concatenate([table, table], axis=1))
 
 

@@ -56,7 +56,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def marked(model: Path) -> list[np.ndarray]:
     """The oracle's layers of each sentence with its markers, (L, words + 2, 2 P)."""
-    weights = oracle.official_weights(Elmo(model).encoder)
+    weights = oracle.official_weights(Elmo(model).bilm)
     return [oracle.encode(words, weights, OPTIONS)[0] for words in SENTENCES]
 
 
@@ -131,7 +131,7 @@ def test_the_mix_learns_and_the_encoder_only_when_asked(model: Path) -> None:
         (first.square().sum() + second.sum()).backward()
         for mix in module.mixes:
             assert isinstance(mix, ScalarMix) and mix.scalars.grad is not None and mix.scalars.grad.any()
-        for name, parameter in module.encoder.named_parameters():
+        for name, parameter in module.bilm.named_parameters():
             moved = parameter.grad is not None and bool(parameter.grad.any())
             assert moved == trained, name
 
@@ -145,8 +145,8 @@ def test_gradients_of_the_encoder_are_those_of_finite_differences(model: Path) -
         return result
 
     loss().backward()  # type: ignore[no-untyped-call]
-    for name in ("char_cnn.embedding", "bilstm.layers.0.kernel", "bilstm.layers.1.projection"):
-        parameter = module.encoder.get_parameter(name)
+    for name in ("words.embedding", "context.layers.0.kernel", "context.layers.1.projection"):
+        parameter = module.bilm.get_parameter(name)
         assert parameter.grad is not None
         place = int(parameter.grad.abs().argmax())
         values = []
@@ -165,7 +165,7 @@ def test_dropout_is_on_the_representations_alone(model: Path) -> None:
     whole = module.eval()(SENTENCES)["elmo_representations"][0]
     torch.manual_seed(0)
     first, second = module.train()(SENTENCES)["elmo_representations"]
-    assert not module.encoder.training and not torch.equal(first, second)
+    assert not module.bilm.training and not torch.equal(first, second)
     for dropped in (first, second):
         kept = dropped != 0
         torch.testing.assert_close(dropped[kept], 2 * whole[kept])
@@ -174,7 +174,7 @@ def test_dropout_is_on_the_representations_alone(model: Path) -> None:
 
 def test_allennlps_order_of_arguments_is_understood(model: Path, tmp_path: Path) -> None:
     files = tmp_path / "options.json", tmp_path / "weights.hdf5"
-    write_official(Elmo(model).encoder, *files)
+    write_official(Elmo(model).bilm, *files)
     module = Elmo(*files, 1, dropout=0)
     assert_near(
         module(SENTENCES)["elmo_representations"][0],

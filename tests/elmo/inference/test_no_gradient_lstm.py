@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from elmo.bilm.bilstm import BiLstm
+from elmo.bilm.lstm import BiLstm
 from elmo.inference import no_gradient_lstm
-from elmo.inference.no_gradient_lstm import InferenceStack, Product, onednn_multiplies
+from elmo.inference.no_gradient_lstm import NoGradientLstm, Product, onednn_multiplies
 
 
 @pytest.mark.parametrize("batch_sizes", [[1], [3, 3, 2, 1], [2000, 1500, 3]])
@@ -33,12 +33,12 @@ def test_it_equals_the_trained_stack(
         torch.nn.init.normal_(parameter)
     vectors, num_tokens = torch.randn(5, projection_size), sum(batch_sizes)
     ids = torch.randint(5, (2, num_tokens))
-    state = [(torch.randn_like(h), torch.randn_like(c)) for h, c in bilstm.zero_state(batch_sizes[0])]
-    kept = [(h.clone(), c.clone()) for h, c in state]
+    state = [torch.randn_like(part) for part in bilstm.zero_state(batch_sizes[0])]
+    kept = [part.clone() for part in state]
 
-    layers, last = InferenceStack(bilstm, dtype=torch.float32).run_packed(vectors, ids, batch_sizes, state)
+    layers, last = NoGradientLstm(bilstm, dtype=torch.float32)(vectors, ids, batch_sizes, state)
 
-    wanted_layers, wanted_last = bilstm.run_packed(vectors, ids, batch_sizes, state)
+    wanted_layers, wanted_last = bilstm(vectors, ids, batch_sizes, state)
     torch.testing.assert_close(layers, wanted_layers, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(last, wanted_last, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(state, kept, rtol=0, atol=0)
@@ -58,7 +58,7 @@ def test_low_precision_products_stay_close() -> None:
     ).eval()
     vectors, ids, state = torch.randn(5, 16), torch.randint(5, (2, 9)), bilstm.zero_state(3)
     full, low = (
-        InferenceStack(bilstm, dtype=dtype).run_packed(vectors, ids, [3, 3, 2, 1], state)[0][-1]
+        NoGradientLstm(bilstm, dtype=dtype)(vectors, ids, [3, 3, 2, 1], state)[0][-1]
         for dtype in (torch.float32, torch.bfloat16)
     )
     assert low.dtype == torch.float32

@@ -13,7 +13,7 @@ from places import TEST_DATA
 from torch import nn
 
 from elmo import ElmoEmbedder
-from elmo.io.model_directory import read_encoder, save_model
+from elmo.io.model_directory import read_bilm, save_model
 from elmo.io.official import read_official, write_official
 from elmo.io.official_options import read_options
 
@@ -64,7 +64,7 @@ def test_official_files_come_back_equal_from_a_model_directory(name: str, tmp_pa
         vocabulary=None,
     )
     written = tmp_path / "options.json", tmp_path / "weights.hdf5"
-    write_official(read_encoder(tmp_path / "model"), *written)
+    write_official(read_bilm(tmp_path / "model"), *written)
 
     assert json.loads(written[0].read_text()) == json.loads(options.read_text())
     expected, actual = datasets(weights), datasets(written[1])

@@ -175,11 +175,8 @@ def run(
     for row, sentence in enumerate(sentences):
         marked = [BEGIN_TYPE, *(type_ids[word] for word in sentence), END_TYPE]
         ids_BT[row, : lengths[row]] = torch.tensor(marked)
-    if isinstance(encoder, CharCnnLstm):
-        inputs = table.characters(np.arange(len(table)), widest_filter=encoder.widest_filter)
-    else:
-        inputs = encoder.rows_of(table)
-    vectors, last = encoder(torch.from_numpy(inputs), ids_BT, torch.tensor(lengths), state)
+    inputs = encoder.words.read(table, np.arange(len(table)))
+    vectors, last = encoder(inputs, ids_BT, torch.tensor(lengths), state)
     return [vectors[:, row, :length] for row, length in enumerate(lengths)], last
 
 
@@ -290,7 +287,7 @@ def test_an_empty_word_is_begin_and_end_of_word(files: OfficialFiles) -> None:
     row = torch.tensor([[258, 259, *[260] * 48]])
     vectors, _ = run(encoder, [["a", "", "b"]])
     with torch.no_grad():
-        torch.testing.assert_close(vectors[0][0, 2, :6], encoder.char_cnn(row)[0])
+        torch.testing.assert_close(vectors[0][0, 2, :6], encoder.words(row)[0])
 
 
 def test_a_row_of_zeros_for_padded_words_is_left_out(files: OfficialFiles) -> None:
@@ -409,8 +406,8 @@ def test_large_finite_weights_are_read(files: OfficialFiles) -> None:
     files.arrays["CNN_proj/b_proj"] = np.full(6, 3e38, np.float32)  # their sum is infinite
     files.save_weights()
     encoder = files.read()
-    assert encoder.char_cnn.projection is not None
-    assert torch.equal(encoder.char_cnn.projection.bias, torch.full((6,), 3e38))
+    assert encoder.words.projection is not None
+    assert torch.equal(encoder.words.projection.bias, torch.full((6,), 3e38))
 
 
 @pytest.mark.parametrize(
@@ -622,7 +619,7 @@ def test_the_line_that_the_original_skips_has_no_row(word_files: WordFiles) -> N
     word_files.vocabulary_path.write_text("the\n!!!MAXTERMID\n" + "\n".join(WORDS[1:]))
     encoder = word_files.read_words()
     assert encoder.vocabulary.words == expected.vocabulary.words
-    assert torch.equal(encoder.embedding, expected.embedding)
+    assert torch.equal(encoder.words.embedding, expected.words.embedding)
 
 
 def test_a_written_model_of_words_is_the_same_model(word_files: WordFiles, tmp_path: Path) -> None:

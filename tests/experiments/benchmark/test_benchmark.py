@@ -52,9 +52,9 @@ def test_embedding_is_measured_beside_the_machine(tmp_path: Path, capsys: pytest
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["words_per_sentence"] == 3
     speed = figures["batch_2/words_per_second"]
-    assert figures["batch_2/operations_per_second"] == pytest.approx(speed * figures["operations_per_word"])
+    assert figures["batch_2/flops_per_second"] == pytest.approx(speed * figures["flops_per_word"])
     assert figures["batch_2/share_of_peak"] == pytest.approx(
-        figures["batch_2/operations_per_second"] / figures["peak/operations_per_second"]
+        figures["batch_2/flops_per_second"] / figures["peak/flops_per_second"]
     )
     step = 3 / 5 / figures["batch_1/words_per_second"]  # three words and two markers are five steps
     assert figures["batch_1/seconds_per_step"] == pytest.approx(step)

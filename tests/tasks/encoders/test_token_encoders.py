@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from elmo import ElmoEmbedder
+from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.word_lstm import WordLstm
 from elmo.errors import InputError
 from elmo.io.model_directory import save_model
 from elmo.io.official import write_official
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.encoders.char_cnn import CharCnnEncoder
-from tasks.encoders.elmo import ElmoEncoder, bilm_node
+from tasks.encoders.elmo import ElmoEncoder
 from tasks.encoders.glove import GloveEncoder
 from tasks.encoders.parts import (
     build_parts,
@@ -54,6 +54,8 @@ BILM_NODE: dict[str, Any] = {
     **LSTM_SIZES,
     "dropout": 0.5,  # that it stays off is easily seen
 }
+REGISTRY.discover("tasks.encoders")
+
 SENTENCES = [["The", "cat", "sat"], [], ["the"], ["dogs", "naïve", "the", "Cat", "😀" * 99]]
 COUNTS = {"the": 5, "The": 2, "cat": 3, "sat": 2, "dogs": 1, "naïve": 2}
 TABLE = "the 1 2\ncat 3 4\nCat 5 6\nsat 7 8\nbird 9 10\n"
@@ -69,7 +71,7 @@ def table_path(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """The directory of a biLM with wide weights."""
-    bilm = REGISTRY.build("encoder", BILM_NODE)
+    bilm = build_bilm(BILM_NODE)
     oracle.widen(bilm, std=0.5)
     parts = nn.ModuleDict({"encoder": bilm})
     save_model(tmp_path / "model", config={"encoder": BILM_NODE}, model=parts)
@@ -249,7 +251,7 @@ def test_the_fast_way_follows_changed_weights(model: Path) -> None:
     initialize_parts({"elmo": encoder}, model)
     encoder.requires_grad_(False)
     before = encoder(SENTENCES)
-    kernel = encoder.get_parameter("bilm.bilstm.layers.1.kernel")
+    kernel = encoder.get_parameter("bilm.context.layers.1.kernel")
     with torch.no_grad():
         kernel.mul_(0.5)
     after = encoder(SENTENCES)
@@ -264,14 +266,14 @@ def test_a_bilms_parameters_come_in_layers(model: Path) -> None:
     assert sorted(name for group in groups for name in group) == sorted(
         name for name, _ in encoder.named_parameters()
     )
-    beginnings = ("bilm.char_cnn.", "bilm.bilstm.layers.0.", "bilm.bilstm.layers.1.")
+    beginnings = ("bilm.words.", "bilm.context.layers.0.", "bilm.context.layers.1.")
     for group, beginning in zip(groups, beginnings, strict=True):
         assert group and all(name.startswith(beginning) for name in group)
 
 
-def word_bilm() -> WordLstm:
+def word_bilm() -> BiLm:
     vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "the", "cat"])
-    bilm = WordLstm(vocabulary=vocabulary, **LSTM_SIZES)
+    bilm = build_bilm({"type": "word_lstm", **LSTM_SIZES}, vocabulary=vocabulary)
     oracle.widen(bilm, std=0.5)
     return bilm
 
@@ -282,7 +284,7 @@ def test_a_bilm_of_whole_words_is_saved_with_its_words() -> None:
     encoder = parts["elmo"]
     assert isinstance(encoder, ElmoEncoder)
     encoder.take(bilm)
-    assert encoder.layer_groups()[0] == ["bilm.embedding"]
+    assert encoder.layer_groups()[0] == ["bilm.words.embedding"]
     node = saved_node(parts, {"type": "elmo"})
     assert node == {"type": "word_lstm", **LSTM_SIZES}
 
@@ -295,9 +297,9 @@ def test_a_bilm_of_whole_words_is_saved_with_its_words() -> None:
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("changed", [{}, {"cell_size": 6}, {"cell_clip": None, "projection_clip": None}])
 def test_a_bilms_node_builds_its_like(activation: str, changed: Mapping[str, Any]) -> None:
-    bilm = REGISTRY.build("encoder", {**BILM_NODE, "activation": activation, **changed})
-    again = REGISTRY.build("encoder", bilm_node(bilm))
-    assert bilm_node(again) == bilm_node(bilm)
+    bilm = build_bilm({**BILM_NODE, "activation": activation, **changed})
+    again = build_bilm(bilm.node)
+    assert again.node == bilm.node
     again.load_state_dict(bilm.state_dict())
     torch.testing.assert_close(run(again), run(bilm))
 

@@ -13,6 +13,7 @@ import oracle
 import pytest
 import torch
 
+from elmo.bilm.char_cnn import CharCnn
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
 from elmo.bilm.lstm import State
 from elmo.errors import InputError
@@ -65,10 +66,16 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order_module, "WINDOW_CHUNKS", 3)
 
 
+def reader(widest_filter: int) -> CharCnn:
+    """A word layer that reads characters."""
+    sizes = {"embedding_size": 1, "num_highways": 0, "projection_size": 1}
+    return CharCnn(filters=[[widest_filter, 1]], activation="relu", **sizes)
+
+
 def builder_of(corpus: Sentences, *, widest_filter: int = 3) -> BatchBuilder:
     """With every type as its own target."""
     return BatchBuilder(
-        types=corpus.types, target_ids=np.arange(len(corpus.types)), widest_filter=widest_filter
+        types=corpus.types, target_ids=np.arange(len(corpus.types)), words=reader(widest_filter)
     )
 
 
@@ -87,7 +94,7 @@ def rows_of(batch: Batch, types: TypeTable) -> list[list[tuple[list[str], list[s
     """For each direction and row, the inputs (from their characters) and the targets, step by step."""
     assert batch.batch_sizes == sorted(batch.batch_sizes, reverse=True)
     assert batch.num_tokens == sum(batch.batch_sizes) == batch.targets_DN.shape[1]
-    words = [spelled(row) for row in batch.characters_UC.tolist()]
+    words = [spelled(row) for row in batch.types_U.tolist()]
     names = [BOS, EOS, *itertools.islice(types.words(), 2, None)]
     found = []
     for inputs, targets in zip(batch.inputs_DN.tolist(), batch.targets_DN.tolist(), strict=True):
@@ -139,7 +146,7 @@ def take_epochs(batches: Iterator[Batch], *, num_tokens: int) -> list[Batch]:
 
 
 def assert_same(actual: Batch, expected: Batch) -> None:
-    assert torch.equal(actual.characters_UC, expected.characters_UC)
+    assert torch.equal(actual.types_U, expected.types_U)
     assert torch.equal(actual.inputs_DN, expected.inputs_DN)
     assert torch.equal(actual.targets_DN, expected.targets_DN)
     assert actual.batch_sizes == expected.batch_sizes and actual.carried == expected.carried
@@ -422,11 +429,11 @@ def test_a_position_of_windows_is_where_the_next_one_begins(small_windows: None)
 def test_targets_are_vocabulary_ids_and_unknown_words_and_literal_markers_are_unk(name: str) -> None:
     corpus = TinyCorpus(["often rare <S> </S> <UNK> often"])
     vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "other", "often"])
-    builder = BatchBuilder(types=corpus.types, target_ids=vocabulary.ids_of(corpus.types), widest_filter=3)
+    builder = BatchBuilder(types=corpus.types, target_ids=vocabulary.ids_of(corpus.types), words=reader(3))
     (batch,) = make_batching(name, num_steps=20, batch_size=1).evaluation_batches(corpus, builder)
     assert batch.targets_DN.tolist() == [[4, 2, 2, 2, 2, 4, 1], [4, 2, 2, 2, 2, 4, 0]]
-    assert batch.targets_DN.dtype == batch.inputs_DN.dtype == batch.characters_UC.dtype == torch.int64
-    words = [spelled(row) for row in batch.characters_UC.tolist()]
+    assert batch.targets_DN.dtype == batch.inputs_DN.dtype == batch.types_U.dtype == torch.int64
+    words = [spelled(row) for row in batch.types_U.tolist()]
     forward, backward = ([words[i] for i in ids] for ids in batch.inputs_DN.tolist())
     assert forward == [BOS, "often", "rare", "<S>", "</S>", "<UNK>", "often"]
     assert backward == [EOS, "often", "<UNK>", "</S>", "<S>", "rare", "often"]
@@ -437,7 +444,7 @@ def test_a_batch_has_each_type_once_and_crops_its_characters() -> None:
     builder = builder_of(corpus, widest_filter=5)
     batches = list(SentenceBatching(num_steps=5, batch_size=1).evaluation_batches(corpus, builder))
     # two words and both markers; as wide as the longest word of the batch asks for
-    assert [batch.characters_UC.shape for batch in batches] == [(4, 2 + 2 + 5), (4, 30 + 2 + 5)]
+    assert [batch.types_U.shape for batch in batches] == [(4, 2 + 2 + 5), (4, 30 + 2 + 5)]
 
 
 def make_encoder() -> CharCnnLstm:
@@ -457,11 +464,11 @@ def make_encoder() -> CharCnnLstm:
 def top_vectors(encoder: CharCnnLstm, batches: Iterable[Batch]) -> list[list[list[torch.Tensor]]]:
     """For each direction and row, the top vectors of all steps; rows of carried batches go on."""
     rows: list[list[list[torch.Tensor]]] = [[], []]
-    state: list[State] | None = None
+    state: State | None = None
     for batch in batches:
         assert batch.carried == (state is not None)
         layers, state = encoder.run_packed(
-            batch.characters_UC, batch.inputs_DN, batch.batch_sizes, state if batch.carried else None
+            batch.types_U, batch.inputs_DN, batch.batch_sizes, state if batch.carried else None
         )
         for direction, vectors in enumerate(layers[-1]):
             rows[direction] += [[] for _ in range(batch.batch_sizes[0] - len(rows[direction]))]
@@ -512,7 +519,7 @@ def test_a_moved_batch_keeps_everything() -> None:
     next(batches)
     batch = next(batches)
     moved = batch.to(torch.device("meta"))
-    assert moved.characters_UC.is_meta and moved.inputs_DN.is_meta and moved.targets_DN.is_meta
+    assert moved.types_U.is_meta and moved.inputs_DN.is_meta and moved.targets_DN.is_meta
     assert moved.targets_DN.shape == batch.targets_DN.shape
     assert moved.batch_sizes == batch.batch_sizes and moved.carried is True
     assert_same(batch.to(torch.device("cpu")), batch)

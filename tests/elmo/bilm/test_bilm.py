@@ -1,11 +1,10 @@
-"""Tests of the count of a model's arithmetic, against counts made by hand."""
+"""Tests of what every biLM tells of itself."""
 
 from __future__ import annotations
 
 import torch
 
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.flops import operations_per_word, weights_per_step
 
 
 def test_the_original_size_takes_what_its_definition_says() -> None:
@@ -15,6 +14,6 @@ def test_the_original_size_takes_what_its_definition_says() -> None:
     convolutions = sum((50 - width + 1) * width * 16 * number for width, number in filters)
     highways, projection = 2 * 2 * 2048 * 2048, 2048 * 512
     lstm = 2 * 2 * ((512 + 512) * 4 * 4096 + 4096 * 512)  # directions, layers
-    assert operations_per_word(encoder) == 2 * (convolutions + highways + projection + lstm)
-    assert round(operations_per_word(encoder) / 1e6) == 204
-    assert weights_per_step(encoder) == 2 * 2 * (512 * 4 * 4096 + 4096 * 512)
+    assert encoder.flops_per_word() == 2 * (convolutions + highways + projection + lstm)
+    assert round(encoder.flops_per_word() / 1e6) == 204
+    assert encoder.context.recurrent_weights() == 2 * 2 * (512 * 4 * 4096 + 4096 * 512)
