@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported by any test
 
 import pytest
 import torch
+from emulated_device import emulated_device
 
 DEVICES = [
     "cpu",
+    "emulated",
     *(["cuda"] if torch.cuda.is_available() else []),
     *(["mps"] if torch.backends.mps.is_available() else []),
 ]
 
 
 @pytest.fixture(params=DEVICES)
-def device(request: pytest.FixtureRequest) -> str:
-    """The name of each device that is here: a test of tensors runs on all of them."""
-    name: str = request.param
-    return name
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """Each device that is here, and one that is emulated, for tests of tensors to run on all of them.
+
+    What chooses a device by a name chooses this one.
+    """
+    with emulated_device() if request.param == "emulated" else nullcontext(torch.device(request.param)) as it:
+        for module in ("elmo.device", "elmo.inference.embedder"):
+            monkeypatch.setattr(f"{module}.choose_device", lambda name: it)
+        yield it

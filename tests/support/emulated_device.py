@@ -15,6 +15,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -89,6 +90,8 @@ class _Functions(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is Tensor.tolist and _is_emulated(args[0]):
             return args[0].values.tolist()
+        if func in (Tensor.__getitem__, Tensor.__setitem__):
+            args = (args[0], tree_map(_listed, args[1], is_leaf=_is_list), *args[2:])
         if func in _CONSTRUCTORS and str(kwargs.get("device")) == EMULATED.type:
             return func(*args, **kwargs | {"device": "cpu"}).to(EMULATED)
         if func is Tensor.new_tensor and _is_emulated(args[0]):
@@ -99,6 +102,15 @@ class _Functions(TorchFunctionMode):
 def _as_on_the_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """Autocast knows no meta device."""
     return lambda device, *args, **kwargs: function("cpu" if device == "meta" else device, *args, **kwargs)
+
+
+def _is_list(index: Any) -> bool:
+    return isinstance(index, list)
+
+
+def _listed(index: Any) -> Any:
+    """A list of places as a tensor with values, which a tensor of the meta device would not make of it."""
+    return torch.tensor(index, dtype=None if index else torch.long) if _is_list(index) else index
 
 
 def _is_emulated(leaf: Any) -> bool:
@@ -116,6 +128,9 @@ def _compute(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     goal = kwargs.get("device") or (args[0].device if name == "aten::copy_" else None)
     stays = bool(given) if goal is None else goal == EMULATED
     results = func(*tree_map(_on_cpu, args), **tree_map(_on_cpu, dict(kwargs)))
+    if torch.Tag.inplace_view in func.tags:
+        with no_dispatch():
+            func(*args, **kwargs)  # the shape that the tensor says to have
 
     def on_device(value: Any) -> Any:
         if id(value) in given:

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from places import TEST_DATA
 from torch import nn
 
@@ -34,8 +35,8 @@ def official_files(name: str) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("state", ["zero", "carried"])
-def test_every_layer_equals_the_originals(name: str, state: str, device: str) -> None:
-    embedder = ElmoEmbedder(*official_files(name), state=state, device=device)
+def test_every_layer_equals_the_originals(name: str, state: str, device: torch.device) -> None:
+    embedder = ElmoEmbedder(*official_files(name), state=state)
     embedded = [vectors for batch in BATCHES for vectors in embedder.embed_batch(batch)]
     with np.load(ALLENNLP / "vectors.npz") as golden:
         for index, vectors in enumerate(embedded):
