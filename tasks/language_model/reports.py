@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from elmo.io.model_directory import save_model
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.baselines import baseline_figures
-from tasks.language_model.corpus import Corpus
+from tasks.language_model.corpus import CHUNK_SENTENCES, Corpus
 from tasks.language_model.model import LanguageModel, make_builder, perplexities
+from tasks.sources.shared.contamination import (
+    SentenceHasher,
+    contamination_facts,
+    save_training_sentences,
+)
 from tasks.task import Setup
 
 MODEL_GROUPS = ("task", "tokenizer", "encoder", "softmax", "batching")  # what a trained model is rebuilt from
@@ -56,7 +63,11 @@ class LanguageModelReports:
                     f"{corpus.num_literal_markers} words are spelled <S>, </S> or <UNK>: read as words, "
                     "predicted as <UNK>"
                 )
-        return {**facts, "vocabulary": len(self.vocabulary)}
+        facts["vocabulary"] = len(self.vocabulary)
+        if self.setup.initial is not None:
+            test = np.concatenate(list(_sentence_hashes(self.corpora["test"])))
+            facts |= contamination_facts(self.setup.initial, test)
+        return facts
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
         """The perplexities of dev and test beside the baselines'."""
@@ -84,6 +95,7 @@ class LanguageModelReports:
         nodes = {group: self.setup.nodes[group] for group in MODEL_GROUPS}
         config = {"batch_size": self.setup.batch_size, **nodes}
         save_model(path, config=config, model=self.model, vocabulary=self.vocabulary)
+        save_training_sentences(path, _sentence_hashes(self.corpora["train"]), initial=self.setup.initial)
 
 
 def final_figures(
@@ -94,6 +106,14 @@ def final_figures(
     batches = batching.evaluation_batches(corpora["test"], make_builder(corpora["test"], vocabulary, model))
     figures = perplexities(model, batches, device=setup.device, split="test")
     return figures | (baseline_figures(corpora, vocabulary) if "train" in corpora else {})
+
+
+def _sentence_hashes(corpus: Corpus) -> Iterator[np.ndarray]:
+    """Hashes of a corpus's sentences, some thousand at a time."""
+    hasher = SentenceHasher(corpus.types.words())
+    size = 64 * CHUNK_SENTENCES
+    for start in range(0, corpus.num_sentences, size):
+        yield hasher.hashes(*corpus.read_sentences(start, min(start + size, corpus.num_sentences)))
 
 
 def perplexity_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

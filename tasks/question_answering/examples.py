@@ -213,9 +213,13 @@ class QuestionExamples:
         passages = [text.sentences(0, len(text.words)) for text in self.passages]
         return passages + [question.window for question in self.questions]
 
+    def sentences(self) -> list[Sequence[str]]:
+        """Those of `texts`, one after the other."""
+        return [sentence for text in self.texts() for sentence in text]
+
     def counts(self) -> Counter[str]:
         """How often each word occurs in `texts`."""
-        return Counter(word for text in self.texts() for sentence in text for word in sentence)
+        return Counter(word for sentence in self.sentences() for word in sentence)
 
     def facts(self, known: Collection[str]) -> dict[str, float | str]:
         """Counts, and what of the data is not as one would want it; `known` are the training text's words."""

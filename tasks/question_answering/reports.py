@@ -35,6 +35,7 @@ class QuestionAnsweringReports(SupervisedReports):
 
     source: QuestionSource
     model: Answerer
+    examples: Mapping[Split, QuestionExamples]
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class QuestionAnsweringReports(SupervisedReports):
             facts |= {f"{split} {name}": value for name, value in examples.facts(known).items()}
         if self.notices:
             facts["features"] = "; ".join(self.notices)
-        return facts
+        return facts | self.contamination()
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
         """Dev and test scores beside the baselines'."""

@@ -112,9 +112,13 @@ class TextExamples:
         for start, stop in zip(self.offsets, self.offsets[1:], strict=False):
             yield [word for window in self.windows[start:stop] for sentence in window for word in sentence]
 
+    def sentences(self) -> list[Sequence[str]]:
+        """All sentences of all texts in order."""
+        return [sentence for window in self.windows for sentence in window]
+
     def counts(self) -> Counter[str]:
         """How often each word occurs."""
-        return Counter(word for window in self.windows for sentence in window for word in sentence)
+        return Counter(word for sentence in self.sentences() for word in sentence)
 
     def facts(self, known: Collection[str]) -> dict[str, float | str]:
         """Counts, and the share of words that are not among those known."""

@@ -68,6 +68,7 @@ class TextClassificationReports(SupervisedReports):
 
     source: LabelledSource
     model: Classifier
+    examples: Mapping[Split, TextExamples]
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class TextClassificationReports(SupervisedReports):
                 facts[f"{split} labels without a text"] = ", ".join(unused)
         if self.notices:
             facts["features"] = "; ".join(self.notices)
-        return facts
+        return facts | self.contamination()
 
     def activation_bytes(self, units_per_batch: int) -> int:
         """An estimate for a batch of texts of mean length: vectors in and out of a head, with gradients."""

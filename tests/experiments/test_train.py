@@ -154,6 +154,7 @@ def test_a_run_leaves_its_whole_directory(command: Command, finished: Path) -> N
         *(f"checkpoints/step-000000{n}/state.{kind}" for n in (3, 6) for kind in ("json", "safetensors")),
         "model",
         *(f"model/{name}" for name in ("config.json", "model.safetensors", "vocabulary.txt")),
+        "model/training_sentences.npy",
     }
     assert (finished / "checkpoints" / "last").resolve().name == "step-0000006"
     assert f"output_dir={finished}" in (finished / "overrides.yaml").read_text()

@@ -1,0 +1,155 @@
+"""Contamination: whether a pretrained model has read the sentences that a task is tested on.
+
+A model's directory keeps hashes of the sentences that its model was trained on, 64 bits each, of letters and
+digits alone, so that another tokenizer makes no difference. Short sentences ("Thank you.") occur in every
+text and say nothing; only those of 40 letters or more count. At most a million hashes are kept (8 MB), the
+smallest ones, which are a fair sample, as a hash is as good as a random number. Those test sentences whose
+hashes are as small are looked up there: the share that was read is known to a few percent for any text.
+
+Shape legend: B letters, V types, N words, S sentences, H hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from elmo.files import write_aside
+
+FILE = "training_sentences.npy"  # in a model's directory
+MOST_HASHES = 1 << 20
+FEWEST_LETTERS = 40
+WARNED_SHARE = (
+    0.1  # of BBC News, 6 % of the test sentences are in training articles, too: news are written twice
+)
+_BASE = 0x9E3779B97F4A7C15  # of the polynomial hash: odd, so that no power of it is zero
+
+
+class SentenceHasher:
+    """Hashes sentences that are given as numbers of words.
+
+    Args:
+        words: of each number, in order; what has no letters or digits, such as a marker, counts nowhere.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        letters = ["".join(filter(str.isalnum, word)).casefold().encode("utf-8", "replace") for word in words]
+        bytes_B = np.frombuffer(b"".join(letters), dtype=np.uint8).astype(np.uint64) + np.uint64(1)
+        self._lengths_V = np.fromiter(map(len, letters), dtype=np.int64, count=len(letters))
+        offsets = np.concatenate([[0], np.cumsum(self._lengths_V)])
+        self._hashes_V = _join(bytes_B, np.ones_like(bytes_B, dtype=np.int64), offsets)
+
+    def hashes(self, ids_N: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """(H,) uint64 of the sentences that are long enough to count.
+
+        Args:
+            ids_N: numbers of words.
+            offsets: (S + 1,); sentence i is `ids_N[offsets[i]:offsets[i + 1]]`.
+        """
+        lengths_N = self._lengths_V[ids_N]
+        num_letters_S = np.diff(np.concatenate([[0], np.cumsum(lengths_N)])[offsets])
+        hashes_S = _join(self._hashes_V[ids_N], lengths_N, offsets)
+        return _scramble(hashes_S[num_letters_S >= FEWEST_LETTERS])
+
+
+class TrainingSentences:
+    """A bounded sample of the sentences that a model was trained on.
+
+    Args:
+        hashes: (H,) uint64, ascending and distinct.
+    """
+
+    def __init__(self, hashes: np.ndarray) -> None:
+        self.hashes = hashes
+
+    @classmethod
+    def collect(cls, parts: Iterable[np.ndarray]) -> TrainingSentences:
+        """The smallest of all hashes, of a text of any size in bounded memory."""
+        kept, waiting, num_waiting = np.zeros(0, dtype=np.uint64), list[np.ndarray](), 0
+        for part in parts:
+            small = part if len(kept) < MOST_HASHES else part[part < kept[-1]]
+            waiting.append(small)
+            num_waiting += len(small)
+            if num_waiting >= MOST_HASHES:
+                kept, waiting, num_waiting = np.unique(np.concatenate([kept, *waiting]))[:MOST_HASHES], [], 0
+        return cls(np.unique(np.concatenate([kept, *waiting]))[:MOST_HASHES])
+
+    @classmethod
+    def load(cls, model: str | Path) -> TrainingSentences | None:
+        """What a run or a model directory knows of its training; None for other models."""
+        for path in (Path(model) / FILE, Path(model) / "model" / FILE):
+            if path.is_file():
+                return cls(np.load(path, allow_pickle=False))
+        return None
+
+    def count(self, hashes: np.ndarray) -> tuple[int, int]:
+        """How many sentences of a text are known, of how many distinct ones that the sample can tell of."""
+        distinct = np.unique(hashes)
+        if len(self.hashes) >= MOST_HASHES:
+            distinct = distinct[distinct <= self.hashes[-1]]
+        return int(np.isin(distinct, self.hashes, assume_unique=True).sum()), len(distinct)
+
+
+def save_training_sentences(directory: Path, parts: Iterable[np.ndarray], *, initial: str | None) -> None:
+    """Write into a model's directory what the model has read.
+
+    Args:
+        directory: of the model.
+        parts: hashes of the sentences that it was trained on.
+        initial: the run or model that it started from, whose sentences it has read, too; None: none.
+    """
+    before = None if initial is None else TrainingSentences.load(initial)
+    read = TrainingSentences.collect(chain([] if before is None else [before.hashes], parts))
+    with write_aside(directory / FILE) as aside, aside.open("wb") as file:
+        np.save(file, read.hashes, allow_pickle=False)
+
+
+def contamination_facts(initial: str | None, hashes: np.ndarray) -> dict[str, str]:
+    """A line for the user if the model that a run starts from has read much of its test text; else nothing.
+
+    Args:
+        initial: the run or model that the run starts from; None: none.
+        hashes: of the test sentences.
+    """
+    known = None if initial is None else TrainingSentences.load(initial)
+    num_known, num_checked = (0, 0) if known is None else known.count(hashes)
+    if num_known <= WARNED_SHARE * num_checked:
+        return {}
+    share = (
+        f"{num_known / num_checked:.0%} of the test sentences ({num_known:,} of {num_checked:,} looked up)"
+    )
+    return {"warning": f"{share} were in the training text of init_from: the scores on test will be too good"}
+
+
+def hash_sentences(sentences: Sequence[Sequence[str]]) -> np.ndarray:
+    """(H,) uint64 of those sentences of words that are long enough to count."""
+    number_of = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
+    ids_N = np.fromiter((number_of[w] for w in chain.from_iterable(sentences)), dtype=np.int64)
+    offsets = np.cumsum([0, *map(len, sentences)])
+    return SentenceHasher(number_of).hashes(ids_N, offsets)
+
+
+def _join(hashes: np.ndarray, lengths: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """The hash of each run of pieces, from the hashes and lengths of its pieces, wherever it is cut.
+
+    It is the polynomial in `_BASE` whose coefficients are the letters, modulo 2^64. Sums over runs are
+    differences of running sums, which are exact modulo 2^64.
+    """
+    ends = np.cumsum(lengths)
+    totals = np.concatenate([[0], ends])[offsets[1:]]
+    behind = np.repeat(totals, np.diff(offsets)) - ends  # letters between a piece and the end of its run
+    powers = np.full(int(behind.max(initial=0)) + 1, _BASE, dtype=np.uint64)
+    powers[0] = 1
+    powers = np.multiply.accumulate(powers)
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(hashes * powers[behind], dtype=np.uint64)])
+    return sums[offsets[1:]] - sums[offsets[:-1]]
+
+
+def _scramble(hashes: np.ndarray) -> np.ndarray:
+    """The finalizer of SplitMix64 (Steele et al. 2014): every bit of the result depends on every bit."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        hashes = (hashes ^ (hashes >> np.uint64(shift))) * np.uint64(factor)
+    return hashes ^ (hashes >> np.uint64(31))
