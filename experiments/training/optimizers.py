@@ -5,20 +5,24 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from elmo.bilm.softmaxes.sampled import SampledSoftmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY, suggest
 
 SPARSE_OPTIMIZERS = ("Adagrad", "SGD")
-UNFIT_OPTIMIZERS = (
-    "LBFGS",
-    "SparseAdam",
-)  # one evaluates the loss several times a step, one wants sparse only
+# One evaluates the loss several times a step, one takes sparse gradients only.
+UNFIT_OPTIMIZERS = ("LBFGS", "SparseAdam")
+
+
+@runtime_checkable
+class SparseModule(Protocol):
+    """A module, such as a softmax, that says whether its gradients hold only the rows that were used."""
+
+    has_sparse_gradient: bool
 
 
 @REGISTRY.register("optimizer", "torch_optimizer")
@@ -95,12 +99,15 @@ class OptimizerChoice:
             raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {error}") from error
 
     def _check_gradients(self, model: nn.Module) -> None:
-        sparse = any(isinstance(module, SampledSoftmax) and module.sparse for module in model.modules())
-        if sparse and self.cls.__name__ not in SPARSE_OPTIMIZERS:
-            raise InputError(
-                f"softmax.sparse: {self.cls.__name__} takes no sparse gradients; use softmax.sparse=false"
-                f" or one of {', '.join(SPARSE_OPTIMIZERS)}"
-            )
+        name = self.cls.__name__
+        for module in model.modules():
+            is_sparse = isinstance(module, SparseModule) and module.has_sparse_gradient
+            if is_sparse and name not in SPARSE_OPTIMIZERS:
+                raise InputError(
+                    f"optimizer.name: {name} takes no sparse gradients, as those of {type(module).__name__}"
+                    f" are; expected one of {', '.join(SPARSE_OPTIMIZERS)}, or dense gradients"
+                    " (softmax.sparse=false)"
+                )
 
     def _group_of(self, name: str) -> int:
         for index, group in enumerate(self.groups):

@@ -111,3 +111,23 @@ def test_a_fault_is_named_by_its_key_before_there_is_a_model(changes: dict[str, 
 def test_what_the_model_or_torch_refuses_is_the_users_fault(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         choose(**changes).create(TwoLayers())
+
+
+class SparseRows(nn.Module):
+    """A layer of a user's own package, say."""
+
+    has_sparse_gradient = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Embedding(3, 2, sparse=True)
+
+
+def test_a_sparse_gradient_is_refused_by_what_takes_none_before_the_first_step() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), SparseRows())
+    message = r"optimizer\.name: AdamW takes no sparse gradients, as those of SparseRows are; expected one of"
+    with pytest.raises(InputError, match=message):
+        choose("AdamW").create(model)
+    assert isinstance(choose("Adagrad").create(model), torch.optim.Adagrad)
+    model[1].has_sparse_gradient = False
+    assert isinstance(choose("AdamW").create(model), torch.optim.AdamW)
