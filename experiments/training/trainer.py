@@ -215,7 +215,7 @@ class Trainer:
             InputError: the data is not what it was, or the metric none of the scores.
         """
         for split, fingerprint in self.training.reports.fingerprints().items():
-            if state["fingerprints"][split] != fingerprint:
+            if state["fingerprints"].get(split) != fingerprint:
                 raise InputError(
                     f"resume: the {split} data is not what the run began with; give it back, or start a new"
                     " run with init_from"
