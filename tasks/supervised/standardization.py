@@ -18,8 +18,8 @@ from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised.feature_store import FeatureStore, encode_words
 from tasks.supervised.representation import Representation, Window
 
-MOST_WORDS = 50_000  # that statistics are taken of: they are exact to about half a percent of a deviation
-_TEXTS_AT_ONCE = 64
+MOST_WORDS = 50_000  # whose statistics are taken; the mean of so many errs by 0.5 % of a deviation or more
+_TEXTS_AT_ONCE = 16  # in float64: 100 MB of windows of 256 words with three layers of 1,024 dimensions
 _FLOOR = 0.01  # a dimension's least deviation, as a share of its layer's root mean square deviation
 
 

@@ -150,7 +150,7 @@ class TextClassificationReports(SupervisedReports):
 
 
 def answer(logits_V: Tensor, labels: Sequence[str], decision: Decision) -> dict[str, Any]:
-    """What is told of one text: `label` and its `probability`, or `labels`; `probabilities` of all."""
+    """The prediction for one text: `label` and its `probability`, or `labels`; `probabilities` of all."""
     probabilities = dict(zip(labels, decision.probabilities(logits_V[None])[0].tolist(), strict=True))
     chosen = names_of(decision.labels(logits_V[None])[0], labels)
     if decision.multi_label:
