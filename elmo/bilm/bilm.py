@@ -172,7 +172,8 @@ class BiLm(nn.Module):
 
     def start_state(self, num_rows: int) -> State:
         """The state that sentences start from, the same for all rows."""
-        return [part.expand(2, num_rows, *part.shape[2:]) for part in self._start()]
+        # cloned, as what a gradient needs of it must not change when the start state is set
+        return [part.clone().expand(2, num_rows, *part.shape[2:]) for part in self._start()]
 
     def set_start_state(self, state: State) -> None:
         """Let sentences start from the mean of some rows' states."""

@@ -19,6 +19,7 @@ from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
 from elmo.files import directory_aside
 from elmo.io.meta_device import meta_device
+from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 
 FORMAT = 2
@@ -102,6 +103,11 @@ def read_bilm(path: Path) -> BiLm:
     node, prefix = _place_of_bilm(_read_config(directory), name=str(directory / CONFIG_FILE))
     vocabulary_path = directory / VOCABULARY_FILE
     vocabulary = Vocabulary.from_file(vocabulary_path) if vocabulary_path.exists() else None
+    if node.get("type") not in REGISTRY.names("encoder"):
+        raise InputError(
+            f"{directory / CONFIG_FILE}: unknown encoder {node.get('type')!r}; import the package that"
+            " registers it, or name it in plugins=[...]"
+        )
     with meta_device():
         bilm = build_bilm(node, vocabulary=vocabulary)
     bilm.to_empty(device="cpu")

@@ -28,6 +28,7 @@ class ConvertTarget(Enum):
 
 
 class StartState(Enum):
+    auto = "auto"
     zero = "zero"
     warm = "warm"
     carried = "carried"

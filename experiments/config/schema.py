@@ -246,6 +246,7 @@ class ConvertConfig(Section):
     model: str = MISSING
     vocabulary: str | None = None
     embeddings: str | None = None
+    plugins: list[str] = field(default_factory=list)
 
     def disagreements(self) -> Iterator[str]:
         if self.options == self.weights:
@@ -265,7 +266,7 @@ class EmbedConfig(InferenceConfig):
     input: str = MISSING
     output: str = MISSING
     layers: str = "average"
-    state: StartState = StartState.zero
+    state: StartState = StartState.auto
     dtype: VectorType = VectorType.float32
     precision: Precision = Precision.fp32
     tokenizer: dict[str, Any] = MISSING

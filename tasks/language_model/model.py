@@ -199,6 +199,8 @@ class LanguageModelTraining:
         """The mean loss of a batch in nats; the state goes on to the next call."""
         before = self._state if batch.carried else None
         loss, self._state = self.model(batch.to(self.setup.device), before)
+        if self.batching.carries_state:  # at every step, so that no checkpoint lacks it
+            self.model.encoder.set_start_state(self._state)
         return loss
 
     def describe(self, batch: Batch) -> str:
@@ -207,8 +209,6 @@ class LanguageModelTraining:
 
     def evaluate(self) -> dict[str, float]:
         """Perplexities of the dev text: full softmax, each word and end of sentence counts once each way."""
-        if self.batching.carries_state and self._state is not None:
-            self.model.encoder.set_start_state(self._state)
         return perplexities(self.model, self._evaluation_batches(), device=self.setup.device)
 
     def constants(self) -> set[str]:

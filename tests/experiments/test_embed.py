@@ -94,7 +94,7 @@ def test_hdf5_has_allennlps_layout_and_a_blank_line_keeps_its_number(
         metadata = json.loads(file.attrs["metadata"])
     assert index == {"the cat sat .": "4", "": "1", "don't stop": "2", "one": "3", "a b c d e f g": "5"}
     assert metadata["model"] == "model" and metadata["dtype"] == "float32"
-    assert [metadata[key] for key in ("layers", "state", "precision")] == ["all", "zero", "fp32"]
+    assert [metadata[key] for key in ("layers", "state", "precision")] == ["all", "auto", "fp32"]
     assert_equal(vectors_of(), ElmoEmbedder("model").embed_batch(SENTENCES))
     assert sorted(path.name for path in Path().iterdir()) == ["in.txt", "model", "out.h5"]
 
