@@ -256,7 +256,8 @@ class _Encoder:
         return {TAG: "dict", "items": [[self.encode(key, where), value] for key, value in values.items()]}
 
     def _add(self, tensor: torch.Tensor) -> str:
-        place = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
+        # A subclass of Tensor may have no memory of its own; then the objects tell tensors apart.
+        place = (tensor.data_ptr() or id(tensor), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
         if tensor.numel() and place in self._names:
             return self._names[place]
         name = self._names[place] = f"t{len(self.tensors)}"

@@ -62,7 +62,9 @@ class Regression:
     gradient_scale = 1.0
     loss_name = "train/loss"
 
-    def __init__(self, *, batch_size: int = 2, scores: Sequence[float] = (), device: str = "cpu") -> None:
+    def __init__(
+        self, *, batch_size: int = 2, scores: Sequence[float] = (), device: str | torch.device = "cpu"
+    ) -> None:
         torch.manual_seed(1)
         self.model: nn.Module = nn.Linear(4, 1).to(device)
         self.inputs, self.targets = INPUTS.clone().to(device), TARGETS.clone().to(device)
@@ -309,7 +311,7 @@ def test_the_schedule_multiplies_the_learning_rate_of_each_group(tmp_path: Path)
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
-    tmp_path: Path, device: str, dtype: torch.dtype
+    tmp_path: Path, device: torch.device, dtype: torch.dtype
 ) -> None:
     class Dropped(Regression):
         """With numbers from the device's generator."""
