@@ -419,8 +419,8 @@ def squeezed(training: TextClassificationTraining, path: Path) -> Path:
     """A saved model whose biLM has vectors that hardly differ, as one that was pretrained for a minute."""
     bilm = training.encoder.parts["elmo"].bilm
     with torch.no_grad():
-        bilm.char_cnn.projection.weight.mul_(1e-3)
-        for parameter in bilm.bilstm.parameters():
+        bilm.words.projection.weight.mul_(1e-3)
+        for parameter in bilm.context.parameters():
             parameter.mul_(1e-3)
     training.reports.save_model(path)
     return path
