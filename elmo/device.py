@@ -1,4 +1,4 @@
-"""The device that a name stands for."""
+"""From the name of a device to a torch device."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from elmo.errors import InputError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` (an accelerator where there is one), `cpu`, `cuda`, `cuda:<number>` or `mps`.
+    """The device of a name: `auto` (an accelerator if there is one), `cpu`, `cuda`, `cuda:<number>` or `mps`.
 
     Raises:
-        InputError: another name, or a device that is not there.
+        InputError: the name is another one, or this machine does not have the device.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":

@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all: written aside, flushed to the disk, renamed."""
+"""Atomic writes: files and directories are written under a temporary name, flushed to disk and renamed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIS
 
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
-    """Yields a path to write a file to; it replaces `path` when the block ends, or leaves no trace.
+    """Write a file atomically: yields a temporary path, which replaces `path` when the block ends.
+
+    If the block fails, the temporary file is removed and `path` is unchanged.
 
     Raises:
-        InputError: the disk is full, or the place cannot be written to.
+        InputError: the disk is full, or the file cannot be written.
     """
     with _written_aside(path, _remove_file) as aside:
         yield aside
@@ -34,12 +36,13 @@ def write_aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def write_partial(path: Path) -> Iterator[TextIO]:
-    """Yields a text file to write to that can be read meanwhile: `path.partial`; its last name is `path`.
+    """Write a text file that others can read while it grows: yields `path.partial`, finally renamed to
+    `path`.
 
-    Where the block fails, `path.partial` stays, unless nothing is in it.
+    If the block fails, `path.partial` is kept, unless it is empty.
 
     Raises:
-        InputError: one of the two exists, the disk is full, or the place cannot be written to.
+        InputError: `path` or `path.partial` exists, the disk is full, or the file cannot be written.
     """
     partial = partial_path(path)
     refuse_existing(path)
@@ -62,23 +65,25 @@ def write_partial(path: Path) -> Iterator[TextIO]:
 
 
 def partial_path(path: Path) -> Path:
-    """Where `write_partial` keeps what is written."""
+    """The name of the file that `write_partial` has not finished yet."""
     return path.with_name(f"{path.name}.partial")
 
 
 def refuse_existing(path: Path) -> None:
-    """Raises InputError where there is something that writing to `path` would replace."""
+    """Raises InputError if `path` exists."""
     if path.exists() or path.is_symlink():
         raise InputError(f"{path}: exists already; nothing is overwritten")
 
 
 @contextmanager
 def directory_aside(path: Path) -> Iterator[Path]:
-    """Yields an empty directory; it is renamed to `path` when the block ends, or leaves no trace.
+    """Write a directory atomically: yields an empty temporary one, renamed to `path` when the block ends.
+
+    If the block fails, the temporary directory is removed.
 
     Raises:
-        FileExistsError: `path` exists when it is time to rename (another process was first); it is kept.
-        InputError: the disk is full, or the place cannot be written to.
+        FileExistsError: another process has created `path` meanwhile; it is left unchanged.
+        InputError: the disk is full, or the directory cannot be written.
     """
     with _written_aside(path, _remove_directory) as aside:
         aside.mkdir()
@@ -92,12 +97,13 @@ def directory_aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a file, which is made if need be; the system ends it with the process.
+    """Holds an exclusive file lock; the file is created if needed. The system releases it if the process
+    dies.
 
-    On a file system without locks nothing can be known, and nothing is held.
+    On a file system without locks, the block runs without a lock.
 
     Raises:
-        BlockingIOError: another process, or another context of this one, holds it.
+        BlockingIOError: another process, or another `file_lock` of this process, holds the lock.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     try:
@@ -134,7 +140,7 @@ def _prefix(path: Path) -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Removes what processes of this host that were killed half-way left aside of `path`."""
+    """Removes the temporary files and directories of `path` left by killed processes of this host."""
     for leftover in path.parent.glob(f"{glob.escape(_prefix(path))}*.tmp"):
         owner = leftover.name.removeprefix(_prefix(path)).removesuffix(".tmp")
         if owner.isdecimal() and not _is_running(int(owner)):
@@ -147,7 +153,7 @@ def _is_running(process_id: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it runs, as another user
+        pass  # it runs, owned by another user
     return True
 
 
@@ -161,7 +167,7 @@ def _rename_directory(aside: Path, path: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Waits until a file's content, or a directory's entries, are on the disk."""
+    """Waits until a file's content, or a directory's list of entries, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -170,7 +176,7 @@ def _flush(path: Path) -> None:
 
 
 def _explain(error: OSError, path: Path) -> str | None:
-    """What to tell the user of a place that is full or closed; None for any other fault."""
+    """The user's error message if the disk is full or `path` cannot be written; None for any other error."""
     if error.errno in _NO_SPACE:
         return f"{path}: no space left to write it; free some space or choose another place"
     place = str(error.filename or path)
@@ -180,7 +186,7 @@ def _explain(error: OSError, path: Path) -> str | None:
 
 
 def _remove_file(path: Path) -> None:
-    with suppress(OSError):  # it was renamed, or never made
+    with suppress(OSError):  # it was renamed, or never created
         path.unlink()
 
 

@@ -1,4 +1,4 @@
-"""The registry: from a component's name in a config to its class, with all faults of the config at once."""
+"""The registry: builds components from config nodes by name, and reports all faults of a node at once."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from typing import Any, TypeVar
 
 from elmo.errors import InputError, shown_with_type
 
-MISSING_VALUE = "???"  # how a config says that the user must give a value
+MISSING_VALUE = "???"  # OmegaConf's mark for a value that the user must set
 _SCALARS = (bool, int, float, str)
 
 Class = TypeVar("Class", bound=type)
 
 
 class Registry:
-    """Names of components, grouped by kind; a name is unique within its kind.
+    """Component classes by kind and name; a name is unique within its kind.
 
-    The kinds of this project are its config groups. A kind exists as soon as a class registers with it, so
-    that a plug-in may bring kinds of its own.
+    The kinds of this project are its config groups. Registering a class creates its kind, so that a plug-in
+    may add kinds of its own.
     """
 
     def __init__(self) -> None:
         self._classes: dict[str, dict[str, type]] = {}
 
     def register(self, kind: str, name: str) -> Callable[[Class], Class]:
-        """Decorator that enters a class under `name`.
+        """Class decorator that registers a class under `name`.
 
-        Raises ValueError for a taken name, TypeError for a constructor that takes anything but keyword-only,
-        annotated arguments.
+        Raises:
+            ValueError: the name is taken.
+            TypeError: the constructor has an argument that is not keyword-only or not annotated.
         """
 
         def enter(cls: Class) -> Class:
@@ -60,30 +61,44 @@ class Registry:
         return [kind for kind in self.kinds() if name in self._classes[kind]]
 
     def get(self, kind: str, name: str) -> type:
-        """The class; InputError with the nearest names when there is none."""
+        """The class of a name; InputError with the nearest names if there is none."""
         fault = self._name_fault(kind, name)
         if fault:
             raise InputError(f"{kind}.type: {fault}")
         return self._classes[kind][name]
 
     def check(self, kind: str, node: Any, given: Collection[str] = (), where: str | None = None) -> list[str]:
-        """All faults of a config node, one line each, each beginning with the key; [] if it can be built.
+        """All faults of a config node, one line each that begins with the key; [] if it can be built.
 
-        `given` names the arguments that code will pass to `build`; `where` is the node's place in the config.
+        Args:
+            kind: the kind of component.
+            node: `{type: <registered name>, argument: value}`.
+            given: names of the arguments that the program will pass to `build`.
+            where: the node's key in the config; None: the same as `kind`.
         """
         return self._read(kind, node, given, where or kind)[1]
 
     def build(self, kind: str, node: Mapping[str, Any], **given: Any) -> Any:
-        """The component of a kind that a node describes; InputError, a line per fault, for a wrong node."""
+        """Build the component that a node describes.
+
+        Args:
+            kind: the kind of component.
+            node: `{type: <registered name>, argument: value}`.
+            given: arguments that the program passes; they must not be in the node.
+
+        Raises:
+            InputError: one line for each fault of the node.
+        """
         arguments, faults = self._read(kind, node, given, kind)
         if faults:
             raise InputError("\n".join(faults))
         return self._classes[kind][node["type"]](**arguments, **given)
 
     def discover(self, *packages: str) -> None:
-        """Imports packages and all their submodules, so that their classes register.
+        """Import packages and all their submodules, which registers their classes.
 
-        InputError names a module that cannot be imported, and the line that failed.
+        Raises:
+            InputError: names a module that cannot be imported, and the line that failed.
         """
         for package in packages:
             module = _import(package)
@@ -104,7 +119,7 @@ class Registry:
     def _read(
         self, kind: str, node: Any, given: Collection[str], where: str
     ) -> tuple[dict[str, Any], list[str]]:
-        """The constructor's arguments as a node gives them, and the node's faults."""
+        """The constructor's arguments in a node, converted, and the node's faults."""
         if not isinstance(node, Mapping):
             return {}, [f"{where}: expected a mapping with `type`, got {shown_with_type(node)}"]
         name = node.get("type", MISSING_VALUE)
@@ -120,7 +135,7 @@ REGISTRY = Registry()
 
 
 def suggest(name: str, valid: Iterable[str]) -> str:
-    """The end of an error line about a name: the nearest valid ones, or all of them when none is near."""
+    """The end of an error message about a name: the nearest valid names, or all of them if none is near."""
     valid = sorted(valid)
     by_lower = {choice.lower(): choice for choice in valid}
     near = [by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)]
@@ -157,7 +172,7 @@ def _read_arguments(
 
 
 def _read_value(value: Any, hint: Any, where: str, faults: list[str]) -> Any:
-    """A config value as its annotation wants it (an int becomes a float, a str a Path or an Enum member)."""
+    """A config value converted to its annotated type (an int to float, a str to a Path or an Enum member)."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return _read_union(value, hint, where, faults)
@@ -183,7 +198,8 @@ def _read_plain(value: Any, hint: Any, cls: Any, where: str, faults: list[str]) 
     if cls is Path and isinstance(value, str):
         return Path(value)
     wanted = type(None) if cls is None else cls
-    fits = type(value) is wanted if wanted in _SCALARS else isinstance(value, wanted)  # a bool is no int
+    # scalars by exact type: a bool is not accepted as an int
+    fits = type(value) is wanted if wanted in _SCALARS else isinstance(value, wanted)
     if not fits:
         faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
     return value
@@ -198,7 +214,7 @@ def _read_union(value: Any, hint: Any, where: str, faults: list[str]) -> Any:
         converted = _read_value(value, member, where, found)
         if not found:
             return converted
-        if not found[0].startswith(f"{where}: expected"):  # it is this member, wrong inside
+        if not found[0].startswith(f"{where}: expected"):  # of this member's type, with a fault inside
             faults.extend(found)
             return value
     faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
@@ -217,8 +233,8 @@ def _read_choice(value: Any, choices: Mapping[Any, Any], hint: Any, where: str, 
 
 
 def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
-    # A class without a constructor of its own inherits object's, or the one that typing gives to protocols;
-    # both take no arguments, although the second is written with *args.
+    # A class without a constructor inherits the one of object, or of typing.Protocol; neither takes
+    # arguments, although the signature of the second has *args.
     init: Any = vars(cls).get("__init__", cls.__init__)  # type: ignore[misc]
     if init is object.__init__ or init.__module__ == "typing":
         return {}
@@ -228,9 +244,9 @@ def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
 
 
 def _hints(cls: type, names: Collection[str]) -> dict[str, Any]:
-    """The resolved annotations of some constructor arguments, in the constructor's order.
+    """The resolved annotations of the named constructor arguments, in the constructor's order.
 
-    The others are left alone: what code passes may be annotated with names imported for type checkers only.
+    The others are not resolved: their annotations may use names that are only imported for type checkers.
     """
     init: Any = cls.__init__  # type: ignore[misc]
     if not names:
@@ -256,13 +272,13 @@ def _refuse_loose_constructor(cls: type) -> None:
 def _import(name: str) -> types.ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever a user's package raises, its author needs the place, not our stack
+    except Exception as error:  # a user's package may raise anything; its author needs the place in it
         raise InputError(f"cannot import {name}: {type(error).__name__}: {error}{_place(error)}") from error
 
 
 def _place(error: Exception) -> str:
     if isinstance(error, SyntaxError):
-        return ""  # its message has the place
+        return ""  # its message already contains the place
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
     ]

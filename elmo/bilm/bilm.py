@@ -1,8 +1,9 @@
-"""What a biLM is: all that pretraining, embedding, official files and tasks ask of one.
+"""The interface of a biLM: everything that pretraining, embedding, official files and tasks need from it.
 
-A biLM (Peters et al. 2018, section 3) is a word layer, which gives every distinct word a vector without
-context, below context layers, which read sentences in both directions. A new kind is a subclass of `BiLm`
-whose constructor makes the two parts; new context layers are a subclass of `ContextLayers`.
+A biLM (Peters et al. 2018, section 3) has a word layer, which computes a context-free vector for every
+distinct word, and context layers above it, which read sentences in both directions. To add a kind of biLM,
+subclass `BiLm` and build the two parts in its constructor; to add new context layers, subclass
+`ContextLayers`.
 
 Shape legend: U distinct types, B sentences or rows, T tokens of the longest sentence with its two markers,
 D = 2 directions, N packed tokens (see `elmo.bilm.packing`), P projection, L layers, the word layer being 0.
@@ -24,15 +25,16 @@ from elmo.registry import REGISTRY
 from elmo.text.characters import TypeTable
 from elmo.text.vocabulary import Vocabulary
 
-State = list[Tensor]  # (2, B, ...) each, of any number; empty where a biLM carries nothing between batches
+State = list[Tensor]  # any number of tensors (2, B, ...); empty if a biLM carries nothing between batches
 
 
 class WordLayer(nn.Module, ABC):
-    """A vector for every distinct word, without its context.
+    """Computes a context-free vector for every distinct word.
 
     Attributes:
-        vocabulary: the words that it tells apart; None where it reads characters.
-        widest_filter: characters of padding that a cropped row must keep; None where it reads no characters.
+        vocabulary: the words that have a row in its table; None if it reads characters.
+        widest_filter: characters of padding that a cropped row must keep; None if it does not read
+            characters.
     """
 
     vocabulary: Vocabulary | None = None
@@ -40,22 +42,22 @@ class WordLayer(nn.Module, ABC):
 
     @abstractmethod
     def read(self, types: TypeTable, type_ids: np.ndarray) -> Tensor:
-        """What `forward` takes of some types, on the CPU: (U, C) character ids, or (U,) rows of a table."""
+        """The input of `forward` for some types, on the CPU: (U, C) character ids or (U,) rows of a table."""
 
     @abstractmethod
     def forward(self, inputs_U: Tensor) -> Tensor:
-        """(U, P), the word vectors of what `read` gave."""
+        """The result of `read` -> (U, P) word vectors."""
 
     def flops_per_word(self) -> int:
-        """FLOPs of the matrix products for one word, a multiplication and an addition each."""
+        """FLOPs of the matrix products for one word; a multiplication and its addition count as 2."""
         return 0
 
     def activations_per_word(self) -> int:
-        """An estimate of the values that training keeps of one word."""
+        """An estimate of the number of activations that training keeps for one word."""
         return 0
 
     def official_options(self) -> dict[str, Any] | None:
-        """This part of an official options.json; None: the official format has no such layer."""
+        """The options of this layer in an official options.json; None if the official format lacks it."""
         return None
 
     def official_tensors(self) -> dict[str, Tensor]:
@@ -64,11 +66,11 @@ class WordLayer(nn.Module, ABC):
 
 
 class ContextLayers(nn.Module, ABC):
-    """Layers above the word vectors; the two directions share their input and nothing else.
+    """The layers above the word vectors; the two directions share only their input.
 
     Attributes:
-        layers: a module for each layer, from the bottom up.
-        projection_size: P, of the word vectors and of an output in one direction.
+        layers: one module per layer, from the bottom up.
+        projection_size: P, the size of a word vector and of a layer's output in one direction.
     """
 
     layers: nn.ModuleList
@@ -76,7 +78,7 @@ class ContextLayers(nn.Module, ABC):
 
     @abstractmethod
     def zero_state(self, num_rows: int) -> State:
-        """The state before anything was read, of so many rows; empty where nothing is carried."""
+        """The state of `num_rows` rows before their first token; empty if the layers carry no state."""
 
     @abstractmethod
     def forward(
@@ -86,13 +88,13 @@ class ContextLayers(nn.Module, ABC):
 
         Args:
             vectors_UP: the vectors of the distinct types.
-            ids_DN: of each packed token, in each direction's reading order, its row in `vectors_UP`.
-            batch_sizes: rows that are alive at each step.
-            state: that the `batch_sizes[0]` rows start from; no gradient flows into it.
+            ids_DN: for each packed token, in each direction's reading order, its row in `vectors_UP`.
+            batch_sizes: number of rows that have not ended yet, for each step.
+            state: the initial state of the `batch_sizes[0]` rows; no gradient flows into it.
 
         Returns:
             L tensors (2, N, P): the word vectors and the outputs of each layer in each direction's reading
-            order, the top one with dropout while training; and each row's state after its last step, without
+            order, the top one with dropout during training; and each row's state after its last step, without
             a gradient.
         """
 
@@ -101,15 +103,15 @@ class ContextLayers(nn.Module, ABC):
         return 2 * sum(weight.numel() for weight in self.parameters() if weight.dim() > 1)
 
     def recurrent_weights(self) -> int:
-        """Weights that must be read at every step, as they multiply what the step before gave."""
+        """Number of weights that must be read at every step: they multiply the previous step's output."""
         return sum(weight.numel() for weight in self.parameters() if weight.dim() > 1)
 
     def activations_per_token(self) -> int:
-        """An estimate of the values that training keeps of one token, both directions together."""
+        """An estimate of the number of activations that training keeps for one token, in both directions."""
         return 3 * sum(weight.shape[-1] for weight in self.parameters() if weight.dim() > 1)
 
     def official_options(self) -> dict[str, Any] | None:
-        """This part of an official options.json; None: the official format has no such layers."""
+        """The options of these layers in an official options.json; None if the official format lacks them."""
         return None
 
     def official_tensors(self) -> dict[str, Tensor]:
@@ -120,8 +122,8 @@ class ContextLayers(nn.Module, ABC):
 class BiLm(nn.Module):
     """A bidirectional language model without its softmax.
 
-    It knows the state that sentences start from: zeros, until training with a carried state sets the state
-    that it saw. The start state is saved with the weights.
+    It holds the start state of every sentence: zeros, unless training carried the state from batch to batch
+    and then set it to the mean of the states that it reached. The start state is saved with the weights.
 
     Args:
         words: the word layer.
@@ -129,7 +131,7 @@ class BiLm(nn.Module):
 
     Attributes:
         node: the config node that it was built from; see `build_bilm`.
-        needs_vocabulary: whether the constructor takes `vocabulary`, the words of a table.
+        needs_vocabulary: whether the constructor takes the argument `vocabulary`.
     """
 
     needs_vocabulary: ClassVar[bool] = False
@@ -143,7 +145,7 @@ class BiLm(nn.Module):
 
     @property
     def projection_size(self) -> int:
-        """P: a word has P values in each direction, 2 P in all."""
+        """P: a word's vector has P values in each direction, 2 P in total."""
         return self.context.projection_size
 
     @property
@@ -152,46 +154,46 @@ class BiLm(nn.Module):
         return len(self.context.layers) + 1
 
     def flops_per_word(self) -> int:
-        """FLOPs of the matrix products for one word, spelled anew in all its 50 characters; no markers."""
+        """FLOPs of the matrix products for one word, all 50 characters of the word layer included."""
         return self.words.flops_per_word() + self.context.flops_per_word()
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """The words that it tells apart; None where it reads characters."""
+        """The words that have a row in its table; None if it reads characters."""
         return self.words.vocabulary
 
     @property
     def carries_state(self) -> bool:
-        """Whether a row can go on where another text ended."""
+        """Whether it has a state that can be carried from one batch to the next."""
         return bool(self._start())
 
     @property
     def has_own_start(self) -> bool:
-        """Whether sentences start from a state other than zeros."""
+        """Whether the start state is not zero."""
         return any(bool(part.any()) for part in self._start())
 
     def start_state(self, num_rows: int) -> State:
-        """The state that sentences start from, the same for all rows."""
-        # cloned, as what a gradient needs of it must not change when the start state is set
+        """The start state, the same for each of `num_rows` rows."""
+        # cloned: autograd may have saved it for a backward pass when `set_start_state` changes it in place
         return [part.clone().expand(2, num_rows, *part.shape[2:]) for part in self._start()]
 
     def set_start_state(self, state: State) -> None:
-        """Let sentences start from the mean of some rows' states."""
+        """Set the start state to the mean over the rows of `state`."""
         for own, part in zip(self._start(), state, strict=True):
             own.copy_(part.mean(dim=1, keepdim=True))
 
     def reset_start_state(self) -> None:
-        """Let sentences start from zeros."""
+        """Set the start state to zeros."""
         for part in self._start():
             part.zero_()
 
     def run_packed(
         self, inputs_U: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: State | None = None
     ) -> tuple[list[Tensor], State]:
-        """`ContextLayers.forward` above the word vectors of what `words.read` gave.
+        """Run the word layer on the result of `words.read`, then `ContextLayers.forward`.
 
         Args:
-            state: that the rows start from; None: the start state.
+            state: the initial state of the rows; None: the start state.
         """
         state = self.start_state(batch_sizes[0]) if state is None else state
         layers, last = self.context(self.words(inputs_U), ids_DN, batch_sizes, state)
@@ -200,16 +202,16 @@ class BiLm(nn.Module):
     def forward(
         self, inputs_U: Tensor, ids_BT: Tensor, lengths_B: Tensor, state: State | None = None
     ) -> tuple[Tensor, State]:
-        """Run whole sentences, markers included, whatever their order and lengths.
+        """Run whole sentences, markers included, in any order and of any lengths.
 
         Args:
-            inputs_U: of the distinct types, from `words.read`.
-            ids_BT: the type of each token; beyond a sentence's length the value does not matter.
-            lengths_B: tokens of each sentence, markers included, at least 1.
-            state: that the sentences start from, row r for sentence r; None: the start state.
+            inputs_U: the result of `words.read` for the distinct types.
+            ids_BT: the type of each token; values in the padding are ignored.
+            lengths_B: number of tokens of each sentence, markers included, at least 1.
+            state: the initial state, row r for sentence r; None: the start state.
 
         Returns:
-            (L, B, T, 2 P) vectors, zero beyond each sentence, and the state after each sentence.
+            (L, B, T, 2 P) vectors, zero in the padding, and the state after each sentence.
         """
         packing = Packing(lengths_B.tolist(), ids_BT.device)
         ids_BT = ids_BT[:, : len(packing.batch_sizes)]
@@ -239,14 +241,14 @@ def build_bilm(node: Mapping[str, Any], *, vocabulary: Vocabulary | None = None)
 
     Args:
         node: `{type: <registered encoder>, argument: value}`.
-        vocabulary: the words of its table, where it reads whole words.
+        vocabulary: the words of its table, if it reads whole words.
 
     Raises:
-        InputError: a line for each fault of the node; another encoder than a biLM.
+        InputError: one line for each fault of the node, or the encoder is not a biLM.
     """
     cls = REGISTRY.get("encoder", node.get("type", ""))
     if not issubclass(cls, BiLm):
-        raise InputError(f"encoder.type: {node['type']} is no biLM; encoder=elmo_tiny is one")
+        raise InputError(f"encoder.type: {node['type']} is not a biLM; encoder=elmo_tiny is one")
     if cls.needs_vocabulary and vocabulary is None:
         raise InputError(f"encoder.type: {node['type']} reads whole words, and its vocabulary is missing")
     given = {"vocabulary": vocabulary} if cls.needs_vocabulary else {}

@@ -21,17 +21,17 @@ from elmo.errors import InputError
 from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS, TypeTable
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
-CARRY_BIAS = -2.0  # highway layers begin by carrying most of their input
+CARRY_BIAS = -2.0  # sigmoid(-2) = 0.12: at first, highway layers copy most of their input
 
 
 class CharCnn(WordLayer):
-    """A context-free vector for every word, from its characters alone.
+    """Computes a context-free vector for every word, from its characters only.
 
     Args:
-        embedding_size: values of a character.
-        filters: [width, number] of each convolution, in the order in which their outputs are joined.
-        num_highways: highway layers after the convolutions.
-        projection_size: values of the result.
+        embedding_size: size of a character's vector.
+        filters: [width, number] of each convolution, in the order in which their outputs are concatenated.
+        num_highways: number of highway layers after the convolutions.
+        projection_size: size of the resulting word vector.
         activation: relu or tanh, of the convolutions only; highway layers always use relu.
     """
 
@@ -62,7 +62,7 @@ class CharCnn(WordLayer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The initial distributions of the original training code."""
+        """Initialise as the original training code does."""
         nn.init.uniform_(self.embedding, -1.0, 1.0)
         for (width, _), weight, bias in zip(
             self.filters, self.convolutions, self.convolution_biases, strict=True
@@ -91,9 +91,9 @@ class CharCnn(WordLayer):
     def _convolve(self, embedded_UCE: Tensor) -> Tensor:
         """The maximum over positions of every filter, (U, F), before bias and activation.
 
-        All filters run as one product over windows of the widest one: the windows are built once, and in the
-        published sizes the widest filters hold most of the weights anyway. A narrower filter has zeros
-        behind its own characters, and valid positions closer to the end of the row.
+        All filters run as one matrix product over windows as wide as the widest filter: the windows are built
+        once, and in the published sizes the widest filters hold most of the weights anyway. A narrower filter
+        is padded with zeros, and has more valid positions.
         """
         U, C, E = embedded_UCE.shape
         widest = self.widest_filter
@@ -107,11 +107,11 @@ class CharCnn(WordLayer):
                 c[:, : C - width + 1].max(dim=1).indices
                 for c, (width, _) in zip(columns, self.filters, strict=True)
             ]
-        # gathered, the maxima have a gradient of one scatter, not of a full-size tensor per filter width
+        # gather, not max: its backward pass is one scatter instead of a full-size tensor per filter width
         return scores_UCF.gather(1, torch.cat(best, dim=1)[:, None]).squeeze(1)
 
     def flops_per_word(self) -> int:
-        """Of a word in all its 50 characters, whatever cropping saves."""
+        """FLOPs for a word padded to 50 characters, without what cropping saves."""
         embedding_size = self.embedding.shape[1]
         convolutions = sum(
             (MAX_CHARACTERS - width + 1) * width * embedding_size * number for width, number in self.filters
@@ -122,7 +122,7 @@ class CharCnn(WordLayer):
         return 2 * (convolutions + sum(weight.numel() for weight in linears if weight.dim() == 2))
 
     def activations_per_word(self) -> int:
-        """An estimate for words of ten characters: windows, the scores of all filters, their gradients."""
+        """An estimate for words of ten characters: windows, outputs of all filters, their gradients."""
         num_filters = sum(number for _, number in self.filters)
         return 6 * (self.widest_filter * self.embedding.shape[1] + 2 * num_filters)
 
@@ -133,7 +133,7 @@ class CharCnn(WordLayer):
                 "filters": [list(entry) for entry in self.filters],
                 "n_highway": len(self.highways),
                 "embedding": {"dim": self.embedding.shape[1]},
-                "n_characters": NUM_CHARACTERS + 1,  # the original refuses 261 at inference
+                "n_characters": NUM_CHARACTERS + 1,  # the original code accepts only 262 at inference
                 "max_characters_per_token": MAX_CHARACTERS,
             }
         }
@@ -157,7 +157,10 @@ class CharCnn(WordLayer):
 
 
 class Highway(nn.Module):
-    """y = g relu(transform(x)) + (1 - g) x with g = sigmoid(carry(x)): "carry" lets the transform through."""
+    """y = g relu(transform(x)) + (1 - g) x with g = sigmoid(carry(x)).
+
+    `carry` is the original's name for the gate, although it weights the transformed part.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()

@@ -15,20 +15,20 @@ from elmo.registry import REGISTRY
 class CharCnnLstm(BiLm):
     """Contextual word vectors from characters; the defaults are the published `original` size.
 
-    Layer 0 is the CNN's vector twice, layer k the two directions' outputs of LSTM layer k side by side. The
-    directions share the CNN and nothing else.
+    Layer 0 is the CNN's vector, repeated for both directions; layer k is the concatenation of the forward and
+    the backward output of LSTM layer k. The directions share only the CNN.
 
     Args:
-        character_embedding_size: values of a character's vector.
+        character_embedding_size: size of a character's vector.
         filters: [width, number] of each convolution.
-        num_highways: highway layers after the convolutions.
+        num_highways: number of highway layers after the convolutions.
         activation: relu or tanh, after the convolutions.
-        cell_size: LSTM cells of one direction and layer.
-        projection_size: width of the CNN's output and of an LSTM output in one direction.
-        num_layers: LSTM layers.
-        cell_clip, projection_clip: limits of LSTM cells and outputs; None for none.
+        cell_size: number of LSTM cells per direction and layer.
+        projection_size: size of the CNN's output and of an LSTM output in one direction.
+        num_layers: number of LSTM layers.
+        cell_clip, projection_clip: largest absolute value of LSTM cells and outputs; None: no limit.
         skip_connected: from the second LSTM layer on, the layer's input is added to its output.
-        dropout: on each LSTM layer's input and on the top output, while training.
+        dropout: on each LSTM layer's input and on the top output, during training.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The LSTM layers of ELMo: projected, clipped, explicit state, both directions at once, no work on padding.
 
-Sequences are packed (see `elmo.bilm.packing`): everything that does not depend on the step before, such as
-input projections and weight gradients, is one matrix product over all steps.
+Sequences are packed (see `elmo.bilm.packing`): everything that does not depend on the previous step, such as
+the products with the input and the weight gradients, is one matrix product over all steps.
 
 Shape legend: D = 2 directions, N packed tokens, B rows, P projection (input and output) size, H cells,
 L layers, the word vectors being layer 0, U distinct types.
@@ -20,19 +20,19 @@ from elmo.bilm.bilm import ContextLayers, State
 
 FORGET_BIAS = 1.0  # added to the forget gate when computing; official files do not contain it
 
-LayerState = tuple[Tensor, Tensor]  # (h_DBP, c_DBH), the carried output before any residual, and the cells
+LayerState = tuple[Tensor, Tensor]  # (h_DBP, c_DBH): the output before any skip connection, and the cells
 
 
 class BiLstm(ContextLayers):
     """LSTM layers in both directions (Peters et al. 2018, section 3.1); their state is h and c of each layer.
 
     Args:
-        cell_size: LSTM cells of one direction and layer.
-        projection_size: width of a word's vector and of an LSTM output in one direction.
-        num_layers: LSTM layers.
-        cell_clip, projection_clip: limits of LSTM cells and outputs; None for none.
+        cell_size: number of LSTM cells per direction and layer.
+        projection_size: size of a word's vector and of an LSTM output in one direction.
+        num_layers: number of LSTM layers.
+        cell_clip, projection_clip: largest absolute value of LSTM cells and outputs; None: no limit.
         skip_connected: from the second LSTM layer on, the layer's input is added to its output.
-        dropout: on each LSTM layer's input and on the top output, while training.
+        dropout: on each LSTM layer's input and on the top output, during training.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class BiLstm(ContextLayers):
         return 2 * sum(weight.numel() for layer in self.lstm_layers() for weight in layer.matrices())
 
     def recurrent_weights(self) -> int:
-        """Those of the output of the step before; the others can be read once for a whole sentence."""
+        """All weights but those of the layers' inputs, which can be read once for a whole sentence."""
         layers = self.lstm_layers()
         input_weights = sum(layer.kernel[:, : layer.input_size].numel() for layer in layers)
         return self.flops_per_word() // 2 - input_weights
 
     def activations_per_token(self) -> int:
-        """Gates and their gradients, cells, outputs."""
+        """Counts the gates and their gradients, the cells and the outputs."""
         return 2 * len(self.layers) * (12 * self.cell_size + 5 * self.projection_size)
 
     def official_options(self) -> dict[str, Any]:
@@ -125,17 +125,17 @@ class BiLstm(ContextLayers):
 class LstmLayer(nn.Module):
     """One projected LSTM layer (Sak et al. 2014) in both directions, each with its own weights.
 
-    Per direction, with gates in the order of the official weights::
+    For each direction, with the gates in the order of the official weights::
 
         i, j, f, o = split([x, h] kernel + bias)
         c = clip(sigmoid(f + 1) c + sigmoid(i) tanh(j), cell_clip)
         h = clip((sigmoid(o) tanh(c)) projection, projection_clip)
 
     Args:
-        input_size: width of x.
-        cell_size: cells of one direction.
-        projection_size: width of h; where it is None there is no projection and h has `cell_size` values.
-        cell_clip, projection_clip: limits of |c| and |h|; None for no limit.
+        input_size: size of x.
+        cell_size: number of cells per direction.
+        projection_size: size of h; None: no projection, h has `cell_size` values and is not clipped.
+        cell_clip, projection_clip: limits of |c| and |h|; None: no limit.
     """
 
     def __init__(
@@ -161,18 +161,18 @@ class LstmLayer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot-uniform weights on the fused shapes of one direction, zero biases: the original's."""
+        """Initialise as the original does: Glorot-uniform on one direction's fused matrices, zero biases."""
         for weight in self.matrices():
             for direction in weight.detach():
                 nn.init.xavier_uniform_(direction)
         nn.init.zeros_(self.bias)
 
     def matrices(self) -> list[Tensor]:
-        """The weights of both directions that something is multiplied with: kernel and projection."""
+        """The weight matrices of both directions: the kernel and, if there is one, the projection."""
         return [self.kernel] if self.projection is None else [self.kernel, self.projection]
 
     def zero_state(self, num_rows: int) -> LayerState:
-        """A state of zeros: (2, rows, output_size) and (2, rows, cells)."""
+        """Zeros: h (2, rows, output_size) and c (2, rows, cell_size)."""
         zeros = self.bias.new_zeros
         return zeros(2, num_rows, self.output_size), zeros(2, num_rows, self.cell_size)
 
@@ -183,12 +183,13 @@ class LstmLayer(nn.Module):
 
         Args:
             x_DNP: (2, N, input_size) packed inputs; the second direction's are in its own reading order.
-            batch_sizes: rows that are still alive at each step, never growing; their sum is N.
+            batch_sizes: number of rows that have not ended yet, for each step, never increasing; their sum is
+                N.
             state: the state before the first step, for `batch_sizes[0]` rows.
 
         Returns:
             (2, N, output_size) packed outputs, and each row's state after its own last step. No gradient
-            flows through the returned state, nor into the given one: training truncates it there.
+            flows through the returned state or into the given one: backpropagation is truncated there.
         """
         device = x_DNP.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.bias.dtype
@@ -203,7 +204,7 @@ class LstmLayer(nn.Module):
 
 
 class _Steps:
-    """Where each step's rows lie on the packed axis."""
+    """The position of each step's rows on the packed axis."""
 
     def __init__(self, batch_sizes: Sequence[int], device: torch.device) -> None:
         starts = [0]
@@ -211,16 +212,16 @@ class _Steps:
             starts.append(starts[-1] + size)
         self.spans = [slice(start, start + size) for start, size in zip(starts, batch_sizes, strict=False)]
         self.sizes = list(batch_sizes)
-        # the step that a row ends at is the last one that still has it
-        sizes = [*self.sizes[1:], 0]
+        # rows are sorted by length: those that end at a step are its last ones, which the next step lacks
+        next_sizes = [*self.sizes[1:], 0]
         ended = [
-            range(start + left, start + size)
-            for start, size, left in zip(starts, self.sizes, sizes, strict=False)
+            range(start + next_size, start + size)
+            for start, size, next_size in zip(starts, self.sizes, next_sizes, strict=False)
         ]
         self.last = torch.tensor([n for rows in reversed(ended) for n in rows], device=device)
 
     def shifted(self, first: Tensor, values: Tensor) -> Tensor:
-        """What each step got: `first` (rows) for step 0, else the packed `values` of the step before."""
+        """`values` of the previous step at each step, packed; `first` (one entry per row) at step 0."""
         parts = [first[:, : self.sizes[0]]]
         parts += [
             values[:, before.start : before.start + size]
@@ -230,7 +231,12 @@ class _Steps:
 
 
 class _PackedLstm(torch.autograd.Function):
-    """The recurrence and its gradient: gates in place, one weight-gradient product over all steps."""
+    """The recurrence and its gradient, written by hand because autograd through the loop would be slower.
+
+    Autograd would record every operation of every step, keep a tensor for each, and add one weight gradient
+    per step. Here the gates are activated in place, and after the loop of the backward pass one matrix
+    product over all steps gives the gradient of each weight matrix.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -273,22 +279,27 @@ class _PackedLstm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, kernel, projection, h0, c0, gates, cells, tanh_cells, hidden, outputs = ctx.saved_tensors
         steps, (cell_clip, projection_clip), dtype = ctx.steps, ctx.clips, ctx.dtype
-        # laid out once: low-precision products would copy a transposed operand again at every step
+        # contiguous: low-precision products would copy a transposed operand at every step
         weight_T = kernel.to(dtype).transpose(1, 2)
         recurrent_T = weight_T[:, :, x.shape[2] :].contiguous()
         project_T = None if projection is None else projection.to(dtype).transpose(1, 2).contiguous()
-        d_outputs = gradients[0].clone()
+        d_outputs = gradients[
+            0
+        ].clone()  # the loop adds to it in place; after it, the gradient before clipping
         d_gates = torch.empty_like(gates)
-        open_outputs = _inside(outputs, projection_clip)
-        open_cells = _inside(cells, cell_clip)
+        # a clipped value passes no gradient
+        unclipped_outputs = _unclipped(outputs, projection_clip)
+        unclipped_cells = _unclipped(cells, cell_clip)
         before = steps.shifted(c0, cells)
         d_h: Tensor = d_outputs[:, :0]
         d_c: Tensor = cells[:, :0]
         for span in reversed(steps.spans):
             d_out = d_outputs[:, span]
-            d_out[:, : d_h.shape[1]] += d_h
-            if open_outputs is not None:
-                d_out *= open_outputs[:, span]
+            d_out[:, : d_h.shape[1]] += (
+                d_h  # only rows that go on after this step get a gradient from the next
+            )
+            if unclipped_outputs is not None:
+                d_out *= unclipped_outputs[:, span]
             d_m = d_out if project_T is None else torch.bmm(d_out.to(dtype), project_T).to(x.dtype)
             d_c = _step_gradient(
                 d_m,
@@ -297,9 +308,10 @@ class _PackedLstm(torch.autograd.Function):
                 before[:, span],
                 tanh_cells[:, span],
                 d_gates[:, span],
-                None if open_cells is None else open_cells[:, span],
+                None if unclipped_cells is None else unclipped_cells[:, span],
             )
             d_h = torch.bmm(d_gates[:, span].to(dtype), recurrent_T)
+        # one product over all steps for each weight matrix
         inputs = torch.cat([x, steps.shifted(h0, outputs)], dim=2).to(dtype)
         d_gates_cast = d_gates.to(dtype)
         d_kernel = torch.bmm(inputs.transpose(1, 2), d_gates_cast).to(kernel.dtype)
@@ -325,12 +337,22 @@ def _step_cells(z: Tensor, c: Tensor, out: Tensor, clip: float | None) -> Tensor
 
 
 def _step_gradient(
-    d_m: Tensor, d_c: Tensor, z: Tensor, c_before: Tensor, tanh_c: Tensor, d_z: Tensor, open_c: Tensor | None
+    d_m: Tensor,
+    d_c: Tensor,
+    z: Tensor,
+    c_before: Tensor,
+    tanh_c: Tensor,
+    d_z: Tensor,
+    unclipped_c: Tensor | None,
 ) -> Tensor:
-    """Write the gradient at the gates before activation to `d_z`; return that of the cells one step before.
+    """Write the gradient of the gates before activation to `d_z`; return the gradient of `c_before`.
 
-    `d_m` is the gradient of sigmoid(o) tanh(c); `d_c` that of the cells through the next step, for the rows
-    it has.
+    Args:
+        d_m: the gradient of sigmoid(o) tanh(c).
+        d_c: the gradient of c through the next step, for the rows that the next step has.
+        z: the gates after activation.
+        c_before, tanh_c: the cells of the previous step, and tanh of this step's cells.
+        unclipped_c: mask of the cells that were not clipped; None: none was.
     """
     i, j, f, o = z.chunk(4, dim=2)
     d_i, d_j, d_f, d_o = d_z.chunk(4, dim=2)
@@ -338,17 +360,17 @@ def _step_gradient(
     sigmoid_backward.grad_input(d_m * tanh_c, o, grad_input=d_o)
     d_cells = tanh_backward(d_m * o, tanh_c)
     d_cells[:, : d_c.shape[1]] += d_c
-    if open_c is not None:
-        d_cells *= open_c
+    if unclipped_c is not None:
+        d_cells *= unclipped_c
     sigmoid_backward.grad_input(d_cells * j, i, grad_input=d_i)
     tanh_backward.grad_input(d_cells * i, j, grad_input=d_j)
     sigmoid_backward.grad_input(d_cells * c_before, f, grad_input=d_f)
     return d_cells.mul_(f)
 
 
-def _inside(values: Tensor, clip: float | None) -> Tensor | None:
-    """Where a clipped value still passes its gradient; None where all do, the usual case."""
+def _unclipped(values: Tensor, clip: float | None) -> Tensor | None:
+    """Mask of the values that clipping left unchanged; None if it changed none, the usual case."""
     if clip is None:
         return None
-    inside = values.abs() < clip
-    return None if bool(inside.all()) else inside
+    unclipped = values.abs() < clip
+    return None if bool(unclipped.all()) else unclipped

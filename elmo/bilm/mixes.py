@@ -1,4 +1,4 @@
-"""Mixes: from an encoder's layers to one vector for each token (Peters et al. 2018, sections 3.2 and 5.1).
+"""Mixes: combine an encoder's layers into one vector for each token (Peters et al. 2018, sections 3.2, 5.1).
 
 Shape legend: L layers, B sentences, T tokens of the longest one, P size of a vector.
 """
@@ -20,17 +20,17 @@ _VARIANCE_FLOOR = 1e-12  # of the original's layer normalisation
 
 
 class Mix(nn.Module, ABC):
-    """One vector for each token, from its vectors in all layers.
+    """Combines a token's vectors of all layers into one vector.
 
     Args:
-        num_layers: L, layers that are given; an encoder's `num_layers`.
-        dropout: on the result, while training.
+        num_layers: L, the number of layers of the encoder.
+        dropout: on the result, during training.
         standardized: first subtract from each value the mean of its layer and dimension, and divide it by the
-            standard deviation, as `set_statistics` got them; until then nothing is changed.
-        size: P, which only a standardized mix has to know.
+            standard deviation. `set_statistics` sets them; before that, they are 0 and 1.
+        size: P; only a standardized mix needs it.
 
     Attributes:
-        mean_LP, deviation_LP: of a standardized mix; part of its state.
+        mean_LP, deviation_LP: the statistics of a standardized mix; they are saved with its weights.
     """
 
     mean_LP: Tensor
@@ -49,21 +49,21 @@ class Mix(nn.Module, ABC):
         self.standardized = standardized
         if standardized:
             if size is None:
-                raise InputError("mix.standardized: needs the size of the layers' vectors; false is without")
+                raise InputError("mix.standardized: true needs the size of the layers' vectors")
             self.register_buffer("mean_LP", torch.zeros(num_layers, size))
             self.register_buffer("deviation_LP", torch.ones(num_layers, size))
 
     def set_statistics(self, mean_LP: Tensor, deviation_LP: Tensor) -> None:
-        """The means and standard deviations (above 0) that a standardized mix uses from now on."""
+        """Set the means and standard deviations (above 0) of a standardized mix."""
         self.mean_LP.copy_(mean_LP)
         self.deviation_LP.copy_(deviation_LP)
 
     @abstractmethod
     def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
-        """L tensors (B, T, P) -> (B, T, P); only a mix with statistics over a batch looks at the mask."""
+        """L tensors (B, T, P) -> (B, T, P); only a mix that takes statistics over a batch uses the mask."""
 
     def penalty(self) -> Tensor:
-        """What training adds to its loss, a scalar; 0 for a mix without weights of its own."""
+        """The regularisation term that training adds to its loss, a scalar; 0 for a mix without weights."""
         return torch.zeros(())
 
     def forward(
@@ -77,13 +77,13 @@ class Mix(nn.Module, ABC):
         Args:
             layers: (L, B, T, P), or L tensors (B, T, P).
             mask_BT: true for tokens, false for padding; None: there is no padding.
-            statistics_mask_BT: the tokens that count where a mix takes statistics; None: all of `mask_BT`.
+            statistics_mask_BT: the tokens over which a mix takes its statistics; None: those of `mask_BT`.
 
         Returns:
             (B, T, P), zero where `mask_BT` is false.
 
         Raises:
-            InputError: there are not `num_layers` layers.
+            InputError: the number of layers is not `num_layers`.
         """
         if len(layers) != self.num_layers:
             raise InputError(f"mix: expected {self.num_layers} layers, got {len(layers)}")
@@ -102,18 +102,18 @@ class Mix(nn.Module, ABC):
 
 @REGISTRY.register("mix", "scalar")
 class ScalarMix(Mix):
-    """gamma * sum over k of softmax(scalars)_k * layer_k, gamma beginning at 1.
+    """gamma * sum over k of softmax(scalars)_k * layer_k, with gamma initially 1.
 
-    Layer normalisation brings each layer to mean 0 and variance 1 before, with one mean and one variance for
-    all values of the counted tokens of the batch: a vector then depends on its batch.
+    Layer normalisation first brings each layer to mean 0 and variance 1, with one mean and one variance over
+    all values of the batch's tokens in `statistics_mask_BT`: a vector then depends on its batch.
 
     Args:
-        num_layers: L, layers that are given.
+        num_layers: L, the number of layers of the encoder.
         layer_normed: normalise the layers.
-        dropout: on the result, while training.
-        l2: factor of `penalty`; the paper's values are 0.001 and 0.01, by task.
-        initial_weights: of the L layers before the softmax; None for zeros, which weigh all alike.
-        trainable: whether the weights and gamma learn.
+        dropout: on the result, during training.
+        l2: factor of `penalty`; the paper uses 0.001 or 0.01, depending on the task.
+        initial_weights: one for each layer, before the softmax; None: zeros, equal weights for all layers.
+        trainable: whether the weights and gamma are trained.
         standardized, size: see `Mix`.
     """
 
@@ -133,7 +133,7 @@ class ScalarMix(Mix):
         weights = [0.0] * num_layers if initial_weights is None else [float(w) for w in initial_weights]
         if len(weights) != num_layers or not all(map(math.isfinite, weights)):
             raise InputError(
-                f"mix.initial_weights: expected {num_layers} finite numbers, one a layer, got {weights}"
+                f"mix.initial_weights: expected {num_layers} finite numbers, one per layer, got {weights}"
             )
         if not l2 >= 0:
             raise InputError(f"mix.l2: expected at least 0, got {l2}")
@@ -143,11 +143,11 @@ class ScalarMix(Mix):
         self.gamma = nn.Parameter(torch.ones(()), requires_grad=trainable)
 
     def weights(self) -> Tensor:
-        """(L,) what each layer is multiplied with: gamma * softmax(scalars)."""
+        """(L,) the factor of each layer: gamma * softmax(scalars)."""
         return self.gamma * torch.softmax(self.scalars, dim=0)
 
     def penalty(self) -> Tensor:
-        """l2 * sum of the squared weights before the softmax, as the original regularises them."""
+        """l2 * sum of the squared weights before the softmax, the original's regularisation."""
         return self.l2 * self.scalars.square().sum()
 
     def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
@@ -161,7 +161,7 @@ class ScalarMix(Mix):
 
 
 def layer_norm(layer_BTP: Tensor, mask_BT: Tensor | None) -> Tensor:
-    """(B, T, P) with mean 0 and variance 1 over all values of the tokens that the mask has."""
+    """(B, T, P) with mean 0 and variance 1 over all values of the tokens in the mask; None: of all tokens."""
     counted = layer_BTP.new_ones(layer_BTP.shape[:-1]) if mask_BT is None else mask_BT.to(layer_BTP.dtype)
     counted = counted[..., None]
     number = (counted.sum() * layer_BTP.shape[-1]).clamp_min(1)
@@ -173,11 +173,11 @@ def layer_norm(layer_BTP: Tensor, mask_BT: Tensor | None) -> Tensor:
 
 @REGISTRY.register("mix", "average")
 class AverageMix(Mix):
-    """The plain mean of all layers: a scalar mix that learns nothing.
+    """The mean of all layers: a scalar mix without trained weights.
 
     Args:
-        num_layers: layers that are given.
-        dropout: on the result, while training.
+        num_layers: number of layers of the encoder.
+        dropout: on the result, during training.
         standardized, size: see `Mix`.
     """
 
@@ -195,11 +195,11 @@ class AverageMix(Mix):
 
 @REGISTRY.register("mix", "top")
 class TopMix(Mix):
-    """The top layer alone: what a mix of all layers is compared with.
+    """The top layer only: the baseline that the paper compares a mix of all layers with (section 5.1).
 
     Args:
-        num_layers: layers that are given.
-        dropout: on the result, while training.
+        num_layers: number of layers of the encoder.
+        dropout: on the result, during training.
         standardized, size: see `Mix`.
     """
 
@@ -214,12 +214,13 @@ class TopMix(Mix):
 
 @REGISTRY.register("mix", "single")
 class SingleMix(Mix):
-    """One layer alone; lower ones know more of syntax, higher ones of meaning.
+    """One layer only; lower layers encode more syntax, higher ones more semantics (Peters et al. 2018,
+    section 5.3).
 
     Args:
-        num_layers: layers that are given.
-        layer: which one; 0 is the context-free layer of the words themselves.
-        dropout: on the result, while training.
+        num_layers: number of layers of the encoder.
+        layer: its number; 0 is the context-free word layer.
+        dropout: on the result, during training.
         standardized, size: see `Mix`.
     """
 

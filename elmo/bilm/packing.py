@@ -1,7 +1,7 @@
 """Sequences of any lengths without padding: bucketing by length, and the packed axis of both directions.
 
-Packed, rows are sorted by length, longest first, and step t holds the rows that are longer than t. All steps
-lie one after the other on one axis. The second direction reads every sequence reversed over its own length.
+On the packed axis, rows are sorted by length, longest first, and step t holds the rows that are longer than
+t; the steps follow each other. The second direction reads every sequence in reverse, from its own last token.
 
 Shape legend: B sequences, M tokens in the sequences' order, D = 2 directions, N = M packed tokens, P vector
 size.
@@ -17,11 +17,11 @@ from torch import Tensor
 
 
 def bucket_by_length(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> list[list[int]]:
-    """Indices of sequences of similar length together, the longest first, equal lengths in order.
+    """Group sequences of similar length: lists of indices, longest first, equal lengths in their order.
 
     Args:
-        lengths: tokens of each sequence.
-        max_tokens: of a bucket; a longer sequence has a bucket of its own.
+        lengths: number of tokens of each sequence.
+        max_tokens: largest number of tokens in a bucket; a longer sequence gets a bucket of its own.
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     buckets: list[list[int]] = []
@@ -37,14 +37,14 @@ def bucket_by_length(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> li
 
 
 class Packing:
-    """Where the tokens of some sequences lie on the packed axis, in both reading directions.
+    """The positions of the tokens of some sequences on the packed axis, in both reading directions.
 
     Args:
-        lengths: tokens of each sequence, at least 1; at least one sequence.
-        device: of the indices, and of what is packed.
+        lengths: number of tokens of each sequence, at least 1; at least one sequence.
+        device: of the indices; the values to pack must be on the same one.
 
     Attributes:
-        batch_sizes: rows that are still alive at each step.
+        batch_sizes: number of rows that have not ended yet, for each step.
         order: (B,) the sequence of each packed row.
         row_of: (B,) the packed row of each sequence.
     """
@@ -54,7 +54,9 @@ class Packing:
         order = np.argsort(-lengths, kind="stable")
         row_of = np.empty_like(order)
         row_of[order] = np.arange(len(lengths))
-        sizes = len(lengths) - np.cumsum(np.bincount(lengths))[:-1]  # less those that end before each step
+        sizes = (
+            len(lengths) - np.cumsum(np.bincount(lengths))[:-1]
+        )  # without the rows that ended before each step
         starts = np.cumsum(sizes) - sizes
         self._step_M = np.concatenate([np.arange(length) for length in lengths])
         self._last_M = np.repeat(lengths - 1, lengths)
@@ -72,10 +74,11 @@ class Packing:
         return values_M[self._sources_DN]
 
     def unpack(self, values_DNP: Tensor, *, inner: bool = False) -> Tensor:
-        """(2, N, P) in reading order -> (M, 2 P), the directions side by side, tokens in their own order.
+        """(2, N, P) in reading order -> (M, 2 P), the directions concatenated, tokens in the sequences'
+        order.
 
         Args:
-            inner: leave out the first and the last token of each sequence, the markers of a sentence.
+            inner: leave out the first and the last token of each sequence: a sentence's markers.
         """
         positions = self._positions_DM
         if inner:
@@ -84,10 +87,10 @@ class Packing:
         return torch.cat([values_DNP[0][positions[0]], values_DNP[1][positions[1]]], dim=1)
 
     def spans(self, max_tokens: int | None) -> Iterator[tuple[slice, list[int]]]:
-        """The packed axis in pieces of whole steps, each piece with its batch sizes.
+        """Split the packed axis into pieces of whole steps, each returned with its batch sizes.
 
         Args:
-            max_tokens: of a piece, unless one step has more; None: everything is one piece.
+            max_tokens: largest number of tokens in a piece, unless a single step has more; None: one piece.
         """
         start, begin, tokens = 0, 0, 0
         for step, size in enumerate(self.batch_sizes):

@@ -1,4 +1,4 @@
-"""The LSTM layers above a table of word vectors: what an official model without a character CNN computes.
+"""LSTM layers above a table of word vectors: the official models without a character CNN.
 
 Shape legend: U distinct types, P projection.
 """
@@ -21,7 +21,7 @@ EMBEDDING = "embedding"  # the table's name in official files
 
 
 class WordTable(WordLayer):
-    """A vector for every word of a vocabulary; every other word has that of `<UNK>`.
+    """A table of word vectors; a word outside the vocabulary gets the vector of `<UNK>`.
 
     Args:
         vocabulary: the words, in the table's order.
@@ -34,7 +34,7 @@ class WordTable(WordLayer):
         super().__init__()
         self.embedding = nn.Parameter(torch.zeros(len(vocabulary), projection_size))
         self.vocabulary = vocabulary
-        first = len(MARKERS)  # a word of a text that is spelled like a marker is none
+        first = len(MARKERS)  # a word of a text that is spelled like a marker is unknown, not a marker
         self._rows = {word: row for row, word in enumerate(vocabulary.words[first:], start=first)}
 
     def read(self, types: TypeTable, type_ids: np.ndarray) -> Tensor:
@@ -58,14 +58,14 @@ class WordTable(WordLayer):
 
 @REGISTRY.register("encoder", "word_lstm")
 class WordLstm(BiLm):
-    """Contextual word vectors for the words of a vocabulary; it is read from official files, never trained.
+    """Contextual vectors for the words of a vocabulary; only read from official files, never pretrained here.
 
     Args:
         vocabulary: the words of the table, in its order.
-        cell_size: LSTM cells of one direction and layer.
-        projection_size: width of a word's vector and of an LSTM output in one direction.
-        num_layers: LSTM layers.
-        cell_clip, projection_clip: limits of LSTM cells and outputs; None for none.
+        cell_size: number of LSTM cells per direction and layer.
+        projection_size: size of a word's vector and of an LSTM output in one direction.
+        num_layers: number of LSTM layers.
+        cell_clip, projection_clip: largest absolute value of LSTM cells and outputs; None: no limit.
         skip_connected: from the second LSTM layer on, the layer's input is added to its output.
     """
 

@@ -1,1 +1,1 @@
-"""Vectors without a gradient: embedder, runner, word cache, start states."""
+"""Computing vectors: without a gradient (embedder, runner, word cache, start states), or in a module."""

@@ -1,4 +1,4 @@
-"""Contextual vectors of tokenized sentences, as arrays: `ElmoEmbedder`.
+"""`ElmoEmbedder`: contextual vectors of tokenized sentences, as arrays.
 
 Shape legend: S sentences, W words of the longest one, L layers with the context-free one as layer 0,
 P projection.
@@ -40,44 +40,43 @@ from elmo.text.checked_input import checked_sentence, checked_sentences
 LOG = logging.getLogger(__name__)
 STATES = ("auto", "zero", "carried", "warm")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_CACHED_WORDS = 1 << 15  # by Zipf's law most words of a text; 64 MiB for the published sizes
-_WINDOW_WORDS = 50_000  # of a stream, read ahead and sorted by length
-_WINDOW_BYTES = 128 << 20  # their vectors, all held until the last is done
+_CACHED_WORDS = 1 << 15  # covers most words of a text (Zipf's law); 64 MiB for the published sizes
+_WINDOW_WORDS = 50_000  # words of a stream that are read ahead and sorted by length
+_WINDOW_BYTES = 128 << 20  # limit for the vectors of such a window, which are all in memory at once
 
 
 class ElmoEmbedder:
-    """ELMo vectors of sentences, from a pretrained model; no gradients, no padding inside, any lengths.
+    """ELMo vectors of sentences of any lengths, from a pretrained model; without gradients.
 
-    A sentence is a sequence of words (str). Its vectors depend on its own words alone, never on the other
-    sentences of a call or on earlier calls, except with `state="carried"`, which is for that.
+    A sentence is a sequence of words (str). Its vectors depend only on its own words, never on the other
+    sentences of a call or on earlier calls, except with `state="carried"`.
 
     Args:
-        model: a finished run's or a model's directory, a published name such as `original`, or, with
-            `weights`, an official options.json.
+        model: the directory of a finished run or of a model, the name of a published model such as
+            `original`, or, together with `weights`, an official options.json.
         weights: the official HDF5 file that belongs to the options.
-        layers: what `embed_sentences` and `stream` give: `all`, `top`, `average`, a layer's number from 0
-            (the context-free one), or a weight for each layer, for their weighted sum.
-        state: what the context layers start from. `auto`: every sentence from the model's own start state,
-            which is zeros unless its training carried a state from batch to batch. `zero`: every sentence
-            from zeros, whatever the model was trained with. `carried`: as the original code at inference: row
-            r of a batch goes on where row r of the batch before ended; one call of
-            `embed_batch` or `embed_sentences` is one batch, whose rows keep their order, while `stream` and
-            `embed_file` read all sentences as one row after the other, as the original wrote files. `warm`:
-            every sentence from the mean state that `warm_up` measured.
-        device: `auto` (an accelerator where there is one), `cpu`, `cuda`, `cuda:<number>`, `mps`.
-        precision: `fp32`, or `bf16` for matrix products in bfloat16; what comes out is always float32. On a
-            CPU that has no fast bfloat16 products, `bf16` becomes `fp32`, with a warning.
-        tokens_per_batch: tokens, markers included, that are computed at once; a bound for memory, it changes
-            nothing else.
-        num_threads: of torch, for the whole process; None leaves them as they are.
+        layers: the layers that `embed_sentences` and `stream` return: `all`, `top`, `average`, a layer's
+            number from 0 (the context-free one), or one weight per layer for their weighted sum.
+        state: the initial state of the context layers. `auto`: every sentence starts from the model's own
+            start state, which is zero unless its training carried the state from batch to batch. `zero`:
+            every sentence starts from zeros. `carried`: as in the original code at inference, row r of a
+            batch starts from the state after row r of the previous batch; a call of `embed_batch` or
+            `embed_sentences` is one batch, its sentences the rows, while `stream` and `embed_file` read all
+            sentences as one row. `warm`: every sentence starts from the mean state that `warm_up` measured.
+        device: `auto` (an accelerator if there is one), `cpu`, `cuda`, `cuda:<number>`, `mps`.
+        precision: `fp32`, or `bf16` for matrix products in bfloat16; the vectors are float32 in any case. On
+            a CPU without fast bfloat16 products, `bf16` becomes `fp32`, with a warning.
+        tokens_per_batch: number of tokens, markers included, that are computed at once. It bounds the memory
+            and does not change the vectors.
+        num_threads: torch's number of threads, for the whole process; None: unchanged.
 
     Attributes:
         num_layers: L.
-        size: 2 P, values of a vector.
-        state_path: the file of the stored warm state, there or not.
+        size: 2 P, size of a vector.
+        state_path: the file of the stored warm state; it may not exist.
 
     Raises:
-        InputError: one line: a model that is missing or damaged, an argument that is none of the above.
+        InputError: a model that is missing or damaged, or a wrong argument.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class ElmoEmbedder:
         precision = _usable_precision(precision, self._device)
         self._model, self._precision, self._state_name = str(model), precision, state
         self._tokens_per_batch = tokens_per_batch
-        self._fingerprint = fingerprint(self._bilm)  # as long as it has all its weights
+        self._fingerprint = fingerprint(self._bilm)  # before the runner releases weights
         self._runner = SentenceRunner(
             self._bilm,
             dtype=PRECISIONS[precision],
@@ -122,7 +121,7 @@ class ElmoEmbedder:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What decides the vectors beside the sentences, in plain values for JSON."""
+        """Everything that determines the vectors except the sentences, in plain values for JSON."""
         return {
             "model": self._model,
             "fingerprint": self._fingerprint,
@@ -134,22 +133,22 @@ class ElmoEmbedder:
         }
 
     def embed_sentence(self, words: Sequence[str]) -> np.ndarray:
-        """(L, words, 2 P) float32, all layers: what AllenNLP's method of this name gives."""
+        """(L, words, 2 P) float32, all layers, like AllenNLP's method of this name."""
         return self._embed_list([checked_sentence(words, "sentence")])[0]
 
     def embed_batch(self, sentences: Iterable[Sequence[str]]) -> list[np.ndarray]:
-        """For each sentence (L, words, 2 P) float32, all layers: what AllenNLP's method gives."""
+        """For each sentence (L, words, 2 P) float32, all layers, like AllenNLP's method of this name."""
         return self._embed_list(list(checked_sentences(sentences)))
 
     def embed_sentences(
         self, sentences: Iterable[Sequence[str]], *, layers: Layers | None = None, as_torch: bool = False
     ) -> np.ndarray | Tensor:
-        """One array for all sentences, zero beyond each one's words.
+        """One array for all sentences, padded with zeros.
 
         Args:
-            sentences: of any lengths; one without words has zeros alone.
-            layers: instead of the embedder's own.
-            as_torch: a tensor on the CPU, where gradients may begin, instead of an array.
+            sentences: of any lengths; one without words is all zeros.
+            layers: instead of the embedder's own choice.
+            as_torch: return a tensor on the CPU instead of an array.
 
         Returns:
             (S, W, 2 P) float32, C-contiguous; (S, L, W, 2 P) with all layers.
@@ -166,11 +165,12 @@ class ElmoEmbedder:
     def stream(
         self, sentences: Iterable[Sequence[str]], *, layers: Layers | None = None
     ) -> Iterator[np.ndarray]:
-        """The vectors of each sentence in order, lazily: memory does not grow with their number.
+        """The vectors of each sentence, in order and lazily: memory does not grow with the number of
+        sentences.
 
         Args:
-            sentences: read some tens of thousands of words ahead.
-            layers: instead of the embedder's own.
+            sentences: any number of them; some ten thousand words are read ahead.
+            layers: instead of the embedder's own choice.
 
         Returns:
             For each sentence (words, 2 P) float32, C-contiguous; (L, words, 2 P) with all layers.
@@ -185,22 +185,22 @@ class ElmoEmbedder:
         layers: Layers = "all",
         sentences_stored: bool = True,
     ) -> None:
-        """Embed a file of tokenized sentences, one a line, into HDF5 of AllenNLP's layout.
+        """Embed a file of tokenized sentences, one per line, into an HDF5 file of AllenNLP's layout.
 
-        Dataset "0" has the vectors of the first line, as `stream` gives them, "1" those of the second;
-        `sentence_to_index` is a JSON object from line to number, the last one of equal lines; the
-        attribute `metadata` is a JSON object. A blank line has no words. The file appears whole or not
-        at all, and replaces one that is there.
+        Dataset "0" has the vectors of the first line, in the shape that `stream` returns, "1" those of the
+        second, and so on. `sentence_to_index` is a JSON object from line to number; of equal lines it has the
+        last. The attribute `metadata` is a JSON object. A blank line is a sentence without words. The file is
+        written atomically and replaces an existing one.
 
         Args:
             sentences_stored: write `sentence_to_index`, for which all lines are kept in memory.
 
         Raises:
-            InputError: a file cannot be read or written, or `file:line:` is not UTF-8.
+            InputError: a file cannot be read or written, or a line is not UTF-8 (`file:line:`).
         """
         choice = self._choice_of(layers)
         numbers: dict[str, str] = {}
-        # through a file of Python's: on a full disk, HDF5's own way fails again and again, and crashes
+        # through a Python file object: on a full disk, HDF5's own driver fails repeatedly and then crashes
         with write_aside(Path(output_path)) as aside, aside.open("w+b") as raw, h5py.File(raw, "w") as file:
             lines = _read_lines(Path(input_path), numbers if sentences_stored else None)
             for number, vectors in enumerate(self._embed_stream(lines, choice, self._start())):
@@ -211,14 +211,15 @@ class ElmoEmbedder:
             file.attrs["metadata"] = json.dumps({**self.metadata, "layers": choice.layers})
 
     def warm_up(self, sentences: Iterable[Sequence[str]], *, saved: bool = False) -> None:
-        """Let every later sentence start from the mean state that these end with.
+        """Set the start state of all later sentences to the mean of the states after these sentences.
 
         Args:
-            sentences: typical ones; those without words do not count.
-            saved: also store the state at `state_path`, for every later embedder with `state="warm"`.
+            sentences: typical ones; those without words are ignored.
+            saved: also store the state at `state_path`, for later embedders with `state="warm"`.
 
         Raises:
-            InputError: no sentence has a word, the embedder's state is not `warm`, or it cannot be written.
+            InputError: no sentence has a word, the embedder's state is not `warm`, or the file cannot be
+                written.
         """
         if self._state_name != "warm":
             raise InputError(
@@ -237,12 +238,12 @@ class ElmoEmbedder:
         self._state = state
 
     def forget(self) -> None:
-        """Let the next batch start anew, where the state is carried."""
+        """Reset a carried state: the next batch starts from the model's own start state."""
         if self._state_name == "carried":
             self._state = self._first_state()
 
     def _first_state(self) -> StartState | None:
-        """None: a warm state that is not stored and still to be measured."""
+        """The state chosen by the argument `state`; None: a warm state that still has to be measured."""
         if self._state_name == "warm":
             if not self.state_path.exists():
                 return None
@@ -267,7 +268,7 @@ class ElmoEmbedder:
     def _embed_call(
         self, sentences: Sequence[Sequence[str]], choice: LayerChoice
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Index and vectors of each sentence that has words, in any order."""
+        """Index and vectors of each sentence that has words; the order is not that of the sentences."""
         start = self._start()
         plans = start.plan_call([len(sentence) for sentence in sentences], self._tokens_per_batch)
         return self._run(sentences, plans, start, choice)
@@ -301,7 +302,7 @@ class ElmoEmbedder:
 
 
 def _windows(sentences: Iterable[list[str]], num_words: int) -> Iterator[list[list[str]]]:
-    """Consecutive sentences with about a number of words, markers included, at least one sentence each."""
+    """Split a stream into lists of at least one sentence and about `num_words` words, markers included."""
     window: list[list[str]] = []
     room = num_words
     for sentence in sentences:
@@ -315,7 +316,7 @@ def _windows(sentences: Iterable[list[str]], num_words: int) -> Iterator[list[li
 
 
 def _read_lines(path: Path, numbers: dict[str, str] | None) -> Iterator[list[str]]:
-    """The words of each line, lazily; `numbers` gets each line's own number from 0, as a str."""
+    """The words of each line, lazily; enters each line and its number (from 0, as a str) into `numbers`."""
     try:
         file = path.open("rb")
     except OSError as error:

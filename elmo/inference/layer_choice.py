@@ -1,4 +1,4 @@
-"""Which layers of vectors are wanted: all, the top, their average, one, or a mix with given weights."""
+"""The choice of layers: all, the top one, their average, a single one, or a weighted sum."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Layers = str | int | Sequence[float]
 
 
 class LayerChoice:
-    """What is made of an encoder's layers.
+    """Selects or combines an encoder's layers.
 
     Args:
-        layers: all, top, average, a layer's number from 0 (the context-free one), or one weight for each
-            layer: the result is their weighted sum.
-        num_layers: of the encoder.
+        layers: all, top, average, a layer's number from 0 (the context-free one), or one weight per layer for
+            their weighted sum.
+        num_layers: the encoder's number of layers.
 
     Attributes:
-        layers: as given, in plain values for JSON.
-        stacked: whether all layers come out, on an axis of their own.
+        layers: the argument, in plain values for JSON.
+        stacked: whether the result has all layers, on an axis of their own.
 
     Raises:
-        InputError: not one of these.
+        InputError: `layers` is none of these.
     """
 
     def __init__(self, layers: Layers, num_layers: int) -> None:
@@ -41,7 +41,7 @@ class LayerChoice:
             self.layers = self._weights = self._given(layers)
 
     def combine(self, layers: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors of all layers -> those that come out: all of them, or one."""
+        """The tensors of all layers -> all of them if `stacked`, else one tensor."""
         if self.stacked:
             return list(layers)
         used = [(weight, layer) for weight, layer in zip(self._weights, layers, strict=True) if weight]

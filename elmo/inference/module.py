@@ -1,4 +1,4 @@
-"""ELMo as a part of a PyTorch model: `Elmo`, with the options of AllenNLP's module of that name.
+"""`Elmo`: ELMo as a part of a PyTorch model, with the options of AllenNLP's module of that name.
 
 Shape legend: L layers with the context-free one as layer 0, B sentences, W words of the longest one,
 T = W + 2 with its two markers, C characters, U distinct types, P projection.
@@ -34,40 +34,41 @@ STATISTICS = ("with_markers", "without_markers")
 
 
 class ElmoOutput(TypedDict):
-    """What `Elmo` gives: representations (B, W, 2 P), zero beyond a sentence, and a bool mask (B, W)."""
+    """Output of `Elmo`: representations (B, W, 2 P), zero in the padding, and a bool mask (B, W)."""
 
     elmo_representations: list[Tensor]
     mask: Tensor
 
 
 class Elmo(nn.Module):
-    """Contextual vectors within a model, mixed with weights that the model's own training learns.
+    """Contextual vectors as a part of a larger model, which trains the weights of their mix.
 
-    Every sentence starts from the model's own start state, which is zeros unless its training carried a
-    state; AllenNLP's goes on from the batch before. As in the original, the encoder's own dropout stays off,
-    also where it is trained.
+    Every sentence starts from the model's own start state, which is zero unless its training carried the
+    state from batch to batch; AllenNLP's module continues from the previous batch. As in the original, the
+    encoder's own dropout stays off, even if the encoder is trained.
 
     Args:
-        model: a finished run's or a model's directory, a published name, or, with `weights`, an official
-            options.json.
+        model: the directory of a finished run or of a model, the name of a published model, or, together with
+            `weights`, an official options.json.
         weights: the official HDF5 file that belongs to the options.
-        num_output_representations: how many mixes come out, each with weights of its own.
-        requires_grad: train the encoder, too.
-        do_layer_norm: normalise each layer before it is mixed, by the statistics of its batch.
-        dropout: on each representation, while training.
-        keep_sentence_boundaries: let the vectors of `<S>` and `</S>` stand before and after each sentence's.
-        scalar_mix_parameters: of the L layers before the softmax, the same for all representations; neither
-            they nor gamma are then trained. None: learned, all layers alike at first.
-        layer_norm_statistics: `with_markers` counts the two markers of each sentence, as AllenNLP does;
-            `without_markers` does not, as the original.
+        num_output_representations: number of mixes, each with weights of its own.
+        requires_grad: train the encoder as well.
+        do_layer_norm: normalise each layer with the statistics of its batch before mixing.
+        dropout: on each representation, during training.
+        keep_sentence_boundaries: keep the vectors of `<S>` and `</S>` before and after each sentence.
+        scalar_mix_parameters: the weights of the L layers before the softmax, the same for all
+            representations; then neither they nor gamma are trained. None: trained, initially equal for all
+            layers.
+        layer_norm_statistics: `with_markers` includes the two markers of each sentence, as AllenNLP does;
+            `without_markers` excludes them, as the original does.
         l2: factor of `penalty`.
 
     Attributes:
         num_layers: L.
-        size: 2 P, values of a vector.
+        size: 2 P, size of a vector.
 
     Raises:
-        InputError: one line: a model that is missing or damaged, an argument that is none of the above.
+        InputError: a model that is missing or damaged, or a wrong argument.
     """
 
     def __init__(
@@ -112,27 +113,28 @@ class Elmo(nn.Module):
         self.layer_norm_statistics = layer_norm_statistics
 
     def train(self, mode: bool = True) -> Elmo:
-        """Training or evaluation mode of the mixes; the encoder's dropout stays off."""
+        """Set the mode of the mixes; the encoder stays in evaluation mode, without dropout."""
         super().train(mode)
         self.bilm.eval()
         return self
 
     def penalty(self) -> Tensor:
-        """What training adds to its loss: l2 * sum of the squared weights before the softmax, a scalar."""
+        """The regularisation term of the loss, a scalar: l2 * sum of squared weights before the softmax."""
         return torch.stack([mix.penalty() for mix in self.mixes if isinstance(mix, ScalarMix)]).sum()
 
     def forward(self, inputs: Tensor | Iterable[Sequence[str]]) -> ElmoOutput:
-        """Represent the words of sentences.
+        """Compute the representations of sentences.
 
         Args:
-            inputs: tokenized sentences; or their characters, (..., W, 50) as `batch_to_ids` makes them.
+            inputs: tokenized sentences, or their characters (..., W, 50) from `batch_to_ids`.
 
         Returns:
-            `elmo_representations`: for each mix (B, W, 2 P), zero beyond each sentence, or (..., W, 2 P);
-            `mask`: (B, W) or (..., W) bool, true for words. With `keep_sentence_boundaries` W + 2 for W.
+            `elmo_representations`: for each mix (B, W, 2 P), or (..., W, 2 P) for characters, zero in the
+            padding; `mask`: (B, W) or (..., W) bool, true for words. With `keep_sentence_boundaries`, W + 2
+            instead of W.
 
         Raises:
-            InputError: something else is given; the line names the sentence.
+            InputError: other input; the message names the sentence.
         """
         if isinstance(inputs, Tensor):
             batch = self._from_characters(inputs)
@@ -171,7 +173,7 @@ class Elmo(nn.Module):
         lengths = words_BW.sum(dim=1)
         if not torch.equal(words_BW, _first(lengths, words_BW.shape[1])):
             raise InputError(
-                "inputs: a padded word before the end of a sentence; padding goes behind its words"
+                "inputs: a padded word before the end of a sentence; padding must follow all its words"
             )
         types_UC, inverse = _distinct(characters_BWC[words_BW] - 1)
         if (types_UC < 0).any():
@@ -188,8 +190,10 @@ class Elmo(nn.Module):
 def batch_to_ids(sentences: Iterable[Sequence[str]]) -> Tensor:
     """The characters of tokenized sentences, (B, W, 50) int64, as AllenNLP's function of this name.
 
-    They are those of `TypeTable.characters` plus 1; the words behind a shorter sentence are zeros. InputError
-    names a sentence that is none.
+    The ids are those of `TypeTable.characters` plus 1; the padding after a shorter sentence is 0.
+
+    Raises:
+        InputError: names the element that is not a sequence of str.
     """
     words = list(checked_sentences(sentences))
     longest = max(map(len, words), default=0)
@@ -220,12 +224,12 @@ def _check_characters(inputs: Tensor) -> None:
 
 
 def _first(lengths: Tensor, width: int) -> Tensor:
-    """(B, width) bool, true for the first `lengths` of each row."""
+    """(B, width) bool mask, true for the first `lengths` positions of each row."""
     return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
 def _distinct(rows_MC: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct rows, and the place of each row among them."""
+    """The distinct rows, and the index of each row among them."""
     if not len(rows_MC):
         return rows_MC, rows_MC.new_zeros(0)
     distinct, inverse = torch.unique(rows_MC, dim=0, return_inverse=True)
@@ -233,6 +237,6 @@ def _distinct(rows_MC: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _cropped(characters_UC: Tensor, widest_filter: int) -> Tensor:
-    """Without most of the padding behind the longest word, as `TypeTable.characters` crops."""
+    """Remove most of the padding after the longest word, as `TypeTable.characters` does."""
     longest = int((characters_UC != PAD).any(dim=0).nonzero().max()) + 1
     return characters_UC[:, : min(MAX_CHARACTERS, longest + widest_filter)]

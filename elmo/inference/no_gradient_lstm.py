@@ -1,4 +1,4 @@
-"""Context layers without a gradient: LSTM weights laid out once, nothing kept for a backward pass.
+"""Context layers without a gradient: LSTM weights prepacked for oneDNN, nothing kept for a backward pass.
 
 Shape legend: L layers with the word vectors as layer 0, D = 2 directions, N packed tokens, R rows, U distinct
 types, P projection, H cells.
@@ -16,7 +16,7 @@ from torch import Tensor
 from elmo.bilm.bilm import ContextLayers, State
 from elmo.bilm.lstm import FORGET_BIAS, BiLstm, LstmLayer
 
-_TOKENS_AT_ONCE = 512  # whose gates are held at a time; the input products of all of them are one product
+_TOKENS_AT_ONCE = 512  # their products with the input are one matrix product; bounds the memory of the gates
 
 RunPacked = Callable[[Tensor, Tensor, Sequence[int], State], tuple[list[Tensor], State]]
 
@@ -25,14 +25,15 @@ RunPacked = Callable[[Tensor, Tensor, Sequence[int], State], tuple[list[Tensor],
 def layers_without_gradient(
     context: ContextLayers, *, dtype: torch.dtype, release_weights: bool = False
 ) -> RunPacked:
-    """What computes `context(...)` in evaluation fastest, for weights that do not change any more.
+    """The fastest function that computes `context(...)` in evaluation mode, for weights that no longer
+    change.
 
-    A kind of context layers that has a faster way than its own forward pass registers it here.
+    The default is the forward pass itself. A class of context layers with a faster way registers it here.
 
     Args:
         context: the layers, on their device.
-        dtype: of the matrix products: the weights' own, or bfloat16; all else is in the weights' own.
-        release_weights: let the layers drop the matrices that the result has copies of, to hold them once.
+        dtype: of the matrix products, the weights' own or bfloat16; everything else uses the weights' own.
+        release_weights: delete the matrices of `context` that the result has copied, to keep only one copy.
     """
     device = next(context.parameters()).device.type
 
@@ -46,7 +47,12 @@ def layers_without_gradient(
 
 
 class NoGradientLstm:
-    """Computes what `BiLstm.forward` computes in evaluation; see `layers_without_gradient`."""
+    """`BiLstm.forward` in evaluation mode, faster; see `layers_without_gradient`.
+
+    The directions run one after the other, each in plain matrices: oneDNN has no batched product for
+    prepacked weights. The gates of a few steps share one product with the input; the product with the output
+    of the previous step cannot be shared.
+    """
 
     def __init__(self, bilstm: BiLstm, *, dtype: torch.dtype, release_weights: bool = False) -> None:
         self._skip_connected = bilstm.skip_connected
@@ -116,12 +122,12 @@ class _Direction:
             z += self.from_output(h_RP[: _rounded(size)])[:size]
             self._step(z, c_RH[:size], cell_output[:size])
             outputs_NP[start : start + size] = self._project(cell_output, size)
-            h_RP[:size] = outputs_NP[start : start + size]
+            h_RP[:size] = outputs_NP[start : start + size]  # rows that have ended keep their last state
             start += size
         return outputs_NP, h_RP[:num_rows], c_RH
 
     def _step(self, z: Tensor, c: Tensor, output: Tensor) -> None:
-        """Update the cells of rows with gates `z` before activation, and write what they give out."""
+        """Update the cells `c` from the gates `z` before activation; write o tanh(c) to `output`."""
         i, j, f, o = z.chunk(4, dim=1)
         c.mul_(f.sigmoid_()).addcmul_(i.sigmoid_(), self.tanh_(j))
         if self.cell_clip is not None:
@@ -129,7 +135,7 @@ class _Direction:
         self.tanh_(output.copy_(c)).mul_(o.sigmoid_())
 
     def _project(self, cell_output: Tensor, size: int) -> Tensor:
-        """The outputs of the first rows."""
+        """The projected and clipped outputs of the first `size` rows."""
         if self.projection is None:
             return cell_output[:size]
         h = self.projection(cell_output[: _rounded(size)])[:size].to(cell_output.dtype)
@@ -137,7 +143,7 @@ class _Direction:
 
 
 def _whole_steps(batch_sizes: Sequence[int], step: int) -> int:
-    """The tokens of as many steps, one at least, as are held at once."""
+    """The number of tokens of the steps from `step` on that are computed at once; at least one whole step."""
     tokens = batch_sizes[step]
     for size in batch_sizes[step + 1 :]:
         if tokens + size > _TOKENS_AT_ONCE:
@@ -149,28 +155,29 @@ def _whole_steps(batch_sizes: Sequence[int], step: int) -> int:
 def _rounded(number: int) -> int:
     """A number of rows, rounded up by at most an eighth.
 
-    oneDNN compiles a product for each number of rows that it meets, and keeps it; few are enough this way.
+    oneDNN compiles and caches a kernel for each number of rows; rounding keeps these numbers few.
     """
     step = 1 << max(0, number.bit_length() - 4)
     return -(-number // step) * step
 
 
 def _padded(rows: Tensor) -> Tensor:
-    """A copy with zeros behind, up to a rounded number of rows."""
+    """A copy, padded with rows of zeros to a rounded number of rows."""
     return F.pad(rows, (0, 0, 0, _rounded(len(rows)) - len(rows)))
 
 
 def _rough_tanh_(x: Tensor) -> Tensor:
-    """tanh in place, in a quarter of torch's time; its error of 1e-7 is far below bfloat16's."""
+    """tanh(x) = 2 sigmoid(2 x) - 1, in place: a quarter of torch.tanh's time; its error of 1e-7 is far below
+    bfloat16's."""
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
 class Product:
-    """x -> x weight, in the weight's dtype; on the CPU by oneDNN, with the weight laid out as it likes best.
+    """x -> x weight, in the weight's dtype; on the CPU by oneDNN, with the weight prepacked (oneDNN layout).
 
-    torch itself gives single-precision products to the BLAS library that it was built with, which on
-    processors of other makers can be half as fast, and lays a weight out anew for every product. Where
-    oneDNN's operators do not serve, torch's own product is used, which is right everywhere.
+    torch computes single-precision products with the BLAS library that it was built with. That library may be
+    half as fast on processors of another manufacturer, and it packs the weight for every product. If oneDNN's
+    operators do not work here, torch's own product is used.
 
     Args:
         weight: (inputs, outputs).
@@ -193,19 +200,19 @@ class Product:
 
 @functools.cache
 def onednn_multiplies(dtype: torch.dtype) -> bool:
-    """Whether oneDNN's linear operators serve for a dtype on this CPU: tried once, on a tiny product.
+    """Whether oneDNN's linear operators work for a dtype on this CPU; tested once, on a tiny product.
 
-    The operators are private to torch, so that another version may lack them or change their arguments,
-    and they refuse bfloat16 on a CPU that has no instructions for it.
+    The operators are private to torch: another version may lack them or change their arguments. They also
+    refuse bfloat16 on a CPU without instructions for it.
     """
     if not torch.backends.mkldnn.is_available():
         return False
     with torch.no_grad():
         x, weight = torch.arange(6.0).view(2, 3).to(dtype), torch.arange(12.0).view(4, 3).to(dtype)
         try:
-            laid_out = torch.ops.mkldnn._reorder_linear_weight(weight)
-            product = torch.ops.mkldnn._linear_pointwise(x, laid_out, None, "none", [], "")
-        except (AttributeError, RuntimeError, TypeError):  # no such operator, or none for this CPU or call
+            prepacked = torch.ops.mkldnn._reorder_linear_weight(weight)
+            product = torch.ops.mkldnn._linear_pointwise(x, prepacked, None, "none", [], "")
+        except (AttributeError, RuntimeError, TypeError):  # no such operator, or not for this CPU or call
             return False
-        # whole numbers below 256: exact in either dtype, whatever the order of the sums
+        # whole numbers below 256 are exact in either dtype, in any order of summation
         return torch.equal(product, F.linear(x, weight))

@@ -1,4 +1,4 @@
-"""A biLM at work on sentences without a gradient: distinct words, packed batches, pieces of bounded size.
+"""Runs a biLM on sentences without a gradient: distinct words, packed batches, pieces of bounded size.
 
 Shape legend: L layers, M words, D = 2 directions, N packed tokens, P projection.
 """
@@ -20,29 +20,29 @@ from elmo.text.characters import NUM_MARKERS, add_markers, number_words
 
 
 class BatchPlan(NamedTuple):
-    """Sentences to run together, by their index, and the row of the state that each one has."""
+    """The indices of sentences to run in one batch, and the row of the state that each one uses."""
 
     sentences: list[int]
     rows: list[int]
 
 
 class StartState(Protocol):
-    """Where the rows of a batch start from, and what becomes of their last state."""
+    """Supplies the initial state of a batch's rows and receives their last state."""
 
     def before(self, rows: Sequence[int]) -> State:
-        """The state that these rows start from, in new tensors."""
+        """The initial state of these rows, in new tensors."""
         ...
 
     def keep(self, rows: Sequence[int], after: State) -> None:
-        """Take note of the state that these rows ended with."""
+        """Receive the state of these rows after the batch."""
         ...
 
 
 class Layers(Protocol):
-    """What becomes of the layers of a batch."""
+    """Selects or combines the layers of a batch."""
 
     def combine(self, layers: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors of all layers -> those that come out."""
+        """The tensors of all layers -> the tensors to return."""
         ...
 
 
@@ -50,12 +50,12 @@ class SentenceRunner:
     """Runs batches of sentences through a biLM.
 
     Args:
-        bilm: on its device; its parameters do not change any more.
+        bilm: on its device; its parameters must not change any more.
         dtype: float32 or bfloat16, of the matrix products.
-        max_tokens: packed tokens that go through the layers at once. Longer batches go in pieces, but for a
-            biLM without a state, which has to see a sentence whole.
+        max_tokens: number of packed tokens that go through the layers at once. Longer batches are split,
+            except for a biLM without a state, which needs whole sentences.
         cached_words: capacity of the LRU cache of word vectors.
-        release_weights: let the biLM drop the matrices that the runner has copies of, to hold them once.
+        release_weights: delete the biLM's matrices that the runner has copied, to keep only one copy.
     """
 
     def __init__(
@@ -81,13 +81,14 @@ class SentenceRunner:
         start: StartState | None = None,
         layers: Layers | None = None,
     ) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """Each planned sentence's index and its vectors, (words, 2 P) for each layer that comes out.
+        """The index of each planned sentence and its vectors, (words, 2 P) for each returned layer.
 
         Args:
-            sentences: the words of each.
-            plans: which sentences run together, each with a word at least; None: similar lengths.
-            start: None: every sentence starts from the biLM's own start state.
-            layers: what becomes of the layers; None: all come out.
+            sentences: the words of each sentence.
+            plans: the batches; every sentence in them has at least one word. None: batches of similar
+                lengths.
+            start: initial states; None: every sentence starts from the biLM's own start state.
+            layers: selects or combines the layers; None: all layers are returned.
         """
         numbered = number_words(sentences)
         vectors_UP = self._words(numbered.words)
@@ -114,7 +115,7 @@ class SentenceRunner:
         rows: Sequence[int],
         layers: Layers | None,
     ) -> list[Tensor]:
-        """The layers of a batch that come out, each (2, N, P)."""
+        """The returned layers of a batch, each (2, N, P)."""
         before = self._bilm.start_state(len(rows)) if start is None else start.before(rows)
         state = [part[:, packing.order] for part in before]  # copies, as pieces change them in place
         ids_DN = packing.pack(torch.from_numpy(marked_M).to(self._device))
@@ -134,7 +135,7 @@ class SentenceRunner:
 
 
 def plan_by_length(lengths: Sequence[int] | np.ndarray, max_tokens: int) -> list[BatchPlan]:
-    """Batches of sentences of similar length, from their lengths in words; empty ones are left out."""
+    """Bucketing: batches of sentences of similar length, from their lengths in words, without empty ones."""
     lengths = np.asarray(lengths, dtype=np.int64)
     with_words = np.flatnonzero(lengths)
     buckets = bucket_by_length(lengths[with_words] + NUM_MARKERS, max_tokens)

@@ -1,4 +1,4 @@
-"""Padded sentences for a biLM that may learn: distinct types, and the type of each token, markers included.
+"""Padded sentences for a biLM that may be trained: distinct types, and each token's type, markers included.
 
 Shape legend: L layers, B sentences, W words of the longest one, T = W + 2 with its two markers, U distinct
 types, C characters, P projection.
@@ -18,12 +18,12 @@ from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable, n
 
 
 class SentenceBatch(NamedTuple):
-    """Sentences on a biLM's device; their first two types are the markers.
+    """A batch of sentences on a biLM's device; its first two types are the markers.
 
     Attributes:
-        types: what the biLM reads of each distinct type: (U, C) characters, or (U,) rows of a table.
+        types: the word layer's input for each distinct type: (U, C) characters, or (U,) rows of a table.
         ids_BT: the type of each token, markers included.
-        lengths: (B,) words.
+        lengths: (B,) number of words.
     """
 
     types: Tensor
@@ -32,7 +32,7 @@ class SentenceBatch(NamedTuple):
 
     @classmethod
     def from_words(cls, sentences: Sequence[Sequence[str]], bilm: BiLm) -> SentenceBatch:
-        """Tokenized sentences, of any lengths."""
+        """The batch of tokenized sentences of any lengths."""
         numbered = number_words(sentences)
         table = TypeTable.from_words(numbered.words)
         types_BW = torch.zeros(len(sentences), int(numbered.lengths.max(initial=0)), dtype=torch.long)
@@ -44,16 +44,16 @@ class SentenceBatch(NamedTuple):
 
     @classmethod
     def from_types(cls, types: Tensor, types_BW: Tensor, lengths: Tensor) -> SentenceBatch:
-        """From the distinct types, markers first, and the type of each word."""
+        """The batch of the distinct types, markers first, and the type of each word."""
         ids_BT = types_BW.new_full((len(lengths), types_BW.shape[1] + NUM_MARKERS), BEGIN_TYPE)
         ids_BT[:, 1:-1] = types_BW
         ids_BT.scatter_(1, lengths[:, None] + 1, END_TYPE)
         return cls(types, ids_BT, lengths)
 
     def run(self, bilm: BiLm) -> Tensor:
-        """(L, B, T, 2 P) from the start state, zero behind each sentence's second marker.
+        """(L, B, T, 2 P) vectors, starting from the biLM's start state; zero in the padding.
 
-        An empty sentence has its two markers.
+        An empty sentence consists of its two markers.
         """
         B, T = self.ids_BT.shape
         if not B:

@@ -1,4 +1,5 @@
-"""The state that sentences start from: zeros, what the sentence before left, or a stored mean.
+"""Initial states of sentences: the biLM's own, zeros, the state after the previous sentence, or a stored
+mean.
 
 Shape legend: R rows.
 """
@@ -21,17 +22,17 @@ from elmo.inference.runner import BatchPlan, plan_by_length
 
 
 class StartState(ABC):
-    """Where the rows of a batch start from, and which sentences may therefore run together.
+    """Supplies the initial states of rows, and decides which sentences may therefore share a batch.
 
-    A plan is made from the sentences' lengths in words; sentences without words are left out of it.
+    Plans are made from the sentences' lengths in words and contain no sentence without words.
     """
 
     @abstractmethod
     def before(self, rows: Sequence[int]) -> State:
-        """The state that these rows start from, in new tensors, (2, R, ...) each."""
+        """The initial state of these rows, in new tensors, (2, R, ...) each."""
 
     def keep(self, rows: Sequence[int], after: State) -> None:  # noqa: B027  # most keep nothing
-        """Take note of the state that these rows ended with."""
+        """Receive the state of these rows after the batch."""
 
     def plan_call(self, lengths: Sequence[int], tokens_per_batch: int) -> list[BatchPlan]:
         """Batches for the sentences of one call."""
@@ -42,12 +43,12 @@ class StartState(ABC):
         return plan_by_length(lengths, tokens_per_batch)
 
     def metadata(self) -> dict[str, Any]:
-        """What a file of vectors says beside the state's name."""
+        """What the metadata of a file of vectors contains besides the state's name."""
         return {}
 
 
 class OwnState(StartState):
-    """Every sentence starts from the biLM's own start state: zeros, unless its training carried a state."""
+    """Every sentence starts from the biLM's own start state: zeros, unless its training carried the state."""
 
     def __init__(self, bilm: BiLm) -> None:
         self._bilm = bilm
@@ -70,7 +71,7 @@ class ZeroState(StartState):
 
 
 class MeasuringState(OwnState):
-    """Every sentence starts from the biLM's own start state; the states that they end with are summed up."""
+    """As `OwnState`; also sums up the states after the sentences, to measure their mean."""
 
     def __init__(self, bilm: BiLm) -> None:
         super().__init__(bilm)
@@ -86,15 +87,15 @@ class MeasuringState(OwnState):
             total += part.cpu().double().sum(dim=1, keepdim=True)
 
     def mean(self) -> WarmState:
-        """The mean state that the sentences ended with, at least one."""
+        """The mean of the states after the sentences; there must be at least one."""
         means = [(total / self.num_sentences).float().to(self._device) for total in self._sums]
         return WarmState(means, num_sentences=self.num_sentences)
 
 
 class CarriedState(StartState):
-    """Row r of a batch starts from the state that row r ended with last; the first time, as `OwnState`.
+    """Row r of a batch starts from the last state of row r; in the first batch, from the biLM's start state.
 
-    So did the original at inference. A row that a batch lacks, or where it has a sentence without words,
+    This is what the original does at inference. A row without a sentence, or with a sentence without words,
     keeps its state. One call is one batch, its sentences the rows; a stream is a single row.
     """
 
@@ -122,11 +123,11 @@ class CarriedState(StartState):
 
 
 class WarmState(StartState):
-    """Every sentence starts from the mean state that some sentences ended with.
+    """Every sentence starts from a measured mean state.
 
     Args:
-        state: (2, 1, ...) each.
-        num_sentences: whose mean it is.
+        state: the mean over the last states of some sentences, (2, 1, ...) each.
+        num_sentences: the number of these sentences.
     """
 
     def __init__(self, state: State, *, num_sentences: int) -> None:
@@ -140,7 +141,7 @@ class WarmState(StartState):
         return {"warm_up_sentences": self._num_sentences}
 
     def save(self, path: Path, *, fingerprint: str) -> None:
-        """Write it aside and rename; one that is there is replaced. `fingerprint` is the biLM's."""
+        """Write the state atomically, replacing an existing file. `fingerprint` is that of the biLM."""
         tensors = {f"start_{index}": part.cpu().contiguous() for index, part in enumerate(self._state)}
         metadata = {"fingerprint": fingerprint, "num_sentences": str(self._num_sentences)}
         with write_aside(path) as aside:
@@ -148,7 +149,7 @@ class WarmState(StartState):
 
     @classmethod
     def load(cls, path: Path, *, fingerprint: str, device: torch.device) -> WarmState:
-        """The state that `save` wrote; InputError when it is damaged or of another biLM."""
+        """Read a file that `save` wrote; InputError if it is damaged or belongs to another biLM."""
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}

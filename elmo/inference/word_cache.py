@@ -1,4 +1,4 @@
-"""The vectors of the word layer, computed once for each distinct word and kept in an LRU cache.
+"""An LRU cache for the vectors of the word layer.
 
 Shape legend: U distinct words, P projection.
 """
@@ -15,15 +15,15 @@ from torch import Tensor
 from elmo.bilm.bilm import BiLm
 from elmo.text.characters import MAX_CHARACTERS, NUM_MARKERS, TypeTable
 
-_WORDS_AT_ONCE = 64  # bounds the convolutions' scores: words x characters x filters
+_WORDS_AT_ONCE = 64  # bounds the memory of the convolutions' output: words x characters x filters
 
 
 class WordCache:
-    """Word vectors of words and of the two markers, without a gradient.
+    """The word layer's vectors of words and of the two markers, without a gradient, cached (LRU).
 
     Args:
-        bilm: whose parameters do not change any more.
-        capacity: words that are kept. Memory for all of them is allocated at once, so that it does not grow.
+        bilm: its parameters must not change any more.
+        capacity: number of words in the cache; memory for all of them is allocated at once.
         dtype: float32 or bfloat16, of the matrix products.
     """
 
@@ -36,10 +36,10 @@ class WordCache:
         self._markers: Tensor | None = None
 
     def __call__(self, words: Sequence[str]) -> Tensor:
-        """(2 + U, P) float32: the vectors of the markers, and of words that are distinct."""
+        """(2 + U, P) float32: the vectors of the two markers, then of `words`, which must be distinct."""
         if self._markers is None:
             self._markers = self._compute([])
-        # what follows is never read, and a word may be a megabyte
+        # the CNN never reads more characters, and a word may be a megabyte long
         reads_characters = self._layer.vocabulary is None
         keys = [word[: MAX_CHARACTERS - 2] for word in words] if reads_characters else list(words)
         vectors = torch.empty(NUM_MARKERS + len(keys), self._table.shape[1], device=self._device)
@@ -65,13 +65,13 @@ class WordCache:
     def _keep(self, keys: list[str], vectors: Tensor) -> None:
         kept = keys[: len(self._table)]
         for key in kept:
-            if key not in self._rows:  # words that differ beyond what is read have one key
+            if key not in self._rows:  # words that only differ after the cut have the same key
                 full = len(self._rows) == len(self._table)
                 self._rows[key] = self._rows.popitem(last=False)[1] if full else len(self._rows)
         self._table[self._index([self._rows[key] for key in kept])] = vectors[: len(kept)]
 
     def _compute(self, words: Sequence[str]) -> Tensor:
-        """(2 + U, P) of the markers and of words, similar lengths together so that little is cropped off."""
+        """(2 + U, P) vectors of the markers and of words; words of similar length need little padding."""
         types = TypeTable.from_words(words)
         order = np.argsort(np.diff(types.offsets), kind="stable")
         vectors = torch.empty(len(types), self._table.shape[1], device=self._device)

@@ -1,4 +1,4 @@
-"""Where a biLM comes from: a run, a model directory, official files, or the name of a published model."""
+"""Loads a biLM from a run, a model directory, official files, or the name of a published model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from elmo.registry import suggest
 
 
 class LoadedBiLm(NamedTuple):
-    """A biLM and its place.
+    """A biLM and the file of its warm state.
 
     Attributes:
         bilm: in evaluation mode, on the CPU.
-        state_path: the file, there or not, of a warm state that belongs to it.
+        state_path: the file of its warm state; it may not exist.
     """
 
     bilm: BiLm
@@ -28,15 +28,15 @@ class LoadedBiLm(NamedTuple):
 
 
 def load_bilm(model: str | Path, weights: str | Path | None = None) -> LoadedBiLm:
-    """Read a biLM.
+    """Load a biLM.
 
     Args:
-        model: a finished run's or a model's directory; a directory with one official options.json and its
-            weights; a published name; or, with `weights`, an official options.json.
+        model: the directory of a finished run or of a model; a directory with one official options.json and
+            its weights; the name of a published model; or, together with `weights`, an official options.json.
         weights: the official HDF5 file that belongs to the options.
 
     Raises:
-        InputError: one line that names what is missing or damaged.
+        InputError: names what is missing or damaged.
     """
     if not isinstance(model, (str, Path)):
         raise InputError(f"model: expected a path or the name of a published model, got {model!r}")
@@ -54,7 +54,7 @@ def load_bilm(model: str | Path, weights: str | Path | None = None) -> LoadedBiL
 
 
 def fingerprint(module: nn.Module) -> str:
-    """SHA-256 of a module's parameters and buffers, names and shapes: the same wherever it was read from."""
+    """SHA-256 of the names, shapes and values of a module's parameters and buffers."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
@@ -63,7 +63,7 @@ def fingerprint(module: nn.Module) -> str:
 
 
 def _find_official(directory: Path) -> tuple[Path, Path] | None:
-    """The official options and weights in a directory that is no model directory, or None."""
+    """The official options and weights in a directory; None if it has none, or is a model directory."""
     found = [sorted(directory.glob(pattern)) for pattern in ("*options.json", "*weights.hdf5")]
     if (directory / CONFIG_FILE).exists() or not any(found):
         return None
@@ -80,7 +80,7 @@ def _load_official(options: Path, weights: Path) -> LoadedBiLm:
 
 
 def _load_published(name: str) -> LoadedBiLm:
-    from elmo.io.published import PUBLISHED, fetch  # its libraries are for downloads alone
+    from elmo.io.published import PUBLISHED, fetch  # late: its libraries are only needed for downloads
 
     if name not in PUBLISHED:
         raise InputError(f"{name}: no such directory and no published model{suggest(name, PUBLISHED)}")

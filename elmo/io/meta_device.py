@@ -1,4 +1,4 @@
-"""Modules on the meta device: shapes without memory or initial values, which a file is going to fill."""
+"""Modules on the meta device: shapes without memory or initial values, to be filled from a file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from elmo.registry import REGISTRY
 
 @contextmanager
 def meta_device() -> Iterator[None]:
-    """What is built inside has shapes alone; `module.to_empty(device=...)` then allocates its parameters."""
+    """Modules built inside have no memory; `module.to_empty(device=...)` then allocates their parameters."""
     with torch.device("meta"), _NoNormalValues():
         yield
 
 
 def build_blank(kind: str, node: Mapping[str, Any], **given: Any) -> nn.Module:
-    """The module that a config node describes, on the meta device. Raises InputError as `REGISTRY.build`."""
+    """`REGISTRY.build` on the meta device; raises the same InputError."""
     with meta_device():
         module: nn.Module = REGISTRY.build(kind, node, **given)
     return module
 
 
 class _NoNormalValues(TorchFunctionMode):
-    """Skips normal_(): on the meta device the first one imports torch's decompositions, 0.8 s for nothing."""
+    """Skips normal_(): its first call on the meta device imports torch's decompositions, 0.8 s."""
 
     def __torch_function__(
         self,

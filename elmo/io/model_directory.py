@@ -1,6 +1,6 @@
-"""A model as a directory of its own: `config.json`, `model.safetensors`, `vocabulary.txt`, `words/`.
+"""The model directory: `config.json`, `model.safetensors`, `vocabulary.txt`, `words/`.
 
-What a training leaves is the whole model of its task; what comes from official files is an encoder alone.
+A run saves the whole model of its task; a directory converted from official files has only the encoder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from elmo.bilm import char_cnn_lstm, word_lstm  # noqa: F401  # they register
+from elmo.bilm import char_cnn_lstm, word_lstm  # noqa: F401  # importing them registers the encoders
 from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
 from elmo.files import directory_aside
@@ -24,20 +24,20 @@ from elmo.text.vocabulary import Vocabulary
 
 FORMAT = 2
 CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocabulary.txt"
-WORDS = "words"  # directory of the lists of words, and key of config.json for their names
-BILM = "bilm"  # key of config.json, where a biLM is a part of another encoder
-ENCODER = "encoder"  # key of config.json, and first part of the names of the encoder's weights
+WORDS = "words"  # directory of the word lists, and key of config.json for their names
+BILM = "bilm"  # key of config.json for the place of a biLM that is part of another encoder
+ENCODER = "encoder"  # key of config.json, and prefix of the names of the encoder's weights
 
 
 class SavedModel(NamedTuple):
-    """What the model directory of a finished training holds.
+    """The content of the model directory of a finished run.
 
     Attributes:
         config: the component nodes that the model was built from, each `{type: ..., argument: value}`, and
-            what else the task wrote down.
+            further values of the task.
         weights: the model's parameters by name, on the CPU.
-        vocabulary: the words that the softmax predicts; None where there is no softmax.
-        words: the lists of words that encoders know, by a name of their own.
+        vocabulary: the words that the softmax predicts; None if there is no softmax.
+        words: the word lists of encoders with a table of words, by name.
     """
 
     config: dict[str, Any]
@@ -54,7 +54,7 @@ def save_model(
     vocabulary: Vocabulary | None = None,
     words: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write a model directory aside and rename it; one that exists is an InputError."""
+    """Write a model directory atomically; InputError if it exists."""
     if path.exists():
         raise InputError(f"{path}: exists already; a model is never overwritten")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -68,7 +68,7 @@ def save_model(
 
 
 def find_model(path: Path) -> Path:
-    """The model directory that is meant: `path` itself, or `model` within a run's directory."""
+    """The model directory: `path` itself, or `path/model` if `path` is a run; InputError if there is none."""
     for candidate in (path, path / "model"):
         if (candidate / CONFIG_FILE).is_file():
             return candidate
@@ -76,12 +76,12 @@ def find_model(path: Path) -> Path:
 
 
 def read_model(path: Path) -> SavedModel:
-    """Read a run's or a model's directory; InputError names what is missing or damaged."""
+    """Read the directory of a run or of a model; InputError names what is missing or damaged."""
     directory = find_model(path)
     config = _read_config(directory)
     if "task" not in config:
         raise InputError(
-            f"{path}: an encoder alone, from official files: it has no task to score or go on with"
+            f"{path}: only an encoder, from official files; it has no task that could be scored or continued"
         )
     weights = _read_weights(directory)
     vocabulary = directory / VOCABULARY_FILE
@@ -97,7 +97,7 @@ def read_bilm(path: Path) -> BiLm:
     """The biLM of a run's or a model's directory, in evaluation mode, on the CPU; nothing else is read.
 
     Raises:
-        InputError: names what is missing or damaged, or the weight that does not fit the config.
+        InputError: names what is missing or damaged, or the weight whose shape contradicts the config.
     """
     directory = find_model(path)
     node, prefix = _place_of_bilm(_read_config(directory), name=str(directory / CONFIG_FILE))
@@ -116,9 +116,9 @@ def read_bilm(path: Path) -> BiLm:
 
 
 def _place_of_bilm(config: Mapping[str, Any], *, name: str) -> tuple[dict[str, Any], str]:
-    """The node of a model's biLM, and the beginning of its weights' names.
+    """The config node of a model's biLM, and the prefix of its weights' names.
 
-    A model of a task above it says in its config where its biLM is, if it has one.
+    In the model of a task that uses a biLM as part of its encoder, the config names the biLM's place.
     """
     if BILM in config:
         return config[BILM]["node"], config[BILM]["weights"]
@@ -131,7 +131,7 @@ def _place_of_bilm(config: Mapping[str, Any], *, name: str) -> tuple[dict[str, A
 
 
 def _write_words(directory: Path, lists: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """A file for each list, a word a line: words have no line breaks. What config.json says of them."""
+    """Write each list to a file, one word (without line breaks) per line; returns config.json's entry."""
     for name, words in lists.items():
         directory.mkdir(exist_ok=True)
         text = "".join(f"{word}\n" for word in words)
@@ -158,7 +158,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
 
 
 def _read_weights(directory: Path, *, prefix: str = "") -> dict[str, Tensor]:
-    """The weights whose names begin with `prefix`, by the rest of their names."""
+    """The weights whose names begin with `prefix`, by name without the prefix."""
     path = directory / WEIGHTS_FILE
     try:
         with safe_open(path, framework="pt") as file:
@@ -169,11 +169,11 @@ def _read_weights(directory: Path, *, prefix: str = "") -> dict[str, Tensor]:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str) -> None:
-    """Copy weights into a model; InputError names the first that is missing, extra or of another shape."""
+    """Copy weights into a model; InputError names the first missing or unexpected one, or wrong shape."""
     own = model.state_dict()
     for key in sorted(own.keys() | weights.keys()):
         ours = tuple(own[key].shape) if key in own else None
         theirs = tuple(weights[key].shape) if key in weights else None
         if ours != theirs:
-            raise InputError(f"{name}: {key} has shape {theirs}, the configured model wants {ours}")
+            raise InputError(f"{name}: {key} has shape {theirs}, the configured model expects {ours}")
     model.load_state_dict(dict(weights))

@@ -1,4 +1,4 @@
-"""Official ELMo models, options.json and weights.hdf5: read as our biLMs, and written from them.
+"""Reads and writes official ELMo models: options.json and weights.hdf5.
 
 Source: the files published with Peters et al. 2018 and the code that reads them (bilm-tf). Datasets are
 float32; kernels are stored (in, out).
@@ -17,7 +17,7 @@ import h5py
 import torch
 from torch import Tensor
 
-from elmo.bilm import char_cnn_lstm  # noqa: F401  # it registers
+from elmo.bilm import char_cnn_lstm  # noqa: F401  # importing it registers the encoder
 from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.bilm.word_lstm import EMBEDDING
 from elmo.errors import InputError
@@ -27,9 +27,9 @@ from elmo.io.official_options import official_options, read_options, read_word_o
 from elmo.text.characters import NUM_CHARACTERS
 from elmo.text.vocabulary import MARKERS, Vocabulary
 
-_SKIPPED_LINE = "!!!MAXTERMID"  # of a vocabulary: the original gives it no row
+_SKIPPED_LINE = "!!!MAXTERMID"  # a line of the vocabulary without a row, as in the original
 
-# Which options a dataset's shape follows from: the likely cause where the two disagree.
+# The options that determine a dataset's shape: the likely cause if the shape is wrong.
 _DECIDED_BY = {
     "char_embed": "char_cnn.embedding.dim",
     "CNN/": "char_cnn.filters or char_cnn.embedding.dim",
@@ -43,12 +43,12 @@ _DECIDED_BY = {
 def read_official(options: Path, weights: Path) -> BiLm:
     """The biLM of an official character model, in evaluation mode, on the CPU.
 
-    The table of characters may have 261 rows, or 262 with a row of zeros for padded words in front.
+    The table of characters may have 261 rows, or 262 if its first row is zeros for padded words.
     As in the original, a word without characters is read as begin-of-word, end-of-word.
 
     Raises:
-        InputError: one line that names the file and the option or dataset: it cannot be read, a dataset is
-            missing, has another shape than the options want, is not used by them, or has NaN or infinities.
+        InputError: names the file and the option or dataset: the file cannot be read; a dataset is missing,
+            has another shape than the options require, is not used by them, or has NaN or infinite values.
     """
     with meta_device():
         bilm = build_bilm(read_options(options))
@@ -68,17 +68,17 @@ def read_official_words(
 ) -> BiLm:
     """The biLM of an official model that reads whole words, in evaluation mode, on the CPU.
 
-    The table of word vectors, `embedding`, is that of a model trained without characters, or one made by
-    running a model's character CNN over a vocabulary once. `<UNK>` may be missing from such a vocabulary: a
-    word that is not in it then begins with a vector of zeros.
+    The table of word vectors, `embedding`, belongs to a model trained without characters, or was computed by
+    a model's character CNN for the words of a vocabulary. Such a vocabulary may lack `<UNK>`: the vector of
+    an unknown word is then zero.
 
     Args:
-        options, weights: of the model; what they say of a character CNN is not read.
-        vocabulary: one word a line, line i for row i, `<S>` and `</S>` among them, in any place.
+        options, weights: the model's files; their entries for a character CNN are ignored.
+        vocabulary: one word per line, line i for row i, with `<S>` and `</S>` on any line.
         embeddings: the HDF5 file with `embedding`; None: it is in `weights`.
 
     Raises:
-        InputError: one line that names the file and the option, line or dataset.
+        InputError: names the file and the option, line or dataset.
     """
     words = _WordList(vocabulary)
     with meta_device():
@@ -98,9 +98,9 @@ def read_official_words(
 
 
 def write_official(bilm: BiLm, options: Path, weights: Path) -> None:
-    """Write a biLM as official files, float32, for any program that reads them. Both appear, or neither.
+    """Write a biLM as official files in float32, atomically.
 
-    The vocabulary of a model that reads whole words is not part of the format: save it beside them.
+    The vocabulary of a model that reads whole words is not part of the format and must be saved separately.
 
     Raises:
         InputError: a file exists already, or cannot be written.
@@ -110,9 +110,8 @@ def write_official(bilm: BiLm, options: Path, weights: Path) -> None:
             raise InputError(f"{path}: exists already; a model is never overwritten")
     with write_aside(weights) as weights_aside, write_aside(options) as options_aside:
         options_aside.write_text(json.dumps(official_options(bilm), indent=2) + "\n", encoding="utf-8")
-        image = (
-            io.BytesIO()
-        )  # on a disk that gets full, HDF5 itself would fail again at every object it closes
+        # in memory first: on a full disk, HDF5 itself would fail again for every object that it closes
+        image = io.BytesIO()
         with h5py.File(image, "w") as file:
             for name, tensor in official_tensors(bilm).items():
                 file.create_dataset(name, data=tensor.float().cpu().contiguous().numpy())
@@ -120,13 +119,13 @@ def write_official(bilm: BiLm, options: Path, weights: Path) -> None:
 
 
 def official_tensors(bilm: BiLm) -> dict[str, Tensor]:
-    """Official dataset name -> the biLM's own parameter, detached and viewed in the dataset's shape."""
+    """Official dataset name -> the biLM's own parameter (no copy), detached, in the dataset's shape."""
     tensors = {**bilm.words.official_tensors(), **bilm.context.official_tensors()}
     return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def _check_datasets(file: _WeightsFile, tensors: Mapping[str, Tensor], options: Path) -> None:
-    """Refuse the first dataset that is missing, of another shape or type, or that the options do not want."""
+    """InputError for the first dataset that is missing, not in the options, or of another shape or type."""
     for name, tensor in tensors.items():
         wanted = tuple(tensor.shape)
         if name == "char_embed" and file.shapes.get(name) == (NUM_CHARACTERS + 1, wanted[1]):
@@ -142,13 +141,13 @@ def _check_datasets(file: _WeightsFile, tensors: Mapping[str, Tensor], options: 
 
 
 def _without_padding_row(file: _WeightsFile) -> Tensor:
-    """The rows of the 261 characters, from a table that has one for padded words in front."""
+    """The rows of the 261 characters, from a table whose first row is for padded words."""
     table = torch.empty(file.shapes["char_embed"])
     file.read("char_embed", table)
     if table[0].any():
         raise InputError(
-            f"{file.path}: char_embed has {len(table)} rows, but the first, of padded words, is not zero; "
-            f"likely cause: the model was trained with n_characters 262, where the original wants 261"
+            f"{file.path}: char_embed has {len(table)} rows, but the first, for padded words, is not zero; "
+            f"likely cause: the model was trained with n_characters 262 instead of the original's 261"
         )
     return table[1:]
 
@@ -167,10 +166,10 @@ def _read_table(file: _WeightsFile, words: _WordList, projection_size: int) -> T
 
 
 class _WeightsFile:
-    """The datasets of an HDF5 file; every fault of it is an InputError that names the file.
+    """The datasets of an HDF5 file; all errors are InputErrors that name the file.
 
     Attributes:
-        shapes: of every dataset, by its full name.
+        shapes: the shape of every dataset, by its full name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -193,7 +192,7 @@ class _WeightsFile:
         self._file.close()
 
     def check(self, name: str, wanted: tuple[int, ...], options: Path | None) -> None:
-        """Refuse a dataset that is not there, has another shape than `wanted`, or is no float numbers."""
+        """InputError if a dataset is missing, has another shape than `wanted`, or is not of a float type."""
         found = self.shapes.get(name)
         if found is None:
             raise InputError(
@@ -207,7 +206,7 @@ class _WeightsFile:
                 else f"{_deciding_options(name)} is of another model than these weights"
             )
             raise InputError(
-                f"{self.path}: {name} has shape {found}, {options or 'the options'} want {wanted}; "
+                f"{self.path}: {name} has shape {found}, but {options or 'the options'} expect {wanted}; "
                 f"likely cause: {cause}"
             )
         with self._faults(name):
@@ -220,7 +219,7 @@ class _WeightsFile:
         values = target if target.is_contiguous() else torch.empty(target.shape)
         with self._faults(name):
             self._file[name].read_direct(values.numpy())
-        if not values.sum().isfinite():  # one pass without a mask; a finite sum has finite terms
+        if not values.sum().isfinite():  # cheap test first: a finite sum has only finite terms
             wrong = int((~values.isfinite()).sum())
             if wrong:
                 raise InputError(f"{self.path}: {name} has {wrong} values that are NaN or infinite")
@@ -234,12 +233,12 @@ class _WeightsFile:
             return "it has char_embed: a character model, which needs no vocabulary"
         if not any(known.startswith(tuple(_DECIDED_BY)) for known in self.shapes):
             held = ", ".join(sorted(self.shapes)[:3]) or "nothing"
-            return f"likely cause: these are no weights of a biLM (the file holds {held})"
+            return f"likely cause: these are not the weights of a biLM (the file has {held})"
         return f"likely cause: {_deciding_options(name)} is of another model than these weights"
 
     @contextmanager
     def _faults(self, name: str | None = None) -> Iterator[None]:
-        """HDF5's own exceptions as one line each; nothing but calls of h5py belongs inside."""
+        """Turns h5py's exceptions into InputErrors; only calls of h5py belong inside."""
         try:
             yield
         except FileNotFoundError as error:
@@ -253,11 +252,11 @@ class _WeightsFile:
 
 
 class _WordList:
-    """The vocabulary of a table of word vectors, whose markers may stand in any line.
+    """The vocabulary file of a table of word vectors; its markers may be on any line.
 
     Attributes:
-        vocabulary: the same words, the markers first.
-        num_rows: rows that the table must have.
+        vocabulary: its words, the markers first.
+        num_rows: number of rows that the table must have.
     """
 
     def __init__(self, path: Path) -> None:
@@ -273,7 +272,7 @@ class _WordList:
         self._rows = [row_of.get(word, self.num_rows) for word in self.vocabulary.words]
 
     def arranged(self, table: Tensor) -> Tensor:
-        """The file's table in the order of `vocabulary`, with a row of zeros for a missing `<UNK>`."""
+        """The file's table in the order of `vocabulary`, with a row of zeros if `<UNK>` is missing."""
         if self._rows == list(range(self.num_rows)):
             return table
         with_zeros = torch.cat([table, table.new_zeros(1, table.shape[1])])

@@ -1,4 +1,4 @@
-"""The options.json of the official format: read as the config node of an encoder, and made from an encoder.
+"""The options.json of the official format: converted to and from the config node of an encoder.
 
 Source: Peters et al. 2018, the published options files and the code that reads them (bilm-tf).
 """
@@ -16,19 +16,20 @@ from elmo.errors import InputError, shown
 from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS
 
 _REQUIRED = object()
-# At inference the original shifts characters by one and 0 is a padded word; in training it does not.
+# 262: at inference the original adds one to all characters, and 0 is for padded words; in training it does
+# not.
 _CHARACTER_COUNTS = (NUM_CHARACTERS, NUM_CHARACTERS + 1)
-_DROPOUT = 0.1  # the original recipe's; the files do not contain it
+_DROPOUT = 0.1  # the original training's value; the files do not contain it
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """The node `{type: char_cnn_lstm, ...}` of the encoder that an options.json describes.
+    """The config node `{type: char_cnn_lstm, ...}` of the encoder that an options.json describes.
 
-    Which keys may be missing: those that the weights decide anyway. `lstm.projection_dim` (null or missing:
+    A key may be missing if the weights determine its value: `lstm.projection_dim` (null or missing: the same
     as `lstm.dim`, no projection), `char_cnn.n_highway` (0) and `char_cnn.n_characters` (261 or 262).
 
     Raises:
-        InputError: `path: key: what is wrong with it`, or the file is no JSON object.
+        InputError: `path: key: what is wrong with it`, or the file is not a JSON object.
     """
     options = _OptionsFile(path)
     if "char_cnn" not in options.values:
@@ -49,7 +50,7 @@ def read_options(path: Path) -> dict[str, Any]:
 
 
 def read_word_options(path: Path) -> dict[str, Any]:
-    """The node `{type: word_lstm, ...}` of the encoder above a table of word vectors; `char_cnn` is not read.
+    """The config node `{type: word_lstm, ...}` for a model with a table of word vectors; ignores `char_cnn`.
 
     Raises:
         InputError: as `read_options`.
@@ -58,7 +59,7 @@ def read_word_options(path: Path) -> dict[str, Any]:
 
 
 def official_options(bilm: BiLm) -> dict[str, Any]:
-    """What an options.json says of a biLM, as the original code reads it at inference.
+    """The content of a biLM's options.json, as the original code expects it at inference.
 
     Raises:
         InputError: the official format has no such word layer or context layers.
@@ -85,7 +86,7 @@ def _lstm_arguments(options: _OptionsFile) -> dict[str, Any]:
 
 
 class _OptionsFile:
-    """The values of an options.json; a key is written with dots, a fault names the file and the key."""
+    """The values of an options.json by dotted key; an InputError names the file and the key."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -112,14 +113,14 @@ class _OptionsFile:
         return default if values is None and default is not _REQUIRED else values
 
     def size(self, key: str, *, least: int = 1, default: Any = _REQUIRED) -> int:
-        """A whole number."""
+        """A whole number, at least `least`."""
         value = self.value(key, default)
         if type(value) is not int or value < least:
             self.refuse(key, f"a whole number, at least {least}", value)
         return int(value)
 
     def limit(self, key: str) -> float | None:
-        """A number above 0, or None for no limit: weights do not tell, so the key must be there."""
+        """A number above 0, or None for no limit; the key is required, as the weights do not determine it."""
         value = self.value(key)
         if value is None:
             return None
@@ -128,7 +129,7 @@ class _OptionsFile:
         return float(value)
 
     def choice(self, key: str, choices: tuple[Any, ...], default: Any = _REQUIRED) -> Any:
-        """One of some values."""
+        """One of the `choices`."""
         value = self.value(key, default)
         if not any(type(value) is type(choice) and value == choice for choice in choices):
             self.refuse(key, " or ".join(json.dumps(choice) for choice in choices), value)

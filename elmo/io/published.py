@@ -1,4 +1,4 @@
-"""The published ELMo models by name: downloaded once, checked, and kept in the user's cache."""
+"""The published ELMo models by name: downloaded once, checked, and kept in the user's cache directory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from elmo.registry import suggest
 
 CACHE_VARIABLE = "ELMO_CACHE"
 _BUCKET = "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo"
-_STALL_SECONDS = 30.0  # without a byte
+_STALL_SECONDS = 30.0  # longest time without receiving a byte
 _RETRIES = 2
 _CHUNK_SIZE = 1 << 18  # bytes
 
 
 class Published(NamedTuple):
-    """Where a model lies, and the SHA-256 of its weights where that is known."""
+    """The URLs of a model's files, and the SHA-256 of its weights if it is known."""
 
     options_url: str
     weights_url: str
@@ -41,7 +41,8 @@ def _english(sizes: str, sha256: str | None = None) -> Published:
     return _in_bucket(sizes, f"elmo_{sizes}_options.json", f"elmo_{sizes}_weights.hdf5", sha256)
 
 
-# The checksums are those of copies that others keep in version control; of the other models none is known.
+# The checksums come from copies of the files under version control elsewhere; for the other models none is
+# known.
 PUBLISHED = {
     "small": _english(
         "2x1024_128_2048cnn_1xhighway", "747ba97abce8a5f446558369e10bb0f7931437a46867476fdd156f5d7f576229"
@@ -61,22 +62,20 @@ PUBLISHED = {
 
 
 def fetch(name: str, *, cache_path: Path | None = None) -> tuple[Path, Path]:
-    """The options and weights of a published model, downloaded the first time.
+    """The paths of a published model's options and weights; downloads them the first time.
 
-    A file appears whole or not at all; one that is there is not looked into, so that files which the user has
-    put there serve as well.
+    Files are written atomically. An existing file is not checked, so that the user may also put it there.
 
     Args:
         name: a key of PUBLISHED.
-        cache_path: where models are kept; None: what the environment variable ELMO_CACHE names, otherwise the
-            user's cache directory.
+        cache_path: the directory of the models; None: `default_cache_path()`.
 
     Raises:
-        InputError: an unknown name; or the files are neither there nor to be had: the message says which to
-            fetch by hand and where to put them.
+        InputError: the name is unknown, or the files cannot be downloaded; then the message says which files
+            to download by hand and where to put them.
     """
     if name not in PUBLISHED:
-        raise InputError(f"{name}: no published model{suggest(name, PUBLISHED)}")
+        raise InputError(f"{name}: not a published model{suggest(name, PUBLISHED)}")
     model = PUBLISHED[name]
     directory = (cache_path or default_cache_path()) / "published" / name
     targets = {
@@ -102,14 +101,14 @@ def _download(url: str, path: Path, sha256: str | None, *, name: str) -> None:
     if reason is not None:
         model = PUBLISHED[name]
         raise InputError(
-            f"{name}: cannot be downloaded ({reason}); fetch {model.options_url} and {model.weights_url} "
+            f"{name}: cannot be downloaded ({reason}); download {model.options_url} and {model.weights_url} "
             f"by hand and put both files into {path.parent}"
         )
 
 
 def _try_download(url: str, path: Path, sha256: str | None) -> str | None:
-    """Download a file; what went wrong, in a few words, or None."""
-    pooch.get_logger().setLevel("WARNING")  # the bar tells all that its notes would
+    """Download a file; returns None, or the reason of the failure in a few words."""
+    pooch.get_logger().setLevel("WARNING")  # the progress bar shows all that its messages would
     files = pooch.create(
         path.parent,
         base_url="",
@@ -124,7 +123,7 @@ def _try_download(url: str, path: Path, sha256: str | None) -> str | None:
         return str(error)
     except requests.RequestException as error:
         return f"{url}: the connection broke off: {type(error).__name__}"
-    except OSError as error:  # RequestExceptions are OSErrors, too
+    except OSError as error:  # after RequestException, which is a subclass
         raise InputError(
             f"{path}: cannot be written ({error.strerror}); {CACHE_VARIABLE} names another place"
         ) from error
@@ -134,11 +133,11 @@ def _try_download(url: str, path: Path, sha256: str | None) -> str | None:
 
 
 def _download_checked(url: str, output_file: str, owner: Any) -> None:
-    """Pooch's download into a file that is not kept unless this returns.
+    """Download for pooch, which keeps the file only if this function returns.
 
     Raises:
-        ValueError: what came is no such file. A server may have answered with a page of its own, or have
-            given a length that is too short, and a connection closed early looks like the end.
+        ValueError: the content is not JSON or HDF5: a server may send an error page instead, or too short a
+            length, and a connection that is closed early looks like the end of the file.
     """
     with _Bar(title=Path(urlsplit(url).path).name) as bar:
         download = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK_SIZE, timeout=_STALL_SECONDS)
@@ -153,7 +152,7 @@ def _check_json(path: Path) -> None:
     try:
         json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"what arrived is no JSON but begins with {_beginning(path)}") from error
+        raise ValueError(f"the file is not JSON; it begins with {_beginning(path)}") from error
 
 
 def _check_hdf5(path: Path) -> None:
@@ -161,8 +160,8 @@ def _check_hdf5(path: Path) -> None:
         h5py.File(path, "r").close()
     except OSError as error:
         size = path.stat().st_size
-        what = "is cut short" if h5py.is_hdf5(path) else f"is no HDF5 but begins with {_beginning(path)}"
-        raise ValueError(f"what arrived, {size:,} bytes, {what}") from error
+        fault = "is truncated" if h5py.is_hdf5(path) else f"is not HDF5; it begins with {_beginning(path)}"
+        raise ValueError(f"the file of {size:,} bytes {fault}") from error
 
 
 def _beginning(path: Path) -> str:
@@ -171,10 +170,10 @@ def _beginning(path: Path) -> str:
 
 
 class _Bar:
-    """The object that pooch reports to, drawn by rich where standard error is a terminal.
+    """A progress bar with the methods that pooch calls; shown only if standard error is a terminal.
 
     Attributes:
-        total: bytes, which pooch sets when it knows them.
+        total: number of bytes; pooch sets it when it knows.
     """
 
     def __init__(self, *, title: str) -> None:
@@ -204,4 +203,4 @@ class _Bar:
         self._bar.reset(self._task)
 
     def close(self) -> None:
-        """Pooch's last call; the bar stops where it was started."""
+        """Called last by pooch; nothing to do, as `__exit__` stops the bar."""

@@ -1,4 +1,4 @@
-"""Whether a server can be reached, known at once: who is offline shall not wait for a client's retries."""
+"""A quick test whether a server can be reached: offline users need not wait for a client's retries."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 _PORTS = {"http": 80, "https": 443}
-_PROBE_SECONDS = 1.5  # for name and connection; a working network answers in a tenth of it
+_PROBE_SECONDS = 1.5  # for name lookup and connection; a working network needs a tenth of it
 
 
 def can_reach(url: str) -> bool:
-    """Whether the server of a URL, or the proxy in front of it, takes connections."""
+    """Whether the server of a URL, or the proxy in front of it, accepts connections."""
     answered = threading.Event()
 
     def connect() -> None:
@@ -22,7 +22,7 @@ def can_reach(url: str) -> bool:
             return
         answered.set()
 
-    # In a thread: without a network, looking up a name may take much longer than any timeout of a connection.
+    # In a thread: without a network, the name lookup may take much longer than the connection's timeout.
     probe = threading.Thread(target=connect, daemon=True)
     probe.start()
     probe.join(_PROBE_SECONDS)
@@ -30,7 +30,7 @@ def can_reach(url: str) -> bool:
 
 
 def endpoint(url: str) -> tuple[str, int]:
-    """Host and port that a connection to a URL goes to: those of the proxy, where there is one."""
+    """Host and port to connect to for a URL: those of the proxy, if there is one."""
     address = urlsplit(url)
     proxy = getproxies().get(address.scheme)
     if proxy and not proxy_bypass(address.hostname or ""):

@@ -1,1 +1,1 @@
-"""Text as the models see it: characters, words, sentences, vocabularies."""
+"""Text as input of the models: characters, words, sentences, vocabularies."""

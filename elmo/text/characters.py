@@ -1,6 +1,6 @@
-"""Words as rows of UTF-8 bytes, the only thing the ELMo encoder sees of a text.
+"""Words as rows of UTF-8 bytes, the input of ELMo's character CNN.
 
-Shape legend: V types, U distinct types of a batch, C characters of a row, S sentences, M words of all.
+Shape legend: V types, U distinct types of a batch, C characters of a row, S sentences, M words in total.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 
 BEGIN_SENTENCE, END_SENTENCE, BEGIN_WORD, END_WORD, PAD = 256, 257, 258, 259, 260
 NUM_CHARACTERS = 261
-MAX_CHARACTERS = 50  # of a row: begin of word, 48 bytes, end of word
+MAX_CHARACTERS = 50  # length of a row: begin of word, at most 48 bytes, end of word, padding
 
 BEGIN_TYPE, END_TYPE = 0, 1  # the type ids of `<S>` and `</S>`, in every table and vocabulary
 NUM_MARKERS = 2
 
 
 class NumberedWords(NamedTuple):
-    """The words of some sentences as numbers, so that what is computed of a word is computed once.
+    """Sentences as type ids, so that each distinct word is computed only once.
 
     Attributes:
-        words: the distinct ones, by first appearance.
-        type_ids: (M,) int64, of all words in a row: `NUM_MARKERS` + the word's index in `words`.
-        lengths: (S,) int64, words of each sentence.
+        words: the distinct words, in order of first appearance.
+        type_ids: (M,) int64, for the words of all sentences: `NUM_MARKERS` + the word's index in `words`.
+        lengths: (S,) int64, number of words of each sentence.
     """
 
     words: list[str]
@@ -43,7 +43,7 @@ def number_words(sentences: Sequence[Sequence[str]]) -> NumberedWords:
 
 
 def add_markers(type_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(M,) types of sentences in a row, of these lengths -> (M + 2 S,), each sentence between its markers."""
+    """(M,) types of concatenated sentences -> (M + 2 S,), with the two markers around each sentence."""
     ends = np.cumsum(lengths)
     with_ends = np.insert(type_ids, ends, END_TYPE)
     return np.insert(with_ends, ends - lengths + np.arange(len(ends)), BEGIN_TYPE)
@@ -52,10 +52,10 @@ def add_markers(type_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 class TypeTable:
     """The distinct words of a text as UTF-8 bytes; types 0 and 1 are the sentence markers, without bytes.
 
-    Both arrays may be memory-mapped: only the rows that are asked for are touched.
+    Both arrays may be memory-mapped: only the requested rows are read.
 
     Args:
-        blob: (bytes,) uint8, the words' bytes one after the other.
+        blob: (bytes,) uint8, the bytes of all words, concatenated.
         offsets: (V + 1,) int64; `blob[offsets[i]:offsets[i + 1]]` is type i.
     """
 
@@ -65,7 +65,7 @@ class TypeTable:
 
     @classmethod
     def from_words(cls, words: Iterable[str]) -> TypeTable:
-        """The table of the two markers followed by `words`, which the caller knows to be distinct."""
+        """The table of the two markers followed by `words`, which must be distinct."""
         encoded = [b"", b"", *(word.encode("utf-8", "surrogatepass") for word in words)]
         offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
@@ -84,15 +84,15 @@ class TypeTable:
         return (self.word(type_id) for type_id in range(len(self)))
 
     def characters(self, type_ids: np.ndarray, *, widest_filter: int = MAX_CHARACTERS) -> np.ndarray:
-        """Character rows of some types, cropped without changing what the CNN computes from them.
+        """Character rows of some types, cropped in a way that does not change the CNN's result.
 
-        A row is begin-of-word, at most 48 bytes, end-of-word, then padding. Beyond the longest row, only
-        windows of padding alone would follow; one such window of the widest filter is kept, so that every
-        maximum over positions is that of the full 50 characters.
+        A row is begin-of-word, at most 48 bytes, end-of-word, then padding. All windows after the longest row
+        contain only padding and have equal outputs; one of them, as wide as the widest filter, is kept, so
+        that every maximum over positions is the same as over the full 50 characters.
 
         Args:
-            type_ids: (U,) of type ids.
-            widest_filter: characters that the widest convolution spans.
+            type_ids: (U,) type ids.
+            widest_filter: width of the widest convolution in characters.
 
         Returns:
             (U, C) int64 with C = min(50, longest row + widest filter).

@@ -1,4 +1,4 @@
-"""Sentences as users give them, checked: each a sequence of words that are str."""
+"""Checks that sentences given by a user are sequences of words (str)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from elmo.errors import InputError, shown, shown_with_type
 
 
 def checked_sentence(sentence: Any, name: str) -> list[str]:
-    """The words of a sentence; InputError, beginning with `name`, for anything but a sequence of str."""
+    """The words of a sentence; InputError that begins with `name` if it is not a sequence of str."""
     if isinstance(sentence, (str, bytes)):
         raise InputError(
             f"{name}: expected a sequence of words, got the string {shown(sentence)}; tokenize it first"
@@ -24,7 +24,7 @@ def checked_sentence(sentence: Any, name: str) -> list[str]:
 
 
 def checked_sentences(sentences: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-    """The words of each sentence, lazily; InputError names the sentence that is none, or what is no list."""
+    """The words of each sentence, lazily; InputError names the element that is not a sequence of str."""
     if isinstance(sentences, (str, bytes, Mapping, Set)) or not isinstance(sentences, Iterable):
         raise InputError(
             f"sentences: expected a sequence of sentences, each a sequence of words, "

@@ -1,4 +1,4 @@
-"""Raw prose to sentences, by the rules that `sentencex` (of Wikimedia) keeps for some 240 languages."""
+"""Splits raw text into sentences with `sentencex` (by Wikimedia), which has rules for some 240 languages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 
 import sentencex
 
-_BLANKS = re.compile(r"\s")  # as spaces: sentencex 1.0 dies of an initial before a line separator (U+2028)
+_BLANKS = re.compile(r"\s")  # become spaces: sentencex 1.0 crashes on an initial before U+2028
 
 
 def split_sentences(text: str, *, language: str) -> list[str]:
-    """The sentences of a text in order, without the white space around them; a blank line always ends one.
+    """The sentences of a text in order, without surrounding white space; a blank line always ends a sentence.
 
     Args:
-        text: any length; a single line break inside of a sentence becomes a space.
-        language: an ISO 639-1 code; one that sentencex does not know falls back to common rules.
+        text: any length; a single line break within a sentence becomes a space.
+        language: an ISO 639-1 code; for one that sentencex does not know, common rules are used.
     """
     paragraphs = text.split("\n\n") if "\n\n" in text else [text]
     sentences = (

@@ -17,14 +17,14 @@ BEGIN_ID, END_ID, UNKNOWN_ID = range(3)
 
 
 class Vocabulary:
-    """Words and their ids, the ids being positions: `<S>` 0, `</S>` 1, `<UNK>` 2, then the others.
+    """Words and their ids: `<S>` 0, `</S>` 1, `<UNK>` 2, then the others in order.
 
     Args:
-        words: all of them, the three markers first; none empty, none twice.
-        name: begins the message of a fault: the file, where there is one.
+        words: all words, the three markers first; none may be empty or occur twice.
+        name: begins the error message; the file, if there is one.
 
     Raises:
-        InputError: `name:line: what`, a word's line being its id + 1.
+        InputError: `name:line: fault`; a word's line is its id + 1.
     """
 
     def __init__(self, words: Iterable[str], *, name: str = "vocabulary") -> None:
@@ -35,16 +35,16 @@ class Vocabulary:
     def from_counts(
         cls, types: TypeTable, counts_V: np.ndarray, *, min_count: int, max_size: int | None
     ) -> Vocabulary:
-        """The words that occur `min_count` times or more, by descending count, ties by first appearance.
+        """The words that occur at least `min_count` times, by descending count, ties by first appearance.
 
         Args:
             types: the corpus's distinct words.
-            counts_V: (V,) how often each of them occurs.
-            min_count: the least count of a word that gets an id of its own.
-            max_size: the most ids, the three markers included; None: no limit.
+            counts_V: (V,) number of occurrences of each type.
+            min_count: smallest count of a word in the vocabulary.
+            max_size: largest number of ids, the three markers included; None: no limit.
 
         Raises:
-            InputError: no word is left, or `max_size` leaves no room for one.
+            InputError: no word occurs often enough, or `max_size` is not above 3.
         """
         if max_size is not None and max_size <= len(MARKERS):
             raise InputError(f"vocabulary.max_size: {max_size} must be over 3, the number of markers")
@@ -60,7 +60,7 @@ class Vocabulary:
 
     @classmethod
     def from_file(cls, path: Path) -> Vocabulary:
-        """Reads a UTF-8 file of one word a line, as `save` and the original code write it.
+        """Reads a UTF-8 file of one word per line, as `save` and the original code write it.
 
         Raises:
             InputError: the file cannot be read, or `path:line:` what is wrong with it.
@@ -75,7 +75,7 @@ class Vocabulary:
         return cls(text.removesuffix("\n").split("\n"), name=str(path))
 
     def save(self, path: Path) -> None:
-        """Writes one word a line, UTF-8; the file appears whole or not at all."""
+        """Writes one word per line in UTF-8, atomically."""
         with write_aside(Path(path)) as aside:
             aside.write_text("\n".join(self.words) + "\n", encoding="utf-8", newline="\n")
 
@@ -83,17 +83,15 @@ class Vocabulary:
         return len(self.words)
 
     def ids_of(self, types: TypeTable) -> np.ndarray:
-        """The id of each type of a corpus: 0 and 1 for its two markers, 2 for a word that is not here.
+        """The id of each type of a corpus: 0 and 1 for its two markers, 2 for a word not in the vocabulary.
 
-        A literal `<S>`, `</S>` or `<UNK>` of the text is no marker: its id is 2 as well.
+        A literal `<S>`, `</S>` or `<UNK>` in the text is not a marker; its id is 2 as well.
 
         Returns:
             (V,) int32.
         """
-        blob, offsets = (
-            types.blob.tobytes(),
-            types.offsets.tolist(),
-        )  # one by one would be 20x slower
+        # converted at once: reading the arrays word by word would be 20 times slower
+        blob, offsets = types.blob.tobytes(), types.offsets.tolist()
         words = (blob[start:end] for start, end in pairwise(offsets))
         known = {word.encode("utf-8", "surrogatepass"): index for word, index in self._ids.items()}
         for marker in MARKERS:
@@ -103,13 +101,13 @@ class Vocabulary:
         return ids
 
     def coverage(self, ids: np.ndarray, counts_V: np.ndarray) -> float:
-        """The share of a corpus's words that are not `<UNK>`: `ids` from `ids_of`, both arrays (V,)."""
+        """The fraction of a corpus's words that are in the vocabulary; `ids` is from `ids_of`, both (V,)."""
         counts = np.asarray(counts_V)[NUM_MARKERS:]
         return float(counts[ids[NUM_MARKERS:] != UNKNOWN_ID].sum() / max(1, counts.sum()))
 
 
 def _number(words: list[str], name: str) -> dict[str, int]:
-    """The id of each word, after looking for every fault that a vocabulary can have."""
+    """The id of each word; InputError for the first fault."""
     if tuple(words[: len(MARKERS)]) != MARKERS:
         raise InputError(f"{name}:1: must begin with the lines <S>, </S>, <UNK>, but begins with {words[:3]}")
     ids: dict[str, int] = {}

@@ -154,7 +154,7 @@ def test_what_cannot_be_converted_is_one_line(
 
 def test_an_encoder_alone_is_no_model_to_score(official: CharCnnLstm) -> None:
     assert convert(to="model", options="options.json", weights="weights.hdf5", model="model") == 0
-    with pytest.raises(InputError, match="model: an encoder alone, from official files"):
+    with pytest.raises(InputError, match="model: only an encoder, from official files"):
         read_model(Path("model"))
 
 

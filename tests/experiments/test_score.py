@@ -162,7 +162,7 @@ def test_prose_is_read_from_standard_input_and_answered_on_standard_output(
 
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "no such run": ({"run": "gone"}, "gone: no model here"),
-    "an encoder alone": ({"run": "encoder"}, "encoder: an encoder alone, from official files"),
+    "an encoder alone": ({"run": "encoder"}, "encoder: only an encoder, from official files"),
     "no such input": ({"input": "gone.txt"}, "input: no such file: gone.txt"),
     "no text": ({"input": "empty.txt"}, "empty.txt: no sentence to score"),
     "existing output": ({"output": "in.txt"}, "in.txt: exists already; nothing is overwritten"),

@@ -1,7 +1,7 @@
 """The adaptive softmax: frequent words in a head, rare ones in clusters (Grave et al. 2017).
 
-Below it, the cross-entropy of a linear layer over many classes, a piece of the tokens at a time, which every
-exact softmax uses.
+This file also has the cross-entropy of a linear layer over many classes, computed for a piece of the tokens
+at a time, which every exact softmax uses.
 
 Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary or classes, K tokens of one piece.
 """
@@ -21,23 +21,24 @@ from elmo.errors import InputError
 from elmo.registry import REGISTRY
 
 PIECE_VALUES = 2**22  # scores held at once, 16 MiB in single precision
-PIECE_TOKENS = 256  # at least, as reading the weights for a few tokens takes longer than multiplying them
+PIECE_TOKENS = 256  # minimum: for fewer tokens, reading the weights takes longer than the multiplications
 
-Scorer = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # of vectors, weight, bias and targets
+Scorer = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # (vectors, weight, bias, targets) -> score
 
 
 @REGISTRY.register("softmax", "adaptive")
 class AdaptiveSoftmax(Softmax):
     """An exact, normalised distribution over the vocabulary, cheap because most tokens are in the head.
 
-    The head scores the frequent words and one class per cluster; a cluster's own softmax, over vectors
-    projected to a smaller size, shares out its class. The vocabulary must be in descending order of count.
+    The head is a softmax over the frequent words and one class per cluster. A rare word's probability is its
+    cluster's probability times that of the word in the cluster's own softmax, whose input is projected to a
+    smaller size. The vocabulary must be in descending order of count.
 
     Args:
-        input_size: P, of the vectors.
-        num_types: V, words of the vocabulary with its markers.
-        cutoffs: the ids at which the clusters of rare words begin; those beyond V are dropped.
-        shrink: each cluster's vectors are this many times smaller than the ones of the cluster before.
+        input_size: P, size of the vectors.
+        num_types: V, number of words of the vocabulary, markers included.
+        cutoffs: the ids at which the clusters of rare words begin; ids beyond V are ignored.
+        shrink: each cluster's vectors are this many times smaller than those of the previous cluster.
     """
 
     def __init__(self, *, input_size: int, num_types: int, cutoffs: Sequence[int], shrink: float) -> None:
@@ -75,7 +76,7 @@ class AdaptiveSoftmax(Softmax):
         return total.view(targets_DN.shape)
 
     def _scores(self, vectors_NP: Tensor, targets_N: Tensor, score: Scorer) -> list[tuple[Tensor, Tensor]]:
-        """For the head and for each cluster, the tokens that take part in it and their score there."""
+        """For the head and each cluster: the indices of its tokens, and the result of `score` for them."""
         shortlist = self.bounds[0]
         cluster_N = torch.bucketize(targets_N, targets_N.new_tensor(self.bounds[:-1]), right=True)
         head_targets = torch.where(cluster_N == 0, targets_N, shortlist + cluster_N - 1)
@@ -95,7 +96,7 @@ def _random(num_rows: int, size: int) -> nn.Parameter:
 
 
 def summed_loss(vectors_NP: Tensor, weight_VP: Tensor, bias_V: Tensor, targets_N: Tensor) -> Tensor:
-    """The sum of -log softmax(weight x + bias)[target], in nats, summed piece by piece."""
+    """The sum of -log softmax(weight x + bias)[target] over all tokens, in nats, computed piece by piece."""
     device = vectors_NP.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_VP.dtype
     with torch.autocast(device, enabled=False):
@@ -115,7 +116,12 @@ def log_probabilities(vectors_NP: Tensor, weight_VP: Tensor, bias_V: Tensor, tar
 
 
 class _SummedLoss(torch.autograd.Function):
-    """The loss; its gradient is computed on the way, while a piece's scores are at hand."""
+    """The summed cross-entropy; the forward pass computes the gradients as well.
+
+    The scores of all tokens (N x V) do not fit into memory, so that they are computed for one piece of tokens
+    at a time. Computing the gradient in the same loop saves the backward pass from computing every score
+    again; it only has to multiply the saved gradients by the gradient of the sum.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -129,10 +135,12 @@ class _SummedLoss(torch.autograd.Function):
             inputs, target_K1 = vectors[span].to(dtype), targets[span, None]
             scores_KV = inputs @ cast.T + bias
             highest_K1, best_K1 = scores_KV.max(dim=1, keepdim=True)
-            # softmax's own exponentials are many times faster than exp() on the CPU where they underflow
+            # torch.softmax, not exp(): on the CPU, exp() is many times slower for values that underflow
             errors_KV = torch.softmax(scores_KV, dim=1)
+            # the best class has probability p = exp(highest - logsumexp), so that logsumexp = highest - log p
             normalizer_K1 = highest_K1 - errors_KV.gather(1, best_K1).log()
             loss += (normalizer_K1 - scores_KV.gather(1, target_K1)).sum()
+            # the gradient of the loss by the scores: softmax minus 1 at the target
             errors_KV.scatter_add_(1, target_K1, errors_KV.new_full(target_K1.shape, -1.0))
             d_bias += errors_KV.sum(0)
             errors = errors_KV.to(dtype)

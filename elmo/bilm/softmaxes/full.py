@@ -17,11 +17,11 @@ from elmo.registry import REGISTRY
 
 @REGISTRY.register("softmax", "full")
 class FullSoftmax(Softmax):
-    """Cross-entropy over every word of the vocabulary, never holding tokens x vocabulary scores.
+    """Cross-entropy over the whole vocabulary, without holding all tokens x vocabulary scores in memory.
 
     Args:
-        input_size: P, of the vectors.
-        num_types: V, words of the vocabulary with its markers.
+        input_size: P, size of the vectors.
+        num_types: V, number of words of the vocabulary, markers included.
     """
 
     def __init__(self, *, input_size: int, num_types: int) -> None:

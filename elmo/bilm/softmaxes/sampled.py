@@ -1,4 +1,5 @@
-"""The sampled softmax of the original training: the target against log-uniform candidates (Jean et al. 2015).
+"""The original's sampled softmax: each target against candidates from a log-uniform distribution (Jean et al.
+2015).
 
 Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary, S candidates, R rows used.
 """
@@ -20,17 +21,17 @@ from elmo.registry import REGISTRY
 
 @REGISTRY.register("softmax", "sampled")
 class SampledSoftmax(Softmax):
-    """Trains a full softmax with few of its rows per batch; its probabilities are those of the full softmax.
+    """Trains a full softmax on few of its rows per batch; `log_probabilities` uses the full softmax.
 
     Candidates are distinct and drawn from P(k) = log((k + 2) / (k + 1)) / log(V + 1), so the vocabulary must
-    be in descending order of count. Each direction has its own candidates. Randomness is torch's default
-    generator.
+    be in descending order of count. Each direction has its own candidates. Random numbers come from torch's
+    default generator.
 
     Args:
-        input_size: P, of the vectors.
-        num_types: V, words of the vocabulary with its markers.
-        num_samples: candidates per direction and batch, fewer than V.
-        sparse: gradients hold the rows used only; for optimizers that take them (Adagrad, SGD).
+        input_size: P, size of the vectors.
+        num_types: V, number of words of the vocabulary, markers included.
+        num_samples: number of candidates per direction and batch, less than V.
+        sparse: sparse gradients, of the used rows only; for optimizers that accept them (Adagrad, SGD).
     """
 
     loss_name = "train/sampled_loss"
@@ -49,7 +50,7 @@ class SampledSoftmax(Softmax):
         self.sparse = self.has_sparse_gradient = sparse
 
     def forward(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
-        """The mean sampled loss in nats of all tokens of both directions, no perplexity: a scalar."""
+        """The mean sampled loss of all tokens of both directions, in nats: a scalar."""
         num_types = len(self.weight)
         samples, tries = zip(
             *(log_uniform_candidates(num_types, self.num_samples) for _ in targets_DN), strict=True
@@ -76,7 +77,7 @@ class SampledSoftmax(Softmax):
 
 
 def log_uniform_candidates(num_types: int, num_samples: int) -> tuple[Tensor, int]:
-    """(S,) distinct ids in the order in which they were first drawn, and the draws that it took."""
+    """(S,) distinct ids in the order of their first draw, and the number of draws until S were found."""
     draws = np.empty(0, dtype=np.int64)
     while True:
         uniform = torch.rand(2 * num_samples + len(draws), dtype=torch.float64).numpy()
@@ -90,9 +91,10 @@ def log_uniform_candidates(num_types: int, num_samples: int) -> tuple[Tensor, in
 
 
 def log_expected_count(ids: Tensor, tries: int, num_types: int) -> Tensor:
-    """log Q of each id, the chance that `tries` draws hold it at all: Q = -expm1(tries log1p(-P)).
+    """log Q of each id; Q = 1 - (1 - P)^tries is the probability that `tries` draws contain it.
 
-    float32 is enough (and all that some devices have), as log1p and expm1 keep small values exact.
+    Computed as -expm1(tries log1p(-P)): log1p and expm1 are exact for small values, so that float32, the only
+    float type of some devices, is enough.
     """
     probability = torch.log1p(1 / (ids.float() + 1)) / math.log1p(num_types)
     return torch.log(-torch.expm1(tries * torch.log1p(-probability)))

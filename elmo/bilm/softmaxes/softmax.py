@@ -1,4 +1,4 @@
-"""What every softmax over the vocabulary can do, whatever it is trained with.
+"""The interface of a softmax over the vocabulary.
 
 Shape legend: D = 2 directions, N tokens, P vector size.
 """
@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 
 class Softmax(nn.Module, ABC):
-    """A distribution over the vocabulary for each vector of the top layer, the same for both directions.
+    """A distribution over the vocabulary for each vector of the top layer; both directions share its weights.
 
-    Every softmax takes `input_size` (P) and `num_types` (words of the vocabulary with its markers) from code.
+    The program, not the config, passes `input_size` (P) and `num_types` (words of the vocabulary, markers
+    included).
 
     Attributes:
-        loss_name: the metric that the training loss is; a sampled loss is no perplexity's.
-        has_sparse_gradient: whether gradients hold the rows used only, which not every optimizer takes.
+        loss_name: metric name of the training loss; a sampled loss has another, as its exp is not a
+            perplexity.
+        has_sparse_gradient: whether its gradients are sparse, which not every optimizer accepts.
     """
 
     loss_name: str = "train/loss"
@@ -29,4 +31,4 @@ class Softmax(nn.Module, ABC):
 
     @abstractmethod
     def log_probabilities(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
-        """(D, N) exact natural logarithms of the targets' probabilities."""
+        """(D, N) natural logarithms of the targets' probabilities under the exact, full distribution."""

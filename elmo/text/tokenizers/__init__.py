@@ -1,4 +1,4 @@
-"""Tokenizers: from a sentence to its words, each with its place in the text."""
+"""Tokenizers: split a sentence into words, each with its position in the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Moses tokenizer of machine translation, as sacremoses has it (extra `moses`)."""
+"""The Moses tokenizer of machine translation, by sacremoses (extra `moses`)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from elmo.text.tokenizers.tokenizer import Token, Tokenizer
 
 @REGISTRY.register("tokenizer", "moses")
 class MosesTokenizer(Tokenizer):
-    """Moses's rules for a language, without its escaping of `&`, `<` and the like.
+    """Moses's rules for a language, without escaping `&`, `<` and similar characters.
 
-    A text that sacremoses itself alters (one with its inner placeholder DOTMULTI, for instance) has no honest
-    offsets; such a text is split at white space instead.
+    sacremoses changes some texts, for example those with its internal placeholder DOTMULTI, so that offsets
+    would be wrong; such a text is split at white space instead.
 
     Raises:
         InputError: sacremoses is not installed.
@@ -38,7 +38,7 @@ class MosesTokenizer(Tokenizer):
 
 
 def _align(words: list[str], text: str) -> list[Token] | None:
-    """Each word's place in the text; None unless the words cover all that is not white space, in order."""
+    """The position of each word in the text; None if the words, in order, do not cover all visible text."""
     tokens: list[Token] = []
     end = 0
     for word in words:

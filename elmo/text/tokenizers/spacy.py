@@ -11,10 +11,10 @@ from elmo.text.tokenizers.tokenizer import Token, Tokenizer
 
 @REGISTRY.register("tokenizer", "spacy")
 class SpacyTokenizer(Tokenizer):
-    """The tokenizer of `spacy.blank(language)`; its white-space tokens are left out.
+    """The tokenizer of `spacy.blank(language)`, without its white-space tokens.
 
     Raises:
-        InputError: spaCy is not installed or has no such language.
+        InputError: spaCy is not installed or does not know the language.
     """
 
     def __init__(self, *, language: str = "en") -> None:
@@ -24,7 +24,7 @@ class SpacyTokenizer(Tokenizer):
             raise InputError('tokenizer=spacy needs spaCy: pip install -e ".[spacy]"') from error
         try:
             self._tokenizer = spacy.blank(language).tokenizer
-        except ImportError as error:  # spaCy imports the language as a module, and whatever that one needs
+        except ImportError as error:  # spaCy imports the language as a module, with its dependencies
             reason = " ".join(str(error).split())
             raise InputError(f"tokenizer.language: spaCy cannot tokenize {language!r}: {reason}") from error
         self.language = language

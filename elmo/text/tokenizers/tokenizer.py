@@ -1,4 +1,4 @@
-"""What every tokenizer can do, whatever its rules."""
+"""The interface of a tokenizer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Token(NamedTuple):
-    """A word and its place: `text` is `given_text[start:end]`, counted in characters (code points)."""
+    """A word and its position: `text` is `given_text[start:end]`, counted in characters (code points)."""
 
     text: str
     start: int
@@ -19,15 +19,15 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def tokenize_with_offsets(self, text: str) -> list[Token]:
-        """The words of a text in order, each with its place in it."""
+        """The words of a text in order, each with its position."""
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """All that decides what the words are, plain values for JSON: name, arguments, library version."""
+        """Everything that determines the words, in plain values for JSON: name, arguments, version."""
 
     def tokenize(self, text: str) -> list[str]:
         return [token.text for token in self.tokenize_with_offsets(text)]
 
     def tokenize_batch(self, texts: list[str]) -> list[list[str]]:
-        """The words of each text: what `tokenize` gives, by the fastest way there is."""
+        """`tokenize` for each text; a subclass may have a faster way."""
         return [self.tokenize(text) for text in texts]

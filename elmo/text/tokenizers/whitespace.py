@@ -1,4 +1,4 @@
-"""Words separated by white space: for text that is tokenized already."""
+"""Splits at white space: for text that is already tokenized."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from tokenizers.pre_tokenizers import Split
 from elmo.registry import REGISTRY
 from elmo.text.tokenizers.tokenizer import Token, Tokenizer
 
-_LETTERS = r"[\p{L}\p{M}\p{N}\p{Pc}&&[^\p{Han}]]"  # with marks: vowel signs and accents belong to their word
-_JOINERS = r"['\x{2019}\x{AD}\x{200C}\x{200D}]"  # of one word: apostrophes, soft hyphen, zero-width joiners
+_LETTERS = r"[\p{L}\p{M}\p{N}\p{Pc}&&[^\p{Han}]]"  # with marks: vowel signs and accents are part of a word
+_JOINERS = r"['\x{2019}\x{AD}\x{200C}\x{200D}]"  # inside a word: apostrophes, soft hyphen, zero-width joiners
 _SYMBOL = r"\p{So}[\p{M}\x{1F3FB}-\x{1F3FF}]*"  # an emoji with its skin tone or variation selector
 _WORD = rf"{_LETTERS}+(?:{_JOINERS}{_LETTERS}+)*"
-# The Penn Treebank's: do n't, film 's; the word before one ends as early as it can.
+# As in the Penn Treebank: do n't, film 's; the match of the word before a contraction is lazy.
 _CONTRACTION = rf"(?i:n['\x{{2019}}]t|['\x{{2019}}](?:s|m|d|re|ve|ll))(?!{_LETTERS})"
 _BEFORE_CONTRACTION = rf"{_LETTERS}+?(?:{_JOINERS}{_LETTERS}+?)*?(?={_CONTRACTION})"
 _PATTERN = "|".join(
     [
-        r"\p{Han}\p{M}*",  # each a word, as long as no dictionary says where Chinese words end
+        r"\p{Han}\p{M}*",  # each character is a word: finding Chinese words would need a dictionary
         r"\p{N}+(?:[.,]\p{N}+)+",  # 1,000.50
         r"(?:\p{L}\.){2,}",  # U.S.
         _WORD,
@@ -36,12 +36,12 @@ class WordsTokenizer(Tokenizer):
     """Runs of letters and digits, Han characters one by one, and each punctuation mark or symbol.
 
     A word keeps its apostrophes (don't, l'homme), a number its separators (1,000.50), initials their full
-    stops (U.S.); hyphens split. White space, zero-width spaces and byte-order marks separate; nothing else is
-    dropped.
+    stops (U.S.); words are split at hyphens. White space, zero-width spaces and byte-order marks separate
+    words and are dropped; nothing else is dropped.
 
     Args:
-        split_contractions: let English ones be two words, as in the Penn Treebank and in the vocabularies of
-            most word vectors: do n't, film 's, we 'll.
+        split_contractions: split English contractions into two words, as in the Penn Treebank and in the
+            vocabularies of most word vectors: do n't, film 's, we 'll.
     """
 
     def __init__(self, *, split_contractions: bool = False) -> None:

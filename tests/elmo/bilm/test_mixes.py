@@ -157,7 +157,10 @@ def test_padding_alone_is_zero_not_nan(layers_LBTP: Tensor) -> None:
         ({"type": "scalar", "dropout": 1.0}, "mix.dropout: expected at least 0 and less than 1, got 1.0"),
         ({"type": "single", "layer": 3}, "mix.layer: expected 0..2, got 3"),
         ({"type": "single", "layer": -1}, "mix.layer: expected 0..2, got -1"),
-        ({"type": "top", "standardized": True}, "mix.standardized: needs the size of the layers' vectors"),
+        (
+            {"type": "top", "standardized": True},
+            "mix.standardized: true needs the size of the layers' vectors",
+        ),
     ],
 )
 def test_a_mix_that_cannot_be_is_refused(node: dict[str, object], message: str) -> None:

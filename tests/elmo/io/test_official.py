@@ -348,19 +348,19 @@ WRONG_WEIGHTS = {
     ),
     "transposed": (
         changed(f"{CELL}/W_0", np.transpose),
-        f"{CELL}/W_0 has shape (40, 12), OPTIONS want (12, 40); likely cause: its axes are in another order",
+        f"{CELL}/W_0 has shape (40, 12), but OPTIONS expect (12, 40); likely cause: its axes are in another",
     ),
     "other cells": (
         changed(f"{CELL}/B", lambda array: array[:36]),
-        f"{CELL}/B has shape (36,), OPTIONS want (40,); likely cause: lstm.dim",
+        f"{CELL}/B has shape (36,), but OPTIONS expect (40,); likely cause: lstm.dim",
     ),
     "other characters": (
         changed("char_embed", lambda array: array[:256]),
-        "char_embed has shape (256, 4), OPTIONS want (261, 4); likely cause: char_cnn.embedding.dim",
+        "char_embed has shape (256, 4), but OPTIONS expect (261, 4); likely cause: char_cnn.embedding.dim",
     ),
     "other filters": (
         changed("CNN/W_cnn_1", lambda array: array[..., :3]),
-        "CNN/W_cnn_1 has shape (1, 2, 4, 3), OPTIONS want (1, 2, 4, 4); likely cause: char_cnn.filters",
+        "CNN/W_cnn_1 has shape (1, 2, 4, 3), but OPTIONS expect (1, 2, 4, 4); likely cause: char_cnn.filters",
     ),
     "a highway too many": (
         added("CNN_high_2/W_carry", 16, 16),
@@ -373,7 +373,7 @@ WRONG_WEIGHTS = {
     "words only": (only_a_word_table, "it has embedding: a model of whole words, which needs its vocabulary"),
     "another library's": (
         foreign_datasets,
-        "no weights of a biLM (the file holds model_weights/dense/kernel)",
+        "not the weights of a biLM (the file has model_weights/dense/kernel)",
     ),
     "NaN": (changed("CNN/b_cnn_2", poisoned(np.nan)), "CNN/b_cnn_2 has 1 values that are NaN or infinite"),
     "infinite": (changed(f"{CELL}/W_0", poisoned(-np.inf)), f"{CELL}/W_0 has 1 values that are NaN"),
@@ -386,7 +386,7 @@ WRONG_WEIGHTS = {
     "one number": (changed("CNN_proj/b_proj", lambda array: np.float32(1)), "CNN_proj/b_proj has shape ()"),
     "262 rows without a padding row": (
         added("char_embed", 262, 4),
-        "char_embed has 262 rows, but the first, of padded words, is not zero",
+        "char_embed has 262 rows, but the first, for padded words, is not zero",
     ),
 }
 
@@ -653,7 +653,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(text: str, message: str, word
 def test_a_table_of_another_width_or_none_is_refused(word_files: WordFiles, tmp_path: Path) -> None:
     word_files.arrays["embedding"] = np.ones((6, 5), np.float32)
     word_files.save_weights()
-    with pytest.raises(InputError, match=r"embedding has shape \(6, 5\), .* want \(6, 6\)"):
+    with pytest.raises(InputError, match=r"embedding has shape \(6, 5\), .* expect \(6, 6\)"):
         word_files.read_words()
     files = OfficialFiles(tmp_path / "characters", options_with({}, {}))
     with pytest.raises(InputError, match="a character model, which needs no vocabulary"):

@@ -130,9 +130,9 @@ def test_a_model_is_downloaded_once(
 
 MISBEHAVIOUR: dict[str, tuple[Answer, str]] = {
     "cut off": (cut_off, "the connection broke off"),
-    "a length that is too short": (too_short_length, "is cut short"),
-    "no length, cut off": (no_length, "is cut short"),
-    "a web page": (html_page, "is no HDF5 but begins with '<!DOCTYPE html>'"),
+    "a length that is too short": (too_short_length, "is truncated"),
+    "no length, cut off": (no_length, "is truncated"),
+    "a web page": (html_page, "is not HDF5; it begins with '<!DOCTYPE html>'"),
     "forbidden": (forbidden, "403 Client Error: Forbidden for url: "),
     "another file": (another_file, "does not match the known hash"),
 }
@@ -147,7 +147,7 @@ def test_what_arrives_damaged_is_one_line_and_not_kept(case: str, server: Server
     text = str(caught.value)
     assert message in text and "\n" not in text
     directory = tmp_path / "published" / "tiny"
-    by_hand = f"fetch {server.url}/options.json and {server.url}/weights.hdf5 by hand"
+    by_hand = f"download {server.url}/options.json and {server.url}/weights.hdf5 by hand"
     assert text.endswith(f"{by_hand} and put both files into {directory}")
     assert files_below(tmp_path) == ["published/tiny/options.json"]
     _, weights = fetch("tiny", cache_path=tmp_path)
@@ -160,7 +160,7 @@ def test_a_page_instead_of_options_is_one_line(
     monkeypatch.setitem(PUBLISHED, "tiny", PUBLISHED["tiny"]._replace(options_url=f"{server.url}/o.json"))
     monkeypatch.setitem(globals(), "OPTIONS", b"<html>")
     with pytest.raises(
-        InputError, match=r"^tiny: cannot be downloaded \(.* is no JSON but begins with '<html>'"
+        InputError, match=r"^tiny: cannot be downloaded \(.* is not JSON; it begins with '<html>'"
     ):
         fetch("tiny", cache_path=tmp_path)
     assert files_below(tmp_path) == []
@@ -206,13 +206,13 @@ def test_offline_and_absent_is_one_line_at_once(
     model = PUBLISHED["original"]
     assert str(caught.value) == (
         "original: cannot be downloaded (s3-us-west-2.amazonaws.com cannot be reached); "
-        f"fetch {model.options_url} and {model.weights_url} by hand and put both files into "
+        f"download {model.options_url} and {model.weights_url} by hand and put both files into "
         f"{tmp_path / 'published' / 'original'}"
     )
 
 
 def test_an_unknown_name_is_told_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^orignal: no published model; nearest: original"):
+    with pytest.raises(InputError, match=r"^orignal: not a published model; nearest: original"):
         fetch("orignal", cache_path=tmp_path)
 
 
