@@ -161,7 +161,7 @@ class QuestionAnsweringTask:
             injected_size=representation.injected_size,
         )
         if not isinstance(head, SpanHead):
-            raise InputError(f"head.type: {nodes['head']['type']} is no head for question answering")
+            raise InputError(f"head.type: {nodes['head']['type']} is not a head for question answering")
         return Answerer(representation=representation, head=head, word_features=self.word_features)
 
 

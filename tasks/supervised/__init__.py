@@ -1,1 +1,1 @@
-"""What the tasks with gold answers share."""
+"""What the supervised tasks (tasks with gold labels or answers) share."""

@@ -1,4 +1,4 @@
-"""Batches of examples of similar length, shuffled, one epoch after the other, from any position on."""
+"""Batches of examples of similar length, shuffled in every epoch; reading can resume at any position."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ import numpy as np
 
 from elmo.errors import InputError
 
-POOL_BATCHES = 50  # sorted by length together: little padding, while the batches differ in every epoch
+POOL_BATCHES = (
+    50  # batches whose examples are sorted together: little padding, but new batches in every epoch
+)
 
 Batch = TypeVar("Batch")
 
 
 class ExampleBatches(Generic[Batch]):
-    """The endless iterator over training batches; each epoch has every example once.
+    """An endless iterator over training batches; each epoch has every example once.
 
-    A batch is a function of seed, epoch and number alone, so a position is two integers.
+    A batch depends only on the seed, the epoch and its number, so that a position is two integers.
 
     Args:
-        lengths: of the examples; at least one.
-        batch_size: examples of a batch; the shortest batch of an epoch has what is left.
-        seed: of the order.
-        make: a batch of the examples with these indices.
+        lengths: the length of each example; at least one example.
+        batch_size: number of examples in a batch; one batch of each epoch may be smaller.
+        seed: of the shuffling.
+        make: makes a batch from the indices of its examples.
 
     Attributes:
-        epoch: of the batch that comes next, from 0.
+        epoch: of the next batch, from 0.
 
     Raises:
         InputError: `batch_size` is below 1.
@@ -57,11 +59,11 @@ class ExampleBatches(Generic[Batch]):
 
     @property
     def epochs_read(self) -> float:
-        """Epochs of batches that were taken: 1.5 in the middle of the second."""
+        """Number of epochs that were read: 1.5 in the middle of the second."""
         return self.epoch + self._taken / len(self._groups)
 
     def state_dict(self) -> dict[str, int]:
-        """The position of the batch that comes next."""
+        """The position of the next batch."""
         return {"epoch": self.epoch, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -86,9 +88,10 @@ class ExampleBatches(Generic[Batch]):
 
 
 def evaluation_order(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """The indices of all examples in batches, the longest first, equal lengths in order.
+    """The indices of all examples in batches, longest first, equal lengths in order.
 
-    What does not fit into memory then fails at once. InputError if `batch_size` is below 1.
+    The largest batch comes first, so that running out of memory happens at once. InputError if `batch_size`
+    is below 1.
     """
     _check_batch_size(batch_size)
     return _cut(np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable"), batch_size)

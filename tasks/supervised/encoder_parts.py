@@ -1,4 +1,4 @@
-"""The parts of a task's encoder: new, initialised from a model or restored; what of them learns."""
+"""The parts of a task's encoder: built new, initialised from a model, or restored; and which are trained."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from tasks.supervised.fine_tuning import FineTuning
 from tasks.supervised.representation import Window
 from tasks.task import Setup
 
-PREFIX = "representation.parts."  # before a part's name in the names of the parameters of every model here
+PREFIX = "representation.parts."  # precedes a part's name in the parameter names of a task's model
 FROZEN = {"trainable": False, "learning_rate_factor": 1.0, "layer_factor": 1.0, "unfreeze_every": None}
 
 
 class EncoderParts:
-    """The parts of a task's encoder, and what of them learns.
+    """The parts of a task's encoder, and which of their parameters are trained.
 
     Args:
         node: the config node that the parts were built from.
-        parts: by name, with the words that they know.
+        parts: the encoders by name, with their words.
         fine_tuning: arguments of `FineTuning`.
 
     Attributes:
         fine_tuning: of the contextual parts.
-        frozen: names of the parts of which nothing ever learns.
+        frozen: names of the parts without trained parameters.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class EncoderParts:
 
     @classmethod
     def start(cls, setup: Setup, counts: Mapping[str, int]) -> EncoderParts:
-        """Those of a new model, for a training text with these counts of words.
+        """The parts of a new model, given the word counts of its training text.
 
         Raises:
-            InputError: a part lacks what it is to start from, or `setup.initial` fits none.
+            InputError: a part lacks a model or file to start from, or `setup.initial` fits no part.
         """
         parts = unlearned_parts(setup)
         for_each_part(parts, lambda part: part.learn_words(counts))
@@ -65,20 +65,20 @@ class EncoderParts:
 
     @classmethod
     def restore(cls, saved: SavedModel) -> EncoderParts:
-        """Those of a saved model, frozen; their weights are still to be loaded with those of the model."""
+        """The frozen parts of a saved model; their weights are loaded later, with those of the model."""
         node = saved.config["encoder"]
         parts = build_parts(node)
         restore_words(parts, saved.words)
         return cls(node=node, parts=parts, fine_tuning=FROZEN)
 
     def facts(self, setup: Setup) -> dict[str, float | str]:
-        """What a user may not have meant."""
+        """A warning if the encoder is a frozen biLM with random weights, which is hardly intended."""
         if setup.initial is None and any(self.parts[name].is_contextual for name in self.frozen):
-            return {"encoder": "a frozen biLM with random weights; init_from=RUN gives it others"}
+            return {"encoder": "a frozen biLM with random weights; init_from=RUN loads pretrained ones"}
         return {}
 
     def saved_config(self) -> dict[str, Any]:
-        """What a model directory's config says of the encoder, its biLM and all: no other file is needed."""
+        """The encoder's entries in a model directory's config, complete: no other file is needed."""
         node = saved_node(self.parts, self.node)
         nodes = node["parts"] if node["type"] == "concat" else dict.fromkeys(self.parts, node)
         config = {ENCODER: node}
@@ -88,24 +88,24 @@ class EncoderParts:
         return config
 
     def word_lists(self) -> dict[str, list[str]]:
-        """The lists of words for a model directory."""
+        """The word lists for a model directory."""
         return word_lists(self.parts)
 
     def rate_factors(self) -> dict[str, float]:
-        """Factors on learning rates, by the names of parameters in the task's model."""
+        """The factors of learning rates, by the parameters' names in the task's model."""
         return self.fine_tuning.rate_factors(PREFIX)
 
     def constants(self, model: nn.Module) -> set[str]:
-        """The names in the state of the task's model that belong to parts of which nothing ever learns."""
+        """The names of the frozen parts' tensors in the state of the task's model."""
         prefixes = tuple(f"{PREFIX}{name}." for name in self.frozen)
         return {name for name in model.state_dict() if name.startswith(prefixes)}
 
     def open_stores(self, cache: FeatureCache | None, texts: Sequence[Window]) -> dict[str, FeatureStore]:
-        """The stored vectors of some texts, of each frozen contextual part that the cache has room for.
+        """The stored vectors of some texts, for each frozen contextual part that the cache has room for.
 
         Args:
             cache: None: nothing is stored.
-            texts: the sentences of each.
+            texts: the sentences of each text.
         """
         if cache is None:
             return {}
@@ -115,10 +115,10 @@ class EncoderParts:
 
 
 def check_components(setup: Setup) -> dict[str, TokenEncoder]:
-    """The parts of a new model's encoder, once the tokenizer, head and mix were found to be there.
+    """Check that tokenizer, head and mix are configured; returns the parts of a new model's encoder.
 
     Raises:
-        InputError: what is missing, or what `unlearned_parts` says.
+        InputError: a component is missing, or as `unlearned_parts`.
     """
     for group in ("head", "mix"):
         if group not in setup.nodes:
@@ -128,10 +128,11 @@ def check_components(setup: Setup) -> dict[str, TokenEncoder]:
 
 
 def unlearned_parts(setup: Setup) -> dict[str, TokenEncoder]:
-    """The parts of a new model before they learn words: pretrained vectors have their size only then.
+    """The parts of a new model before `learn_words`: until then, the size of pretrained vectors may be
+    unknown.
 
     Raises:
-        InputError: a part lacks what it is to start from, or `setup.initial` fits none.
+        InputError: a part lacks a model or file to start from, or `setup.initial` fits no part.
     """
     parts = build_parts(setup.nodes["encoder"])
     if setup.initial is not None:
@@ -141,7 +142,7 @@ def unlearned_parts(setup: Setup) -> dict[str, TokenEncoder]:
 
 
 def make_cache(setup: Setup, notice: Callable[[str], None]) -> FeatureCache | None:
-    """The cache of vectors as a run wants it; None where it wants none."""
+    """The configured cache of vectors; None if `features.cached` is false."""
     if not setup.features["cached"]:
         return None
     return FeatureCache(

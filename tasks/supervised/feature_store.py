@@ -1,4 +1,4 @@
-"""The vectors of a frozen encoder on the disk: computed once for a data set, read by every later epoch.
+"""Stores the vectors of a frozen encoder on disk: computed once per data set, read in every epoch.
 
 Shape legend: N words, L layers, S sentences, B ranges of words, T words of the longest one, P size of a
 vector.
@@ -29,21 +29,20 @@ from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised.representation import Window
 from tasks.task import Report
 
-FORMAT = 1  # of the stores; a change makes every one be computed anew
+FORMAT = 1  # of the stores; if it changes, all stores are computed again
 
 DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
-_BLOCK_BYTES = 128 << 20  # of vectors in memory before they are written
-_BATCH_WORDS = 4096  # with padding, that go through the encoder at once
+_BLOCK_BYTES = 128 << 20  # vectors that are held in memory before they are written
+_BATCH_WORDS = 4096  # words, with padding, that go through the encoder at once
 _GIGABYTE = 10**9
 
 
 class FeatureStore:
-    """The vectors of all words of some texts, in order, in memory only as far as the system keeps them there.
+    """The vectors of all words of some texts, in order, memory-mapped.
 
     Args:
-        vectors_NLP: memory-mapped.
-        offsets: where each text begins, and the last one's end: text i has the words from `offsets[i]` up to
-            `offsets[i + 1]`.
+        vectors_NLP: the memory-mapped array.
+        offsets: text i has the words `offsets[i]` to `offsets[i + 1]`.
     """
 
     def __init__(self, vectors_NLP: np.ndarray, offsets: np.ndarray) -> None:
@@ -51,10 +50,10 @@ class FeatureStore:
         self.offsets = offsets
 
     def gather(self, ranges: Sequence[tuple[int, int]]) -> Tensor:
-        """(L, B, T, P) of ranges of words, in the dtype of the store, zero behind each.
+        """(L, B, T, P) vectors of ranges of words, in the dtype of the store, padded with zeros.
 
         Args:
-            ranges: first word and end of each, counted as in `offsets`.
+            ranges: first word and end (exclusive) of each, counted as in `offsets`.
         """
         longest = max((stop - start for start, stop in ranges), default=0)
         padded_BTLP = np.zeros((len(ranges), longest, *self.vectors_NLP.shape[1:]), self.vectors_NLP.dtype)
@@ -64,21 +63,21 @@ class FeatureStore:
 
 
 class FeatureCache:
-    """The directory of all stores, of bounded size: what was not used for longest makes room.
+    """The directory of all stores, an LRU cache: the least recently used stores are removed to make room.
 
-    A store is one `.npy` file that appears whole or not at all, named by its encoder, words and dtype. Any
-    number of processes may use the directory: two that compute the same store write the same file, and one
-    that is removed stays with those who have it open.
+    A store is one `.npy` file, written atomically and named by a hash of its encoder, words and dtype. Any
+    number of processes may use the directory: two that compute the same store write the same content, and a
+    removed store stays readable for processes that have it open.
 
     Args:
         path: the directory.
-        max_gigabytes: of all stores together, 10^9 bytes each.
+        max_gigabytes: limit of all stores together, in units of 10^9 bytes.
         dtype: of the stored vectors, float16 or float32.
-        report: called with words, sentences and the share done while vectors are computed.
-        notice: called with a line that the user should read.
+        report: called with words, sentences and the fraction done while vectors are computed.
+        notice: called with a line for the user.
 
     Raises:
-        InputError: a value that makes no sense.
+        InputError: an argument is out of range.
     """
 
     def __init__(
@@ -99,13 +98,13 @@ class FeatureCache:
         self._opened: set[Path] = set()
 
     def store(self, encoder: TokenEncoder, texts: Sequence[Window]) -> FeatureStore | None:
-        """The store of an encoder's vectors of texts, computed where it is not there or damaged.
+        """The store of an encoder's vectors of texts; it is computed if it is missing or damaged.
 
-        None, after a notice, if it has no room beside the stores that this object opened before.
+        None, after a notice, if there is no room for it beside the stores that this object has opened.
 
         Args:
             encoder: frozen, on the device where it is to run; it is put in evaluation mode.
-            texts: the sentences of each.
+            texts: the sentences of each text.
 
         Raises:
             InputError: the disk is full, or the vectors do not fit the dtype.
@@ -123,7 +122,7 @@ class FeatureCache:
         return FeatureStore(layout.map(path), offsets)
 
     def _key(self, encoder: TokenEncoder, texts: Sequence[Window]) -> str:
-        """A fingerprint of all that decides a store's content."""
+        """A fingerprint of everything that determines a store's content."""
         digest = hashlib.blake2b(digest_size=16)
         model = [fingerprint(encoder), _settings(encoder), encoder.word_lists()]
         digest.update(json.dumps([FORMAT, self.dtype.str, model], sort_keys=True).encode())
@@ -132,16 +131,16 @@ class FeatureCache:
         return digest.hexdigest()
 
     def _make_room(self, path: Path, num_bytes: int) -> bool:
-        """Remove the stores that were not used for longest, until there is room for one at `path`."""
+        """Remove the least recently used stores until there is room for one at `path`."""
         room = int(self.max_gigabytes * _GIGABYTE) - num_bytes
         others = {other: _size_and_time(other) for other in self.path.glob("*.npy") if other != path}
         oldest_last = sorted(others.keys() - self._opened, key=lambda other: others[other].time, reverse=True)
         kept = sum(others[other].size for other in others.keys() & self._opened)
         if kept > room:
             self.notice(
-                f"features: {num_bytes / _GIGABYTE:.3g} GB of vectors have no room within"
+                f"features: {num_bytes / _GIGABYTE:.3g} GB of vectors do not fit into"
                 f" features.max_gigabytes={self.max_gigabytes:g} ({kept / _GIGABYTE:.3g} GB are in use);"
-                " the encoder computes them anew for every batch"
+                " the encoder computes them again for every batch"
             )
             return False
         for other in oldest_last:
@@ -156,7 +155,7 @@ class FeatureCache:
     ) -> None:
         num_words = num_sentences = 0
         with write_aside(path) as aside, aside.open("wb") as file:
-            if shutil.disk_usage(aside).free < layout.num_bytes:  # told now, not after an hour
+            if shutil.disk_usage(aside).free < layout.num_bytes:  # fail now, not after an hour
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(aside))
             file.write(layout.header)
             for block in _blocks(sentences, _BLOCK_BYTES // (4 * encoder.num_layers * encoder.size)):
@@ -177,7 +176,7 @@ class FeatureCache:
 
 
 class _Layout(NamedTuple):
-    """What a store's file must be: the header of a `.npy` file, then the vectors."""
+    """The format of a store's file: the header of a `.npy` file, then the vectors."""
 
     shape: tuple[int, int, int]  # N, L, P
     dtype: np.dtype[Any]
@@ -194,7 +193,7 @@ class _Layout(NamedTuple):
         return len(self.header) + math.prod(self.shape) * self.dtype.itemsize
 
     def is_that_of(self, path: Path) -> bool:
-        """Whether the file is there, whole."""
+        """Whether the file exists and is complete."""
         try:
             with path.open("rb") as file:
                 return file.read(len(self.header)) == self.header and path.stat().st_size == self.num_bytes
@@ -219,7 +218,7 @@ def _size_and_time(path: Path) -> _Use:
 
 
 def _settings(encoder: nn.Module) -> dict[str, dict[str, Any]]:
-    """The plain values that the encoder's modules were made with, such as clips, which no weight tells."""
+    """The plain attributes of the encoder's modules, such as clips, which the weights do not determine."""
     plain = (bool, int, float, str, type(None))
     return {
         name: {
@@ -232,7 +231,7 @@ def _settings(encoder: nn.Module) -> dict[str, dict[str, Any]]:
 
 
 def _blocks(sentences: Sequence[Sequence[str]], num_words: int) -> Iterator[list[Sequence[str]]]:
-    """Consecutive sentences with about a number of words."""
+    """Split sentences into lists of about `num_words` words."""
     block: list[Sequence[str]] = []
     room = num_words
     for sentence in sentences:
@@ -246,9 +245,9 @@ def _blocks(sentences: Sequence[Sequence[str]], num_words: int) -> Iterator[list
 
 
 def encode_words(encoder: TokenEncoder, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-    """(N, L, P) float32 of the words of all sentences in a row, with the encoder in evaluation mode.
+    """(N, L, P) float32 vectors of the words of all sentences, with the encoder in evaluation mode.
 
-    Sentences of similar length run together, a bounded number of words at once.
+    Sentences of similar length share a batch of bounded size.
     """
     lengths_S = np.array([len(sentence) for sentence in sentences])
     starts_S = np.cumsum(lengths_S) - lengths_S
@@ -263,7 +262,7 @@ def encode_words(encoder: TokenEncoder, sentences: Sequence[Sequence[str]]) -> n
 
 
 def _by_length(lengths_S: np.ndarray) -> Iterator[np.ndarray]:
-    """The indices of the sentences with words, the longest first, in groups of bounded size with padding."""
+    """Bucketing: the indices of sentences with words, longest first, in batches of bounded padded size."""
     order = np.argsort(-lengths_S, kind="stable")[: np.count_nonzero(lengths_S)]
     while len(order):
         rows = max(1, _BATCH_WORDS // int(lengths_S[order[0]]))

@@ -1,4 +1,4 @@
-"""Which layers of a pretrained encoder learn, how fast, and from when on (Howard and Ruder 2018)."""
+"""Fine-tuning: which layers of an encoder are trained, how fast, and when (Howard and Ruder 2018)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.encoders.token_encoder import TokenEncoder
 
 
 class Layered(Protocol):
-    """What a contextual encoder tells of its parameters."""
+    """An encoder whose parameters are grouped by layer."""
 
     def layer_groups(self) -> list[list[str]]:
         """The names of each layer's parameters, from the context-free layer to the top one."""
@@ -21,23 +21,24 @@ class Layered(Protocol):
 
 
 class FineTuning:
-    """The fine-tuning of an encoder's contextual parts; all other parts learn as they are made to.
+    """Fine-tuning of an encoder's contextual parts, with discriminative learning rates and gradual
+    unfreezing.
 
-    As it is made, it sets `requires_grad` of the parts' parameters: false if they never learn, so that an
-    optimizer made afterwards can leave them out, and true for all that learn at any time. From then on
-    `set_epoch` switches it: a parameter whose turn has not come gets no gradient, no optimizer of torch moves
-    a parameter without one, and nothing is computed backward through the layers below the last that learns.
+    The constructor sets `requires_grad` of these parts' parameters: false if they are never trained, so that
+    an optimizer can leave them out, true if they are trained at any time. Then `set_epoch` switches it: a
+    frozen layer gets no gradient, torch's optimizers skip parameters without a gradient, and the backward
+    pass stops above the frozen layers. Parts that are not contextual are left unchanged.
 
     Args:
-        parts: of the encoder, by name.
-        trainable: whether the contextual ones learn; otherwise the rest is of no effect.
-        learning_rate_factor: of the top layer's learning rate, to that of the head.
-        layer_factor: of each layer's learning rate, to that of the layer above it; 1 / 2.6 in the paper.
-        unfreeze_every: epochs after which the next lower layer begins to learn, the top one from the start;
-            None: all at once.
+        parts: the encoder's parts by name.
+        trainable: whether the contextual parts are trained; if not, the other arguments have no effect.
+        learning_rate_factor: the top layer's learning rate, relative to the head's.
+        layer_factor: each layer's learning rate, relative to that of the layer above; 1 / 2.6 in the paper.
+        unfreeze_every: number of epochs after which the next lower layer is unfrozen; the top layer is
+            trained from the start. None: all layers are.
 
     Raises:
-        InputError: a value that makes no sense.
+        InputError: an argument is out of range.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class FineTuning:
         self._set_learning(math.inf)
 
     def rate_factors(self, prefix: str = "") -> dict[str, float]:
-        """What the learning rate of each parameter of the contextual parts is multiplied by, if they learn.
+        """The factor of the learning rate for each trained parameter of the contextual parts, by name.
 
         Args:
-            prefix: what stands before a part's name in the names of the model's parameters, with its dot.
+            prefix: precedes a part's name in the model's parameter names; it ends with a dot.
         """
         return {
             f"{prefix}{part}.{name}": self.learning_rate_factor * self.layer_factor**depth
@@ -77,7 +78,7 @@ class FineTuning:
         }
 
     def set_epoch(self, epoch: float) -> None:
-        """Let the layers learn whose turn has come after so many epochs of training."""
+        """Unfreeze the layers that are due after `epoch` epochs of training."""
         if self.unfreeze_every is not None:
             self._set_learning(1 + math.floor(epoch / self.unfreeze_every))
 

@@ -1,4 +1,4 @@
-"""What the reports of all tasks with gold answers have in common (see `tasks.task.Reports`)."""
+"""The common part of the reports of all supervised tasks (see `tasks.task.Reports`)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,18 @@ from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
 from tasks.task import Setup
 
-MODEL_GROUPS = ("task", "tokenizer", "mix", "head")  # what a model is rebuilt from, with its encoder
+MODEL_GROUPS = (
+    "task",
+    "tokenizer",
+    "mix",
+    "head",
+)  # the nodes that a saved model is rebuilt from, besides its encoder
 
 Table: TypeAlias = tuple[list[str], list[list[Any]]]  # columns, rows
 
 
 class Examples(Protocol):
-    """A source of examples, as far as reports and checks need it."""
+    """The methods of a source of examples that reports and checks need."""
 
     def check_examples(self) -> None: ...
 
@@ -35,22 +40,22 @@ class Examples(Protocol):
 
 
 class SplitExamples(Protocol):
-    """The examples of one split, as far as all reports need them."""
+    """The methods of one split's examples that all reports need."""
 
     def sentences(self) -> list[Sequence[str]]:
-        """All their sentences, each once."""
+        """All sentences of the examples, as lists of words."""
         ...
 
 
 class SupervisedReports(ABC):
-    """The fingerprints of the examples, and the model directory.
+    """Fingerprints of the data, contamination of the test split, and the model directory.
 
     Attributes:
-        setup: that the training began with.
-        source: of the examples.
+        setup: the setup of the training.
+        source: the source of the examples.
         encoder: the parts of the model's encoder.
-        model: that is trained.
-        examples: of each split.
+        model: the trained model.
+        examples: the examples of each split.
     """
 
     setup: Setup
@@ -61,16 +66,16 @@ class SupervisedReports(ABC):
 
     @abstractmethod
     def saved_facts(self) -> dict[str, Any]:
-        """What a saved model's config has beside its components."""
+        """The entries of a saved model's config besides its components."""
 
     def fingerprints(self) -> dict[str, str]:
-        """Of each split's examples and words."""
+        """A fingerprint of each split's examples and tokenizer."""
         tokenizer = REGISTRY.build("tokenizer", self.setup.nodes["tokenizer"]).fingerprint()
         facts = {split: [self.source.describe_examples(split), tokenizer] for split in SPLITS}
         return {split: fingerprint_of(facts[split], cache_path=self.setup.cache_path) for split in SPLITS}
 
     def contamination(self) -> dict[str, str]:
-        """A fact for the user if the biLM that the run starts from has read the test texts."""
+        """A warning for the user if the biLM of `init_from` was trained on test texts."""
         if self.setup.initial is None:
             return {}
         return contamination_facts(self.setup.initial, hash_sentences(self.examples["test"].sentences()))

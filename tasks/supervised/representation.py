@@ -1,7 +1,7 @@
-"""From windows of words to the vectors that a head reads: encoders, their mixes, and where each one joins.
+"""Computes a head's input vectors from windows of words: encoders, their mixes, and where they are injected.
 
 Shape legend: L layers, S sentences, W words of the longest one, B windows, T words of the longest window,
-P size of a word's vector at the head's input, E of what joins the output of its recurrent layer.
+P size of a word's vector at the head's input, E size of the vector injected after its recurrent layer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from elmo.registry import REGISTRY, suggest
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.span_head import Words
 
-Window: TypeAlias = list[list[str]]  # sentences of words: encoders read one by one, heads all words in a row
+Window: TypeAlias = list[
+    list[str]
+]  # sentences of words: encoders read each sentence, heads the concatenation
 
 INJECTIONS = ("input", "output", "both")
 _CPU = torch.device("cpu")
@@ -29,13 +31,13 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """Windows of texts that are read together.
+    """A batch of windows of texts.
 
     Attributes:
         windows: each a list of sentences of words; a window or a sentence may be empty.
-        features: (L, B, T, P) of each part of the encoder whose vectors are stored, by the part's name; what
-            they hold behind a window's words does not count.
-        device: where masks and features are.
+        features: stored vectors (L, B, T, P) by the name of the encoder's part; values in the padding are
+            ignored.
+        device: of masks and features.
     """
 
     windows: list[Window]
@@ -49,12 +51,12 @@ class WindowBatch:
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Words of each window."""
+        """Number of words of each window."""
         return [sum(map(len, window)) for window in self.windows]
 
     @cached_property
     def sentences(self) -> list[list[str]]:
-        """The sentences of all windows in a row."""
+        """The sentences of all windows, concatenated."""
         return [sentence for window in self.windows for sentence in window]
 
     @cached_property
@@ -64,11 +66,13 @@ class WindowBatch:
 
     @cached_property
     def places_BT(self) -> Tensor:
-        """Where each word of a window stands in the flattened (S, W) of all sentences; 0 behind a window."""
+        """The index of each word in the flattened (S, W) of all sentences; 0 in the padding."""
         lengths_S = [len(sentence) for sentence in self.sentences]
         inside_BT = _first(self.lengths)
         places_BT = np.zeros(inside_BT.shape, dtype=np.int64)
-        places_BT[inside_BT] = np.flatnonzero(_first(lengths_S))  # both run through the words in one order
+        places_BT[inside_BT] = np.flatnonzero(
+            _first(lengths_S)
+        )  # both sides list the words in the same order
         return torch.from_numpy(places_BT).to(self.device)
 
     def to(self, device: torch.device) -> WindowBatch:
@@ -78,25 +82,26 @@ class WindowBatch:
 
 
 class Representation(nn.Module):
-    """A vector for each word of a window, and if wanted another one for behind the head's recurrent layer.
+    """Computes a vector for each word of a window and, optionally, a second one that is injected into the
+    head.
 
-    The parts' vectors are concatenated in the parts' order. A part of several layers has a mix of its own
-    wherever it joins, one of a single layer dropout. A part of which no parameter learns stays in
-    evaluation mode.
+    The vectors of the parts are concatenated in the parts' order. A part with several layers has a mix of its
+    own at each place of injection; a part with a single layer has dropout. A part without trained parameters
+    stays in evaluation mode.
 
     Args:
         parts: encoders by name.
         mix: the config node of the mixes.
-        injection: where contextual parts join: `input`, `output` (of the head's recurrent layer alone) or
+        injection: where contextual parts are injected: `input`, `output` (of the head's recurrent layer) or
             `both` (Peters et al. 2018, section 3.3). All other parts are input.
-        word_dropout: on the vectors of parts of a single layer, while training.
+        word_dropout: on the vectors of parts with a single layer, during training.
 
     Attributes:
         input_size: P.
-        injected_size: E, 0 where nothing is injected.
+        injected_size: E; 0 if nothing is injected.
 
     Raises:
-        InputError: an unknown `injection`, or one that leaves nothing for the input.
+        InputError: `injection` is unknown, or leaves no part for the input.
     """
 
     def __init__(
@@ -117,8 +122,8 @@ class Representation(nn.Module):
         at_output = {} if injection == "input" else contextual
         if not at_input:
             raise InputError(
-                "task.injection: output leaves the head without input, for all parts of the encoder are"
-                " contextual; add word vectors to it, or use both"
+                "task.injection: output leaves the head without input, because all parts of the encoder are"
+                " contextual; add word vectors to the encoder, or use both"
             )
         self.parts = nn.ModuleDict(parts)
         self.input_mixes = _mixes(at_input, mix, word_dropout)
@@ -127,30 +132,30 @@ class Representation(nn.Module):
         self.injected_size = sum(part.size for part in at_output.values())
 
     def train(self, mode: bool = True) -> Representation:
-        """Training or evaluation mode; a part of which no parameter learns stays in the latter."""
+        """Set training or evaluation mode; a part without trained parameters stays in evaluation mode."""
         super().train(mode)
         for part in self.parts.values():
             part.train(mode and any(parameter.requires_grad for parameter in part.parameters()))
         return self
 
     def forward(self, batch: WindowBatch) -> Words:
-        """The vectors of a batch's words, from stored features where the batch has some."""
+        """The vectors of a batch's words, from stored features for the parts that the batch has them of."""
         layers = {name: self._layers(name, batch) for name in self.parts}
         injected = _joined(self.output_mixes, layers, batch.mask_BT) if self.output_mixes else None
         return Words(_joined(self.input_mixes, layers, batch.mask_BT), batch.mask_BT, injected)
 
     def penalty(self) -> Tensor:
-        """What training adds to its loss for the weights of the mixes, a scalar."""
+        """The regularisation term of all mixes, a scalar that training adds to its loss."""
         penalties = [module.penalty() for module in self.modules() if isinstance(module, Mix)]
         return sum(penalties, start=torch.zeros(()))
 
     def mixes_of(self, part: str) -> list[Mix]:
-        """The mixes of a part's layers: at the input, at the output, or both."""
+        """A part's mixes: at the input, at the output, or both."""
         places = (self.input_mixes, self.output_mixes)
         return [cast(Mix, mixes[part]) for mixes in places if part in mixes]
 
     def _layers(self, name: str, batch: WindowBatch) -> Tensor:
-        """(L, B, T, P) of a part, anything behind a window's words."""
+        """(L, B, T, P) vectors of a part; the values in the padding are arbitrary."""
         if name in batch.features:
             return batch.features[name].float()
         layers_LSWP = self.parts[name](batch.sentences)
@@ -163,7 +168,7 @@ def _mixes(parts: Mapping[str, TokenEncoder], mix: Mapping[str, Any], word_dropo
 
 
 def _mix(part: TokenEncoder, mix: Mapping[str, Any], word_dropout: float) -> Mix:
-    """The mix of a contextual part is standardised if the config wants it; word vectors stay as they are."""
+    """The mix of a part; only contextual parts are standardised, as `mix.standardized` says."""
     if part.num_layers > 1:
         node = mix if part.is_contextual else {**mix, "standardized": False}
         built: Mix = REGISTRY.build("mix", node, num_layers=part.num_layers, size=part.size)
@@ -177,5 +182,5 @@ def _joined(mixes: nn.ModuleDict, layers: Mapping[str, Tensor], mask_BT: Tensor)
 
 
 def _first(lengths: list[int]) -> np.ndarray:
-    """(rows, longest) bool, true for the first `lengths` of each row."""
+    """(rows, longest) bool mask, true for the first `lengths` positions of each row."""
     return np.arange(max(lengths, default=0)) < np.array(lengths, dtype=np.int64)[:, None]

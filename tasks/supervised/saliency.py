@@ -1,4 +1,4 @@
-"""How much each word speaks for a score: gradient times input."""
+"""Saliency: how much each word contributes to a score, as gradient times input."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch import Tensor
 
 
 def gradient_saliency(vectors: Sequence[Tensor], score: Callable[[], Tensor]) -> Tensor:
-    """(B, T) gradient times input, summed over each vector: what it adds to a score, to first order.
+    """(B, T) gradient times input, summed over each vector: its first-order contribution to a score.
 
-    cuDNN is off meanwhile: its recurrent layers have no backward pass in evaluation mode.
+    cuDNN is switched off during the computation: its recurrent layers have no backward pass in evaluation
+    mode.
 
     Args:
         vectors: (B, T, P) each, leaves of the graph that require a gradient.

@@ -1,7 +1,7 @@
-"""Means and standard deviations of an encoder's vectors on the training text, for mixes that standardise.
+"""Means and standard deviations of an encoder's vectors on the training text, for standardised mixes.
 
-A biLM that was pretrained for a minute has vectors that hardly differ from each other: on such a scale no
-head learns anything in the usual number of steps.
+The vectors of a biLM that was pretrained only briefly hardly differ from each other. On that scale no head
+learns anything in the usual number of steps.
 
 Shape legend: N words, L layers, P size of a vector.
 """
@@ -18,13 +18,13 @@ from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised.feature_store import FeatureStore, encode_words
 from tasks.supervised.representation import Representation, Window
 
-MOST_WORDS = 50_000  # whose statistics are taken; the mean of so many errs by 0.5 % of a deviation or more
-_TEXTS_AT_ONCE = 16  # in float64: 100 MB of windows of 256 words with three layers of 1,024 dimensions
-_FLOOR = 0.01  # a dimension's least deviation, as a share of its layer's root mean square deviation
+MOST_WORDS = 50_000  # sample for the statistics; the standard error of the mean is then 0.5 % of a deviation
+_TEXTS_AT_ONCE = 16  # 100 MB in float64 for windows of 256 words and three layers of 1,024 dimensions
+_FLOOR = 0.01  # smallest deviation of a dimension, relative to its layer's root mean square deviation
 
 
 class Moments:
-    """The mean and the deviation of arrays that come one after the other, in float64 (Chan et al. 1979)."""
+    """The running mean and standard deviation of a sequence of arrays, in float64 (Chan et al. 1979)."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -32,7 +32,7 @@ class Moments:
         self._squares_LP: np.ndarray = np.zeros(())  # sum of squared differences from the mean
 
     def add(self, vectors_NLP: np.ndarray) -> None:
-        """Take account of more words."""
+        """Add the vectors of more words."""
         number = len(vectors_NLP)
         if not number:
             return
@@ -50,8 +50,8 @@ class Moments:
     def deviation_LP(self) -> np.ndarray:
         """Standard deviations, all above 0.
 
-        A dimension that is (nearly) constant has at least a share of what is usual in its layer, so that it
-        does not become the largest of all on other text. In a layer that is constant altogether it is 1.
+        The deviation of a (nearly) constant dimension is raised to a fraction of its layer's, so that the
+        dimension does not become the largest one on other text. In a constant layer it is 1.
         """
         variance_LP = self._squares_LP / max(self.number, 1)
         usual_L1 = np.sqrt(variance_LP.mean(axis=-1, keepdims=True))
@@ -62,15 +62,15 @@ class Moments:
 def standardize(
     representation: Representation, texts: Sequence[Window], stores: Mapping[str, FeatureStore]
 ) -> None:
-    """Give the standardised mixes of a representation the statistics of their parts' vectors.
+    """Set the statistics of a representation's standardised mixes.
 
-    They are those of the encoder as it is: if it is fine-tuned, they stay what they were at its start.
+    They are computed once, with the encoder's initial weights; fine-tuning does not update them.
 
     Args:
         representation: new, on the device where it is to run.
-        texts: the training text. If it has more than `MOST_WORDS` words, every second text counts, or every
-            third, and so on.
-        stores: of the vectors of `texts`, by the part's name; the other parts' vectors are computed.
+        texts: the training text. If it has more than `MOST_WORDS` words, only every second, third, ... text
+            is used.
+        stores: the stored vectors of `texts` by the part's name; vectors of the other parts are computed.
     """
     num_words = sum(len(sentence) for text in texts for sentence in text)
     chosen = range(0, len(texts), max(1, -(-num_words // MOST_WORDS)))
@@ -94,7 +94,7 @@ def standardize(
 def _vectors(
     part: TokenEncoder, texts: Sequence[Window], numbers: Sequence[int], store: FeatureStore | None
 ) -> np.ndarray:
-    """(N, L, P) of the words of some texts."""
+    """(N, L, P) vectors of the words of some texts."""
     if store is None:
         return encode_words(part, [sentence for number in numbers for sentence in texts[number]])
     return np.concatenate(

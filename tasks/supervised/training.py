@@ -1,4 +1,4 @@
-"""What the trainings of all tasks with gold answers have in common (see `tasks.task.Training`)."""
+"""The common part of the training of all supervised tasks (see `tasks.task.Training`)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tasks.task import Reports, Setup
 
 
 class SupervisedTraining:
-    """A model, examples in batches, and nothing that is carried from one batch to the next.
+    """A training on batches of examples, without a state that is carried from batch to batch.
 
     Attributes:
-        setup: that the training began with.
-        model: with its representation as `representation`.
+        setup: the setup of the training.
+        model: the model; its attribute `representation` is a `Representation`.
         encoder: the parts of the model's encoder.
-        reports: of the same model.
+        reports: the reports of the same model.
     """
 
     unit = "examples"
@@ -29,16 +29,16 @@ class SupervisedTraining:
     reports: Reports
 
     def constants(self) -> set[str]:
-        """The names in the model's state of frozen encoders' weights."""
+        """The names of frozen encoders' weights in the model's state."""
         return self.encoder.constants(self.model)
 
     def rate_factors(self) -> dict[str, float]:
-        """The factors of fine-tuning on learning rates."""
+        """The factors of learning rates for fine-tuning."""
         return self.encoder.rate_factors()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: each batch is by itself."""
+        """Empty: no state is carried."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing was carried."""
+        """Nothing to restore."""

@@ -1,1 +1,1 @@
-"""Classification of texts: sentiment, topics, types of questions."""
+"""Text classification: sentiment, topics, types of questions."""

@@ -1,4 +1,4 @@
-"""What simple models reach: the most frequent label, and naive Bayes on counts of words.
+"""Baselines: the most frequent label, and naive Bayes on word counts.
 
 Shape legend: N texts, V labels, W distinct words.
 """
@@ -18,7 +18,7 @@ from tasks.text_classification.scores import accuracy
 
 
 def baseline_figures(train: TextExamples, test: TextExamples, *, multi_label: bool) -> dict[str, float]:
-    """Test accuracies of the training texts' most frequent label, and of naive Bayes on counts of words."""
+    """Test accuracies of the most frequent training label and of naive Bayes on word counts."""
     naive_bayes_NV = naive_bayes_labels(train.words(), train.gold_NV, test.words(), multi_label=multi_label)
     return {
         "test/majority_accuracy": majority_accuracy(train, test),
@@ -27,12 +27,12 @@ def baseline_figures(train: TextExamples, test: TextExamples, *, multi_label: bo
 
 
 def majority_accuracy(train: TextExamples, texts: TextExamples) -> float:
-    """The accuracy of always predicting what most training texts have."""
+    """The accuracy of always predicting the training texts' most frequent label (or set of labels)."""
     return accuracy(most_frequent_labels(train.gold_NV).expand_as(texts.gold_NV), texts.gold_NV)
 
 
 def most_frequent_labels(gold_NV: Tensor) -> Tensor:
-    """(V,) bool: the labels, together, that most texts have; of equally frequent ones the first met."""
+    """(V,) bool: the most frequent set of labels; of equally frequent ones the first."""
     found = Counter(map(tuple, gold_NV.tolist()))
     return torch.tensor(found.most_common(1)[0][0])
 
@@ -44,10 +44,10 @@ def naive_bayes_labels(
     *,
     multi_label: bool,
 ) -> Tensor:
-    """(N, V) bool: what a multinomial naive Bayes model with add-one smoothing predicts from counts of words.
+    """(N, V) bool: predictions of a multinomial naive Bayes model with add-one smoothing on word counts.
 
-    Words that the training texts lack are left out. Where a text may have several labels, each label has a
-    model of its own, for the texts with it and those without.
+    Words that do not occur in the training texts are ignored. If a text may have several labels, each label
+    has a binary model of its own.
     """
     vocabulary: dict[str, int] = {}
     train = [
@@ -70,11 +70,11 @@ def _naive_bayes(
     num_classes: int,
     num_words: int,
 ) -> np.ndarray:
-    """(N,) the most probable class of each text, from the ids of words."""
+    """(N,) the most probable class of each text, given its word ids."""
     classes = np.repeat(classes_N, [len(text) for text in train])
     cells = classes * num_words + np.concatenate(train)
     counts_CW = np.bincount(cells, minlength=num_classes * num_words).reshape(num_classes, num_words) + 1.0
     log_words_WC = np.log(counts_CW / counts_CW.sum(axis=1, keepdims=True)).T
-    with np.errstate(divide="ignore"):  # a class without a text is impossible
+    with np.errstate(divide="ignore"):  # a class without texts has probability 0
         log_classes_C = np.log(np.bincount(classes_N, minlength=num_classes) / len(classes_N))
     return np.array([(log_classes_C + log_words_WC[text].sum(axis=0)).argmax() for text in texts])

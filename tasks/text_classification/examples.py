@@ -1,6 +1,6 @@
-"""The labelled texts of one split of the data, as windows of words, and batches of them.
+"""The labelled texts of one split of the data, as windows of words, and their batches.
 
-Shape legend: N texts, B windows of theirs, V labels.
+Shape legend: N texts, B windows of all of them, V labels.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _TEXTS_PER_REPORT = 256
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Some texts' windows, one text after the other.
+    """A batch of texts.
 
     Attributes:
-        windows: B.
-        text_of_window_B: which of the texts each belongs to, ascending.
-        gold_NV: bool.
-        names: N.
+        windows: the B windows, text by text.
+        text_of_window_B: the index of each window's text, ascending.
+        gold_NV: bool, the gold labels.
+        names: the N names of the texts.
     """
 
     windows: WindowBatch
@@ -48,16 +48,16 @@ class TextBatch:
 
 @dataclass(frozen=True)
 class TextExamples:
-    """Texts in order, with the stored vectors of frozen encoders where there are some.
+    """Texts in order, and stored vectors of frozen encoders, if there are any.
 
     Attributes:
-        names: N.
-        windows: of all texts, one text after the other.
-        offsets: N + 1; the windows of text i are `offsets[i]` to `offsets[i + 1]`.
-        num_words: N, after truncation.
-        num_dropped: N, words that truncation took.
-        gold_NV: bool.
-        stores: of the windows' vectors, by the part of the encoder.
+        names: the N names of the texts.
+        windows: the windows of all texts, text by text.
+        offsets: (N + 1,); the windows of text i are `offsets[i]` to `offsets[i + 1]`.
+        num_words: (N,) number of words after truncation.
+        num_dropped: (N,) number of words removed by truncation.
+        gold_NV: bool, the gold labels.
+        stores: the stored vectors of the windows, by the name of the encoder's part.
     """
 
     names: list[str]
@@ -70,7 +70,7 @@ class TextExamples:
 
     @classmethod
     def of(cls, names: list[str], texts: Sequence[WindowedText], gold_NV: Tensor) -> TextExamples:
-        """Texts that were read, and their labels."""
+        """Build the examples from windowed texts and their labels."""
         return cls(
             names=names,
             windows=[window for text in texts for window in text.windows],
@@ -84,7 +84,7 @@ class TextExamples:
         return len(self.names)
 
     def batch(self, texts: Sequence[int]) -> TextBatch:
-        """The texts of these numbers."""
+        """The batch of the texts with these indices."""
         numbers, text_of_window_B = self.windows_of(texts)
         return TextBatch(
             windows=self.window_batch(numbers),
@@ -94,13 +94,13 @@ class TextExamples:
         )
 
     def windows_of(self, texts: Sequence[int]) -> tuple[list[int], Tensor]:
-        """The numbers of some texts' windows, and (B,) which of the texts each belongs to, from 0."""
+        """The indices of some texts' windows, and (B,) the position of each window's text in `texts`."""
         ranges = [range(self.offsets[text], self.offsets[text + 1]) for text in texts]
         text_of_window_B = torch.repeat_interleave(torch.tensor([len(numbers) for numbers in ranges]))
         return [number for numbers in ranges for number in numbers], text_of_window_B
 
     def window_batch(self, numbers: Sequence[int]) -> WindowBatch:
-        """The windows of these numbers."""
+        """The batch of the windows with these indices."""
         features = {
             name: store.gather([(int(store.offsets[n]), int(store.offsets[n + 1])) for n in numbers])
             for name, store in self.stores.items()
@@ -117,11 +117,11 @@ class TextExamples:
         return [sentence for window in self.windows for sentence in window]
 
     def counts(self) -> Counter[str]:
-        """How often each word occurs."""
+        """The number of occurrences of each word."""
         return Counter(word for sentence in self.sentences() for word in sentence)
 
     def facts(self, known: Collection[str]) -> dict[str, float | str]:
-        """Counts, and the share of words that are not among those known."""
+        """Counts of texts and words, and the fraction of words that are not in `known`."""
         counts = self.counts()
         unknown = sum(count for word, count in counts.items() if word not in known)
         facts: dict[str, float | str] = {"texts": len(self), "words": int(self.num_words.sum())}
@@ -138,18 +138,18 @@ class TextExamples:
 
 
 def read_labels(source: LabelledSource) -> list[str]:
-    """The labels of the training texts, sorted; InputError where there is nothing to tell apart."""
+    """The labels of the training texts, sorted; InputError if there are too few to classify."""
     labels = sorted({label for example in source.examples("train") for label in example.labels})
     if len(labels) < 2 and not (source.multi_label and labels):
         found = f"only the label {labels[0]!r}" if labels else "no label"
-        raise InputError(f"data: the training texts have {found}; a classifier needs two at least")
+        raise InputError(f"data: the training texts have {found}; a classifier needs at least two")
     return labels
 
 
 def read_examples(
     source: LabelledSource, split: Split, reader: TextReader, labels: Sequence[str], *, report: Report
 ) -> TextExamples:
-    """The texts of a split. Raises InputError for a label that is not one of `labels`, and for no texts."""
+    """Read the texts of a split; InputError for a label that is not in `labels`, or if there are no texts."""
     ids = {label: index for index, label in enumerate(labels)}
     names, gold, windowed = [], [], []
     known: dict[str, str] = {}
@@ -168,7 +168,7 @@ def read_examples(
 
 
 def _shared(text: WindowedText, known: dict[str, str]) -> WindowedText:
-    """A text whose words are the objects that are known: all occurrences of a word have the memory of one."""
+    """The text with interned words: all occurrences of a word share one object, which saves memory."""
     windows = [
         [[known.setdefault(word, word) for word in sentence] for sentence in window]
         for window in text.windows
@@ -177,11 +177,11 @@ def _shared(text: WindowedText, known: dict[str, str]) -> WindowedText:
 
 
 def _gold(example: LabelledText, ids: dict[str, int], split: Split, *, multi_label: bool) -> Tensor:
-    """(V,) bool."""
+    """(V,) bool, the gold labels of a text."""
     for label in example.labels:
         if label not in ids:
             raise InputError(
-                f"{example.name}: label {label!r} of the {split} split is none of the training texts'"
+                f"{example.name}: label {label!r} of the {split} split does not occur in the training texts"
                 f"{suggest(label, ids)}"
             )
     if len(example.labels) != 1 and not multi_label:

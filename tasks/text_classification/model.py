@@ -1,4 +1,4 @@
-"""The model of all classification of texts, its training and its logits of any number of texts.
+"""The text classifier, its training, and its logits for any number of texts.
 
 Shape legend: N texts, B windows of all of them, S size of a window's vector, V labels.
 """
@@ -24,20 +24,21 @@ from tasks.task import Reports, Setup
 from tasks.text_classification.examples import TextBatch, TextExamples
 from tasks.text_classification.scores import Decision, scores
 
-_WINDOWS_AT_ONCE = 64  # a text of any length fits into memory where there is no gradient to keep
+_WINDOWS_AT_ONCE = 64  # without a gradient, so that a text of any length fits into memory
 
 
 class Classifier(nn.Module):
-    """Representation, head, attention over a text's windows, dropout and a linear layer, one after the other.
+    """Representation, head, attention over a text's windows, dropout and a linear layer, in this order.
 
-    `forward` is `represent` and `classify`; who wants the gradient at the words calls the two. `classify` is
-    `encode` and `score`; who has more windows of a text than memory holds encodes a few at a time.
+    `forward` is `represent` followed by `classify`; call the two if you need the gradient at the words.
+    `classify` is `encode` followed by `score`; if a text has too many windows for the memory, encode a few at
+    a time.
 
     Args:
-        representation: gives the windows' words their vectors.
-        head: gives each window its vector.
+        representation: computes the vectors of the windows' words.
+        head: computes a vector for each window.
         num_labels: V.
-        dropout: on a text's vector, while training.
+        dropout: on a text's vector, during training.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class Classifier(nn.Module):
         """(N, V) logits.
 
         Args:
-            batch: the windows; each has one word at least.
-            text_of_window_B: 0..N-1, the text that a window is of; every text has one at least.
+            batch: the windows; each has at least one word.
+            text_of_window_B: 0..N-1, the text of each window; every text has at least one window.
             num_texts: N.
         """
         return self.classify(self.represent(batch), text_of_window_B, num_texts)
@@ -67,15 +68,15 @@ class Classifier(nn.Module):
         return self.representation(batch)
 
     def classify(self, words: Words, text_of_window_B: Tensor, num_texts: int) -> Tensor:
-        """(N, V) logits, of words that have their vectors."""
+        """(N, V) logits from the words' vectors."""
         return self.score(self.encode(words), text_of_window_B, num_texts)
 
     def encode(self, words: Words) -> Tensor:
-        """(B, S) the head's vector of each window."""
+        """(B, S) the head's vector for each window."""
         return self.head(words.vectors, words.mask, words.injected)
 
     def score(self, windows_BS: Tensor, text_of_window_B: Tensor, num_texts: int) -> Tensor:
-        """(N, V) logits, of windows that have their vectors."""
+        """(N, V) logits from the windows' vectors."""
         texts_NS = self.window_attention(windows_BS, text_of_window_B, num_texts)
         return self.linear(F.dropout(texts_NS, self.dropout, self.training))
 
@@ -84,14 +85,14 @@ class TextClassificationTraining(SupervisedTraining):
     """The training of a classifier (see `tasks.task.Training`).
 
     Args:
-        setup: that it begins with.
+        setup: the setup of the training.
         model: on its device.
         encoder: the parts of the model's encoder.
         examples: the texts of each split.
-        decision: from logits to labels.
-        weights_V: of the labels in the loss, from `label_weights`; None: all alike.
+        decision: how logits become labels.
+        weights_V: the labels' weights in the loss, from `label_weights`; None: equal weights.
         label_smoothing: see `training_loss`.
-        reports: of the same model.
+        reports: the reports of the same model.
     """
 
     model: Classifier
@@ -118,7 +119,7 @@ class TextClassificationTraining(SupervisedTraining):
         self._batches = self.batches()
 
     def batches(self) -> ExampleBatches[TextBatch]:
-        """The training texts, shuffled in every epoch, texts of similar length together, without end."""
+        """An endless iterator over training batches: shuffled in every epoch, similar lengths together."""
         train = self.examples["train"]
         self._batches = ExampleBatches(
             lengths=train.num_words.tolist(),
@@ -129,7 +130,7 @@ class TextClassificationTraining(SupervisedTraining):
         return self._batches
 
     def loss(self, batch: TextBatch) -> Tensor:
-        """The mean cross entropy in nats, weighted and smoothed as configured, with the mixes' penalty."""
+        """The mean cross-entropy in nats, weighted and smoothed as configured, plus the mixes' penalty."""
         if self.encoder.fine_tuning.unfreeze_every is not None:
             self.encoder.fine_tuning.set_epoch(self._batches.epochs_read)
         device = self.setup.device
@@ -144,11 +145,11 @@ class TextClassificationTraining(SupervisedTraining):
         return label_loss + self.model.representation.penalty()
 
     def describe(self, batch: TextBatch) -> str:
-        """The names of a batch's first texts."""
+        """A batch's name for messages, with the names of its first texts."""
         return f"the batch of the texts {', '.join(batch.names[:3])}{', ...' if len(batch.names) > 3 else ''}"
 
     def evaluate(self) -> dict[str, float]:
-        """The scores of the model as it is on the dev split."""
+        """The current scores on the dev split."""
         dev = self.examples["dev"]
         logits_NV = logits_of(self.model, dev, batch_size=self.setup.batch_size)
         found = scores(logits_NV, dev.gold_NV, self.decision)
@@ -156,10 +157,10 @@ class TextClassificationTraining(SupervisedTraining):
 
 
 def label_weights(gold_NV: Tensor, *, multi_label: bool) -> Tensor:
-    """(V,) weights that balance labels which the training texts have unequally often.
+    """(V,) weights that balance labels of unequal frequency in the training texts.
 
-    Of a text by its only label: N / (V * texts with it). Of a label that a text has, beside those that it has
-    not: texts without it / texts with it.
+    With one label per text: N / (V * number of texts with the label). With several: the weight of a positive
+    label relative to a negative one, number of texts without the label / number of texts with it.
     """
     with_label_V = gold_NV.sum(dim=0).clamp_min(1).float()
     if multi_label:
@@ -175,12 +176,15 @@ def training_loss(
     weights_V: Tensor | None,
     label_smoothing: float,
 ) -> Tensor:
-    """The mean cross entropy in nats, of texts, or of labels where a text may have several; a scalar.
+    """The mean cross-entropy in nats, over texts, or over labels if a text may have several; a scalar.
 
     Args:
-        weights_V: of `label_weights`, or None for none.
-        label_smoothing: share of the gold label's probability that all V labels divide among them; where a
-            text may have several, label and no label.
+        logits_NV: the model's logits.
+        gold_NV: bool, the gold labels.
+        multi_label: whether a text may have several labels.
+        weights_V: from `label_weights`; None: no weights.
+        label_smoothing: the fraction of the probability mass that is spread evenly over all V labels or, if a
+            text may have several, over having a label and not having it.
     """
     if multi_label:
         targets_NV = gold_NV.to(logits_NV.dtype) * (1 - label_smoothing) + label_smoothing / 2
@@ -191,9 +195,9 @@ def training_loss(
 
 @torch.no_grad()
 def logits_of(model: Classifier, examples: TextExamples, *, batch_size: int) -> Tensor:
-    """(N, V) on the CPU, with dropout off.
+    """(N, V) logits on the CPU, with dropout off.
 
-    Windows go through the model some at a time, so that memory does not grow with a text.
+    A bounded number of windows goes through the model at once, so that memory does not grow with a text.
     """
     was_training = model.training
     model.eval()

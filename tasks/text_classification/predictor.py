@@ -1,6 +1,6 @@
-"""A trained classifier of texts, answering: logits of texts of any length, labels, what speaks for them.
+"""Predictions of a trained text classifier, with the contribution of each word.
 
-Shape legend: N texts, B windows of theirs, V labels, S size of a window's vector.
+Shape legend: N texts, B windows of all of them, T words of the longest window, V labels.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tasks.text_classification.windows import TextReader, WindowedText
 
 
 class GivenText(NamedTuple):
-    """A record that was read: its own id, if it has one, and its text."""
+    """An input record: its id (or None) and its text."""
 
     record_id: Any
     text: WindowedText
 
 
 class TextPredictor:
-    """Labels of new texts.
+    """Predicts the labels of new texts.
 
     Args:
         model: in evaluation mode, on its device.
-        reader: makes windows of texts.
-        labels: V.
-        decision: from logits to labels.
+        reader: splits texts into windows.
+        labels: the V names of the labels.
+        decision: how logits become labels.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class TextPredictor:
         self.labels, self.decision = labels, decision
 
     def read(self, record: Mapping[str, Any]) -> GivenText:
-        """The text of a record. Raises InputError where there is none."""
+        """Read a record's text; InputError if it is missing."""
         text = record.get("text")
         if not isinstance(text, str):
             raise InputError(f"text: expected a text, got {text!r}" if "text" in record else "text: missing")
         return GivenText(record.get("id"), self.reader.read(text))
 
     def predict(self, inputs: Sequence[GivenText]) -> list[dict[str, Any]]:
-        """For each text its `label` and `probability`, or its `labels`; and the `probabilities` of all."""
+        """For each text its `label` and `probability`, or its `labels`; and all `probabilities`."""
         if not inputs:
             return []
         logits_NV = logits_of(self.model, self._examples(inputs), batch_size=len(inputs))
@@ -62,12 +62,12 @@ class TextPredictor:
         ]
 
     def explain(self, inputs: Sequence[GivenText]) -> list[list[tuple[str, float]]]:
-        """The words of each text and how much each speaks for what is predicted: gradient times input.
+        """The words of each text and their contributions to the prediction: gradient times input.
 
-        That is what a word's vector adds to the logit of the predicted label, to first order; where a text
-        may have several labels, to the sum of their logits, or where none is predicted, takes from the
-        likeliest one's.
-        Values are divided by the largest magnitude of their text.
+        This is the first-order contribution of a word's vector to the logit of the predicted label. If a text
+        may have several labels, it is the contribution to the sum of the predicted labels' logits or, if no
+        label is predicted, to the negative of the largest logit. Values are divided by the largest magnitude
+        in their text.
         """
         return [self._explain(given) for given in inputs]
 
@@ -80,7 +80,7 @@ class TextPredictor:
         vectors = [v.requires_grad_() for v in (words.vectors, words.injected) if v is not None]
 
         def score() -> Tensor:
-            return self._spoken_for(self.model.classify(words, batch.text_of_window_B.to(device), 1))
+            return self._prediction_score(self.model.classify(words, batch.text_of_window_B.to(device), 1))
 
         saliency_BT = gradient_saliency(vectors, score)
         values = saliency_BT[words.mask]
@@ -88,8 +88,8 @@ class TextPredictor:
         (text_words,) = examples.words()
         return list(zip(text_words, values.tolist(), strict=True))
 
-    def _spoken_for(self, logits_NV: Tensor) -> Tensor:
-        """A scalar that grows with what is predicted of a single text."""
+    def _prediction_score(self, logits_NV: Tensor) -> Tensor:
+        """The scalar whose gradient explains the prediction for a single text."""
         predicted_NV = self.decision.labels(logits_NV)
         return logits_NV[predicted_NV].sum() if predicted_NV.any() else -logits_NV.max()
 

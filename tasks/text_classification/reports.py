@@ -1,4 +1,4 @@
-"""The reports of a classifier: counts of texts, scores, predictions, a confusion matrix, the model directory.
+"""The reports of a classifier: counts, scores, predictions, a confusion matrix, the model directory.
 
 Shape legend: N texts, V labels.
 """
@@ -24,21 +24,19 @@ from tasks.text_classification.examples import TextExamples
 from tasks.text_classification.model import Classifier, logits_of
 from tasks.text_classification.scores import Decision, confusion_matrix, label_scores, scores
 
-_LABELS_WITH_NUMBERS = 30  # a picture with more has colours alone
+_LABELS_WITH_NUMBERS = 30  # a plot with more labels has only colours
 _LARGEST_PICTURE = 40.0  # inches
 
 
 class Results(NamedTuple):
-    """A model's logits for the texts of one split of the data, beside their labels.
-
-    Shape legend: N texts, V labels.
+    """A model's logits for the texts of one split, and their gold labels.
 
     Attributes:
-        names: of the texts.
-        labels: V.
+        names: the N names of the texts.
+        labels: the V names of the labels.
         logits: (N, V).
-        gold: (N, V) bool.
-        decision: from logits to labels.
+        gold: (N, V) bool, the gold labels.
+        decision: how logits become labels.
     """
 
     names: Sequence[str]
@@ -48,7 +46,7 @@ class Results(NamedTuple):
     decision: Decision
 
     def predicted(self) -> Tensor:
-        """(N, V) bool."""
+        """(N, V) bool, the predicted labels."""
         return self.decision.labels(self.logits)
 
 
@@ -56,14 +54,14 @@ class TextClassificationReports(SupervisedReports):
     """The reports of a classifier in training (see `tasks.task.Reports`).
 
     Args:
-        setup: that the training began with.
-        source: of the texts.
+        setup: the setup of the training.
+        source: the source of the texts.
         encoder: the parts of the model's encoder.
-        model: that is trained.
-        labels: V.
-        decision: from logits to labels.
+        model: the trained model.
+        labels: the V names of the labels.
+        decision: how logits become labels.
         examples: the texts of each split.
-        notices: what the user should know of the stored vectors.
+        notices: lines for the user about the stored vectors.
     """
 
     source: LabelledSource
@@ -88,7 +86,7 @@ class TextClassificationReports(SupervisedReports):
         self._test: Results | None = None
 
     def facts(self) -> dict[str, float | str]:
-        """Counts of texts and words, and what a user should know of them."""
+        """Counts of texts and words, and warnings about the data."""
         facts: dict[str, float | str] = {"labels": len(self.labels), **self.encoder.facts(self.setup)}
         known = self.examples["train"].counts()
         for split, examples in self.examples.items():
@@ -101,14 +99,14 @@ class TextClassificationReports(SupervisedReports):
         return facts | self.contamination()
 
     def activation_bytes(self, units_per_batch: int) -> int:
-        """An estimate for a batch of texts of mean length: vectors in and out of a head, with gradients."""
+        """An estimate for texts of mean length: the head's inputs and outputs, with their gradients."""
         representation, head = self.model.representation, self.model.head
         words = units_per_batch * float(self.examples["train"].num_words.mean())
         sizes = 6 * (representation.input_size + representation.injected_size) + 12 * head.output_size
         return int(4 * words * sizes)
 
     def conclude(self) -> dict[str, float]:
-        """The scores of the test split, and those of the most frequent label and of naive Bayes."""
+        """The test scores of the model, of the most frequent label and of naive Bayes."""
         self._test = self._results("test")
         figures = named("test", scores(self._test.logits, self._test.gold, self.decision))
         train, dev, test = (self.examples[split] for split in SPLITS)
@@ -120,15 +118,15 @@ class TextClassificationReports(SupervisedReports):
         }
 
     def table(self, figures: Mapping[str, float]) -> Table:
-        """Dev and test scores beside the baselines', and a warning where the model is no better."""
+        """Dev and test scores with those of the baselines, and a warning if the model is not better."""
         return score_table(figures)
 
     def tables(self) -> dict[str, Table]:
-        """The report of each label and the confusion matrix, of the test split."""
+        """The scores of each label and the confusion matrix on the test split."""
         return tables(self._concluded(), "test")
 
     def write_reports(self, path: Path) -> None:
-        """Write the test split's predictions, a report of each label, and the confusion matrix's picture."""
+        """Write the test split's predictions, the scores of each label and a plot of the confusion matrix."""
         write_reports(path, self._concluded(), "test")
 
     def saved_facts(self) -> dict[str, Any]:
@@ -150,7 +148,7 @@ class TextClassificationReports(SupervisedReports):
 
 
 def answer(logits_V: Tensor, labels: Sequence[str], decision: Decision) -> dict[str, Any]:
-    """The prediction for one text: `label` and its `probability`, or `labels`; `probabilities` of all."""
+    """The prediction for one text: `label` and its `probability`, or `labels`; and all `probabilities`."""
     probabilities = dict(zip(labels, decision.probabilities(logits_V[None])[0].tolist(), strict=True))
     chosen = names_of(decision.labels(logits_V[None])[0], labels)
     if decision.multi_label:
@@ -159,12 +157,12 @@ def answer(logits_V: Tensor, labels: Sequence[str], decision: Decision) -> dict[
 
 
 def names_of(chosen_V: Tensor, labels: Sequence[str]) -> list[str]:
-    """The names of the labels that a boolean row has."""
+    """The names of the labels that are true in a boolean row."""
     return [labels[index] for index in chosen_V.nonzero().flatten().tolist()]
 
 
 def tables(results: Results, split: str) -> dict[str, Table]:
-    """The report of each label and, where a text has exactly one, the confusion matrix; by name."""
+    """The scores of each label and, if a text has exactly one label, the confusion matrix; by name."""
     found = {f"{split}/labels": label_scores(results.predicted(), results.gold, results.labels)}
     if not results.decision.multi_label:
         rows = confusion_matrix(results.predicted(), results.gold).tolist()
@@ -188,7 +186,7 @@ def write_reports(path: Path, results: Results, split: str) -> None:
 
 
 def draw_confusion(path: Path, counts_VV: Tensor, labels: Sequence[str]) -> None:
-    """A PNG of counts, gold labels down, predicted ones across, coloured by the share of the gold label."""
+    """Plot counts as a PNG: gold labels in rows, predicted ones in columns, coloured by fraction of row."""
     from matplotlib.figure import Figure  # takes a second to import
 
     size = min(2.5 + 0.45 * len(labels), _LARGEST_PICTURE)
@@ -209,7 +207,7 @@ def draw_confusion(path: Path, counts_VV: Tensor, labels: Sequence[str]) -> None
 
 
 def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-    """The columns and rows that show scores, in percent; the last one may be a warning."""
+    """Columns and rows of a table of scores in percent; the last row may be a warning."""
     columns = {"accuracy": "accuracy", "macro_f1": "macro F1", "micro_f1": "micro F1"}
     columns = {key: name for key, name in columns.items() if f"test/{key}" in figures}
     columns["calibration_error"] = "calibration error"
@@ -229,18 +227,18 @@ def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]
         if f"{key}_accuracy" in figures
     ]
     if figures.get("dev/accuracy", 1.0) <= figures.get("dev/majority_accuracy", 0.0):
-        warning = "warning: no better on dev than the most frequent label"
+        warning = "warning: not better on dev than the most frequent label"
         rows.append([warning, *[None] * len(columns)])
     return ["percent", *columns.values()], rows
 
 
 def named(split: Split, figures: Mapping[str, float]) -> dict[str, float]:
-    """Figures with their split before their names."""
+    """Figures with `<split>/` before their names."""
     return {f"{split}/{name}": value for name, value in figures.items()}
 
 
 def _lines(results: Results) -> list[str]:
-    """JSON of each text: its name, its gold labels, and the answer."""
+    """A line of JSON for each text: its name, its gold labels, and the prediction."""
     multi_label, lines = results.decision.multi_label, []
     for name, logits_V, gold_V in zip(results.names, results.logits, results.gold, strict=True):
         gold = names_of(gold_V, results.labels)
@@ -251,5 +249,5 @@ def _lines(results: Results) -> list[str]:
 
 
 def _literal(label: str) -> str:
-    """A label for a picture: matplotlib reads formulas between dollars."""
+    """Escape dollar signs, between which matplotlib expects a formula."""
     return label.replace("$", r"\$")

@@ -1,6 +1,6 @@
-"""From logits and gold labels to scores: accuracy, F1, calibration.
+"""Scores of logits against gold labels: accuracy, F1, calibration.
 
-Whether a text has one label or several, gold and predicted labels are boolean rows.
+Gold and predicted labels are boolean rows, whether a text has one label or several.
 
 Shape legend: N texts, V labels.
 """
@@ -17,39 +17,39 @@ CALIBRATION_BINS = 15  # equal in width, as in Guo et al. (2017)
 
 
 class Decision(NamedTuple):
-    """How scores become labels.
+    """How logits become labels.
 
     Attributes:
         multi_label: whether a text may have several labels, or none; otherwise it has exactly one.
-        threshold: of a label's probability, for texts that may have several.
+        threshold: probability from which on a label is predicted; only with `multi_label`.
     """
 
     multi_label: bool
     threshold: float
 
     def probabilities(self, logits_NV: Tensor) -> Tensor:
-        """(N, V), of each label by itself, or adding up to 1 where a text has exactly one."""
+        """(N, V); independent for each label with `multi_label`, otherwise each row sums to 1."""
         return logits_NV.sigmoid() if self.multi_label else logits_NV.softmax(dim=1)
 
     def labels(self, logits_NV: Tensor) -> Tensor:
-        """(N, V) bool: the labels that are predicted."""
+        """(N, V) bool, the predicted labels."""
         if self.multi_label:
             return self.probabilities(logits_NV) >= self.threshold
         return F.one_hot(logits_NV.argmax(dim=1), logits_NV.shape[1]).bool()
 
     def loss(self, logits_NV: Tensor, gold_NV: Tensor) -> float:
-        """The mean negative log-likelihood in nats: of texts, or of labels where a text may have several."""
+        """The mean negative log-likelihood in nats, over texts, or over labels with `multi_label`."""
         if self.multi_label:
             return float(F.binary_cross_entropy_with_logits(logits_NV, gold_NV.to(logits_NV.dtype)))
         return float(F.cross_entropy(logits_NV, gold_NV.long().argmax(dim=1)))
 
 
 def scores(logits_NV: Tensor, gold_NV: Tensor, decision: Decision) -> dict[str, float]:
-    """Loss, accuracy, F1 and the expected calibration error; all but the loss between 0 and 1.
+    """Loss in nats; accuracy, F1 and the expected calibration error, each between 0 and 1.
 
-    With several labels a text counts as right when all of them are, a macro F1 is the mean over all labels,
-    and calibration is that of each label's probability. With one label, a macro F1 leaves out the labels
-    that are neither gold nor predicted, and calibration is that of the predicted label.
+    With several labels, a text is correct if all its labels are, macro F1 is the mean over all labels, and
+    the calibration error is over every label's probability. With one label, macro F1 ignores labels that are
+    neither gold nor predicted, and the calibration error is over the predicted label's probability.
     """
     predicted_NV = decision.labels(logits_NV)
     figures = {"loss": decision.loss(logits_NV, gold_NV), "accuracy": accuracy(predicted_NV, gold_NV)}
@@ -58,7 +58,7 @@ def scores(logits_NV: Tensor, gold_NV: Tensor, decision: Decision) -> dict[str, 
 
 
 def accuracy(predicted_NV: Tensor, gold_NV: Tensor) -> float:
-    """The share of texts all of whose labels are right."""
+    """The fraction of texts whose labels are all correct."""
     return float((predicted_NV == gold_NV).all(dim=1).double().mean())
 
 
@@ -70,7 +70,7 @@ def confusion_matrix(predicted_NV: Tensor, gold_NV: Tensor) -> Tensor:
 def label_scores(
     predicted_NV: Tensor, gold_NV: Tensor, labels: Sequence[str]
 ) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows: precision, recall and F1 of each label, and how many texts have it."""
+    """Columns and rows of a table: precision, recall and F1 of each label, and its number of gold texts."""
     hits_V, predicted_V, gold_V = _counts(predicted_NV, gold_NV)
     columns = [_ratio(hits_V, predicted_V), _ratio(hits_V, gold_V), _ratio(2 * hits_V, predicted_V + gold_V)]
     rows = zip(labels, *(column.tolist() for column in columns), gold_V.tolist(), strict=True)
@@ -80,12 +80,12 @@ def label_scores(
 def calibration_error(probabilities_N: Tensor, is_right_N: Tensor) -> float:
     """The expected calibration error (Guo et al. 2017, equation 3), between 0 and 1.
 
-    Predictions are binned by probability, and each bin has the difference of the share of predictions that
-    are right and their mean probability; the mean of its magnitude is weighted by the bins' predictions.
+    Predictions are binned by probability. The error is the mean over the bins, weighted by their number of
+    predictions, of |accuracy - mean probability|.
 
     Args:
-        probabilities_N: of the predictions.
-        is_right_N: bool.
+        probabilities_N: the predictions' probabilities.
+        is_right_N: bool, whether each prediction is correct.
     """
     probabilities_N = probabilities_N.double()
     bins_N = (probabilities_N * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
@@ -116,10 +116,10 @@ def _multi_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV:
 
 
 def _counts(predicted_NV: Tensor, gold_NV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(V,) texts where a label is predicted and gold, where it is predicted, where it is gold."""
+    """(V,) numbers of texts for which each label is predicted and gold, predicted, gold."""
     return (predicted_NV & gold_NV).sum(dim=0), predicted_NV.sum(dim=0), gold_NV.sum(dim=0)
 
 
 def _ratio(counts: Tensor, totals: Tensor) -> Tensor:
-    """In float64, 0 where the total is 0."""
+    """counts / totals in float64; 0 where the total is 0."""
     return counts.double() / totals.clamp_min(1)

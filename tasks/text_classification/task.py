@@ -1,4 +1,4 @@
-"""Classification of texts: sentiment, topics, types of questions, with one label or several.
+"""Text classification: sentiment, topics, types of questions, with one label or several.
 
 Shape legend: N texts, V labels.
 """
@@ -31,19 +31,20 @@ from tasks.text_classification.windows import TextReader
 
 @REGISTRY.register("task", "text_classification")
 class TextClassificationTask:
-    """Tell the label of a text, or its labels.
+    """Predict the label, or labels, of a text.
 
     Args:
-        window_words: long texts are read in windows of whole sentences up to so many words, and attention
-            joins what the head makes of each. A longer sentence is cut into pieces; nothing is lost.
-        max_words: of a text; the rest is dropped and counted. None: nothing is dropped.
-        injection: where contextual vectors join the head: input, output (of its recurrent layer) or both.
-        word_dropout: on the vectors of words that have one layer; those of several layers have their mix's.
+        window_words: largest number of words in a window. Long texts are split into windows of whole
+            sentences, whose vectors are combined by attention; a longer sentence is split into pieces. No
+            word is lost.
+        max_words: texts are truncated to this number of words, with a notice; None: no limit.
+        injection: where contextual vectors enter the head: input, output (of its recurrent layer) or both.
+        word_dropout: on vectors of encoders with one layer; for several layers, `mix` has a dropout.
         dropout: on a text's vector.
-        label_smoothing: share of the gold label's probability that all labels divide among them.
-        class_weights: `balanced` weighs rare labels more, so that all labels weigh the same together; with
-            several labels, so that those who have a label weigh as much as those who do not.
-        threshold: of the probability of a label, for texts that may have several.
+        label_smoothing: the fraction of the probability mass that is spread evenly over the labels.
+        class_weights: `balanced` gives rare labels larger weights, so that all labels have the same total
+            weight; with several labels, so that texts with and without a label have the same total weight.
+        threshold: probability from which on a label is predicted, for texts that may have several.
     """
 
     def __init__(
@@ -73,14 +74,14 @@ class TextClassificationTask:
         self.threshold = threshold
 
     def check(self, setup: Setup) -> None:
-        """Find faults of the components' values without reading data."""
+        """Check the components' values without reading data; InputError for the faults."""
         build_source(setup).check_examples()
         parts = check_components(setup)
         if all(part.size for part in parts.values()):
             self.build_model(setup.nodes, parts, num_labels=2)
 
     def start(self, setup: Setup) -> TextClassificationTraining:
-        """Read and tokenize the data, and build a model with a fresh head."""
+        """Read and tokenize the data, and build a model with a new head."""
         source = build_source(setup)
         labels = read_labels(source)
         reader = self.make_reader(setup.nodes, prose=source.prose, language=source.language)
@@ -123,9 +124,9 @@ class TextClassificationTask:
         """The scores of a trained model on the test split of `setup`'s data.
 
         Args:
-            saved: what the model directory `name` holds.
-            setup: `data` from where one likes, all other nodes the model's own.
-            with_baselines: whether the data's training texts are there, to make the baselines from.
+            saved: the content of the model directory `name`.
+            setup: its node `data` may be any; all other nodes are the model's own.
+            with_baselines: also score baselines, which are trained on the data's training texts.
         """
         predictor = self.predictor(saved, setup, name=name)
         source = build_source(setup)
@@ -145,10 +146,10 @@ class TextClassificationTask:
         return {**figures, "test/texts": len(test)}
 
     def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> TextPredictor:
-        """Answers with the model of the directory `name`.
+        """The predictor of the model in the directory `name`.
 
         Raises:
-            InputError: a model of another task, or weights and config disagree.
+            InputError: the model is of another task, or its weights and config disagree.
         """
         config = saved.config
         if config["task"]["type"] != "text_classification":
@@ -166,11 +167,11 @@ class TextClassificationTask:
         )
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """Test scores beside the baselines'."""
+        """A table of the test scores and those of the baselines."""
         return score_table(figures)
 
     def make_reader(self, nodes: Mapping[str, Any], *, prose: bool, language: str) -> TextReader:
-        """What makes windows of texts."""
+        """The reader that splits texts into windows."""
         return TextReader(
             tokenizer=REGISTRY.build("tokenizer", nodes["tokenizer"]),
             prose=prose,
@@ -182,7 +183,7 @@ class TextClassificationTask:
     def build_model(
         self, nodes: Mapping[str, Any], parts: Mapping[str, TokenEncoder], *, num_labels: int
     ) -> Classifier:
-        """A classifier with a fresh head. Raises InputError for values that disagree."""
+        """A classifier with a new head; InputError if the values disagree."""
         representation = Representation(
             parts=parts, mix=nodes["mix"], injection=self.injection, word_dropout=self.word_dropout
         )
@@ -193,11 +194,11 @@ class TextClassificationTask:
             injected_size=representation.injected_size,
         )
         if not isinstance(head, TextHead):
-            raise InputError(f"head.type: {nodes['head']['type']} is no head for the classification of texts")
+            raise InputError(f"head.type: {nodes['head']['type']} is not a head for text classification")
         if head.max_words is not None and head.max_words < self.window_words:
             raise InputError(
-                f"task.window_words: expected at most {head.max_words}, all that the head"
-                f" {nodes['head']['type']} reads, got {self.window_words}"
+                f"task.window_words: expected at most {head.max_words}, the limit of the head"
+                f" {nodes['head']['type']}, got {self.window_words}"
             )
         return Classifier(
             representation=representation, head=head, num_labels=num_labels, dropout=self.dropout
@@ -205,7 +206,7 @@ class TextClassificationTask:
 
 
 def build_source(setup: Setup) -> LabelledSource:
-    """The source of the texts. Raises InputError for one without labels."""
+    """The source of the texts; InputError if it has no labels."""
     source = REGISTRY.build("data", setup.nodes["data"])
     if not isinstance(source, LabelledSource):
         raise InputError(f"data.type: {setup.nodes['data']['type']} has no labelled texts; data=bbc has some")

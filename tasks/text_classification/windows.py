@@ -1,4 +1,4 @@
-"""From a text to windows of words: whole sentences together, as many as fit, and nothing lost."""
+"""Splits a text into windows of words: as many whole sentences as fit; no word is lost."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from elmo.text.sentence_splitting import split_sentences
 from elmo.text.tokenizers.tokenizer import Tokenizer
 from tasks.supervised.representation import Window
 
-EMPTY = "<UNK>"  # what is read in place of a text without words
+EMPTY = "<UNK>"  # replaces a text without words
 
 
 class WindowedText(NamedTuple):
-    """A text as encoders read it.
+    """A text split into windows.
 
     Attributes:
-        windows: one at least, each of one word at least.
-        num_words: of all windows; 0 for a text without words, whose only window says `EMPTY`.
-        num_dropped: words that were cut off the end.
+        windows: at least one, each of at least one word.
+        num_words: number of words; 0 for a text without words, whose only window is `EMPTY`.
+        num_dropped: number of words that were truncated.
     """
 
     windows: list[Window]
@@ -27,14 +27,14 @@ class WindowedText(NamedTuple):
 
 
 class TextReader:
-    """Reads texts into windows of words.
+    """Tokenizes texts and splits them into windows of words.
 
     Args:
-        tokenizer: finds the words.
-        prose: split texts into sentences; otherwise each of a text's lines is one.
-        language: ISO 639-1, of the prose.
-        window_words: the most words of a window. A sentence that is longer is cut into pieces of that size.
-        max_words: the most words of a text; the rest is dropped and counted. None: nothing is dropped.
+        tokenizer: splits sentences into words.
+        prose: split texts into sentences; otherwise each line is a sentence.
+        language: ISO 639-1 code, for sentence splitting.
+        window_words: largest number of words in a window; a longer sentence is split into pieces.
+        max_words: texts are truncated to this number of words; None: no limit.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TextReader:
 
 
 def first_words(sentences: Sequence[list[str]], number: int) -> list[list[str]]:
-    """Sentences up to so many words; the last one may be cut."""
+    """The sentences of the first `number` words; the last sentence may be cut."""
     kept: list[list[str]] = []
     for sentence in sentences:
         if number <= 0:
@@ -66,7 +66,7 @@ def first_words(sentences: Sequence[list[str]], number: int) -> list[list[str]]:
 
 
 def split_windows(sentences: Sequence[list[str]], window_words: int) -> list[Window]:
-    """Windows of consecutive sentences, of at most `window_words` words each; every word is in one."""
+    """Windows of consecutive sentences with at most `window_words` words; every word is in exactly one."""
     windows: list[Window] = []
     room = 0
     for piece in _pieces(sentences, window_words):

@@ -169,7 +169,7 @@ def test_a_damaged_model_directory_is_named(official: CharCnnLstm) -> None:
     values = json.loads(config.read_text())
     values["encoder"]["cell_size"] = 7
     config.write_text(json.dumps(values))
-    with pytest.raises(InputError, match=r"context.layers.0.bias has shape \(2, 24\), .* wants \(2, 28\)"):
+    with pytest.raises(InputError, match=r"context.layers.0.bias has shape \(2, 24\), .* expects \(2, 28\)"):
         read_bilm(Path("model"))
     config.write_text('{"format": 2}')
     with pytest.raises(InputError, match=r"config.json: a model without encoder"):

@@ -127,7 +127,7 @@ def test_weights_of_another_size_are_told(tmp_path: Path, model: LanguageModel) 
     config = {"batch_size": 2, **NODES, "encoder": {**NODES["encoder"], "cell_size": 8}}
     save_model(tmp_path / "model", config=config, model=model, vocabulary=VOCABULARY)
 
-    with pytest.raises(InputError, match=r"has shape .* the configured model wants"):
+    with pytest.raises(InputError, match=r"has shape .* the configured model expects"):
         load_language_model(read_model(tmp_path / "model"), name="model")
 
 

@@ -360,7 +360,7 @@ def test_batches_go_on_from_a_position(data: Data) -> None:
         ({"task": {"num_best": 0}}, r"task\.num_best: expected at least 1, got 0"),
         (
             {"head": {"type": "pooled", "pooling": ["mean"], "hidden_size": None}},
-            r"head\.type: pooled is no head for question answering",
+            r"head\.type: pooled is not a head for question answering",
         ),
     ],
 )

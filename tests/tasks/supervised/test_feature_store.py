@@ -213,8 +213,8 @@ def test_what_is_too_large_is_told_before_anything_is_computed_or_removed(tmp_pa
     assert not encoder._calls
     assert list(tmp_path.iterdir()) == before
     assert cached.notices == [
-        "features: 4.8e-07 GB of vectors have no room within features.max_gigabytes=4e-07 (0 GB are in use);"
-        " the encoder computes them anew for every batch"
+        "features: 4.8e-07 GB of vectors do not fit into features.max_gigabytes=4e-07 (0 GB are in use);"
+        " the encoder computes them again for every batch"
     ]
 
 

@@ -449,7 +449,7 @@ def test_a_model_that_is_no_better_than_the_most_frequent_label_is_told_at_the_e
         training.model.linear.bias.copy_(torch.tensor([1.0, 0.0]))
     figures = {**training.evaluate(), **training.reports.conclude()}
     assert figures["dev/accuracy"] == figures["dev/majority_accuracy"] == pytest.approx(2 / 3)
-    warning = "warning: no better on dev than the most frequent label"
+    warning = "warning: not better on dev than the most frequent label"
     assert training.reports.table(figures)[1][-1] == [warning, None, None, None]
     learned = {**figures, "dev/accuracy": 0.9}
     assert warning not in [row[0] for row in training.reports.table(learned)[1]]
@@ -535,7 +535,7 @@ ONE = [("a", "x"), ("b", "y")]
     [
         (
             [ONE, ONE, [("c", "z")]],
-            r"test\.csv:2: label 'z' of the test split is none of the training texts'; one of",
+            r"test\.csv:2: label 'z' of the test split does not occur in the training texts; one of",
         ),
         ([ONE, [("c", "Y")], ONE], r"dev\.csv:2: label 'Y' of the dev split .*nearest: y"),
         ([[("a", "x"), ("b", "x")], ONE, ONE], r"data: the training texts have only the label 'x'"),
