@@ -1,1 +1,1 @@
-"""What to learn from: sources of text, their preparation, targets, losses and scores."""
+"""The tasks: their data, models, losses, scores and reports."""

@@ -1,4 +1,4 @@
-"""What a task is to the trainer (a model, batches, a loss, scores) and what it is given to start from."""
+"""The interfaces of a task: its setup, its training as the trainer uses it, its reports, its predictor."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch import Tensor, nn
 
 from elmo.io.model_directory import SavedModel
 
-Report = Callable[[int, int, float | None], None]  # words, sentences, share done if known
+Report = Callable[[int, int, float | None], None]  # words, sentences, fraction done (None: unknown)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything outside of a task's own arguments that it starts from, as plain values.
+    """The inputs of a task besides its own arguments, as plain values.
 
     Attributes:
         nodes: the config's component groups (`encoder`, `data`, ...), each `{type: ..., argument: value}`.
-        vocabulary: path, min_count and max_size of the softmax's targets.
-        batch_size: rows of a batch.
-        seed: of the order of the data.
-        device: where batches go.
-        cache_path: where prepared data lies.
-        shard, num_shards: this process's number and the number of processes.
-        report: called while data is prepared.
-        initial: the run, model or official files that the encoder starts from; None: it starts fresh.
-        fine_tuning: how a pretrained encoder goes on learning (see `tasks.supervised.fine_tuning`).
-        features: how a frozen encoder's vectors are kept (see `tasks.supervised.feature_store`).
+        vocabulary: path, min_count and max_size of the softmax's vocabulary.
+        batch_size: number of rows or examples in a batch.
+        seed: of the shuffling of the data.
+        device: of the model and the batches.
+        cache_path: the directory of prepared data.
+        shard, num_shards: this process's index and the number of processes.
+        report: called with the progress while data is prepared.
+        initial: the run, model or official files with the encoder's initial weights; None: random weights.
+        fine_tuning: arguments of `tasks.supervised.fine_tuning.FineTuning`.
+        features: the store of a frozen encoder's vectors (see `tasks.supervised.feature_store`).
     """
 
     nodes: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Setup:
 
 
 class Batches(Protocol):
-    """An endless stream of training batches that can be saved and gone on with."""
+    """An endless iterator over training batches whose position can be saved and restored."""
 
     def __next__(self) -> Any: ...
 
@@ -58,16 +58,16 @@ class Batches(Protocol):
 
 
 class Training(Protocol):
-    """A task under way, as the trainer sees it.
+    """The training of a task, as the trainer uses it.
 
     Attributes:
-        model: what is trained.
-        unit: what a batch is counted in, `tokens` or `examples`.
-        units_per_epoch: of the training data; the trainer's epochs are shares of it.
-        units_per_batch: in a full batch.
-        gradient_scale: what the loss is multiplied by before it is differentiated.
-        loss_name: the metric that `loss` is, such as `train/sampled_loss`.
-        reports: what is told and kept of it.
+        model: the model to train.
+        unit: the unit in which the trainer counts, `tokens` or `examples`.
+        units_per_epoch: number of units in the training data; it defines an epoch.
+        units_per_batch: number of units in a full batch.
+        gradient_scale: factor of the loss before the backward pass.
+        loss_name: the metric name of `loss`, such as `train/sampled_loss`.
+        reports: the reports of this training.
     """
 
     model: nn.Module
@@ -79,59 +79,59 @@ class Training(Protocol):
     reports: Reports
 
     def batches(self) -> Batches:
-        """The training data, from the beginning."""
+        """A new iterator over the training data."""
         ...
 
     def loss(self, batch: Any) -> Tensor:
-        """The mean loss of a batch, in nats; a scalar that can be differentiated."""
+        """The mean loss of a batch in nats, a differentiable scalar."""
         ...
 
     def describe(self, batch: Any) -> str:
-        """A batch in a few words, to find it in the data."""
+        """A short description of a batch for messages, with which it can be found in the data."""
         ...
 
     def evaluate(self) -> dict[str, float]:
-        """The scores on the dev split of the model as it is, by metric name."""
+        """The model's current scores on the dev split, by metric name."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """What the task carries from batch to batch."""
+        """The state that is carried from batch to batch."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with what was carried."""
+        """Restore the result of `state_dict`."""
         ...
 
     def constants(self) -> set[str]:
-        """The names within the model's state that never change, such as a frozen encoder's weights."""
+        """Names of the tensors in the model's state that never change, such as a frozen encoder's weights."""
         ...
 
     def rate_factors(self) -> dict[str, float]:
-        """Factors on the learning rates of parameters, by name; those that are not named have 1."""
+        """Factors of the learning rates, by parameter name; a missing one is 1."""
         ...
 
 
 class Reports(Protocol):
-    """What is told and kept of a task under way: before the first step, and after the last."""
+    """The reports of a training: before its first step and after its last."""
 
     def facts(self) -> dict[str, float | str]:
-        """What the user wants to see before the first step: counts of the data, coverage, sizes."""
+        """Facts for the user before the first step: counts of the data, coverage, warnings."""
         ...
 
     def activation_bytes(self, units_per_batch: int) -> int:
-        """An estimate of the memory of the intermediate values of a training batch of so many units."""
+        """An estimate of the memory in bytes of the activations of a training batch of this many units."""
         ...
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the data, by part."""
+        """Fingerprints of the data, by split."""
         ...
 
     def conclude(self) -> dict[str, float]:
-        """What is measured once, of the model that is kept: the test split, baselines; by metric name."""
+        """The final figures of the selected model by metric name: scores on the test split, baselines."""
         ...
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """The columns and rows that show final figures, baselines among them, to a reader."""
+        """Columns and rows of a table of final figures, with those of the baselines."""
         ...
 
     def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
@@ -139,7 +139,7 @@ class Reports(Protocol):
         ...
 
     def write_reports(self, path: Path) -> None:
-        """Write what a reader wants to look at beside figures into a run's directory, after `conclude`."""
+        """Write predictions and plots into a run's directory, after `conclude`."""
         ...
 
     def save_model(self, path: Path) -> None:
@@ -148,7 +148,7 @@ class Reports(Protocol):
 
 
 class Task(Protocol):
-    """A registered task: its own arguments, and how it starts."""
+    """A registered task: checks its setup, starts a training, evaluates and predicts with a saved model."""
 
     def start(self, setup: Setup) -> Training:
         """Prepare the data and build the model, on the CPU. Raises InputError for faults of the data."""
@@ -161,38 +161,38 @@ class Task(Protocol):
         ...
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """The columns and rows that show such figures to a reader."""
+        """Columns and rows of a table of the figures that `evaluate` returns."""
         ...
 
     def check(self, setup: Setup) -> None:
-        """Find faults of the components' values without reading data. Raises InputError."""
+        """Check the components' values without reading data; InputError for the faults."""
         ...
 
     def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> Predictor:
-        """What answers new text with the saved model of the directory `name`, without any data.
+        """The predictor for new text with the saved model of the directory `name`; needs no data.
 
         Raises:
-            InputError: the task answers nothing, or the directory lacks something.
+            InputError: the task has no predictions, or the directory is not complete.
         """
         ...
 
 
 class Predictor(Protocol):
-    """A trained model that answers records, each by itself."""
+    """Predicts with a trained model, independently for each input record."""
 
     def read(self, record: Mapping[str, Any]) -> Any:
-        """What the model needs of a record. Raises InputError: what the record lacks, but not where it is."""
+        """Read a record into an input of `predict`; InputError names what is missing, but not the line."""
         ...
 
     def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
-        """The answers to what `read` gave, in order, as plain values; a record's own `id` is repeated."""
+        """The predictions for results of `read`, in order, as plain values; with the record's `id` if any."""
         ...
 
 
 @runtime_checkable
 class ExplainingPredictor(Predictor, Protocol):
-    """A predictor that tells which words its answers rest on."""
+    """A predictor that can attribute its predictions to words."""
 
     def explain(self, inputs: Sequence[Any]) -> list[list[tuple[str, float]]]:
-        """The words of each input and how much each speaks for (> 0) or against the answer."""
+        """The words of each input with their contributions for (> 0) or against (< 0) the prediction."""
         ...

@@ -1,1 +1,1 @@
-"""Encoders: from the characters of words to one vector per word and layer."""
+"""Token encoders: compute one vector per word and layer."""

@@ -1,4 +1,4 @@
-"""Word vectors from characters alone, learned with the task: ELMo's character CNN without what is above it.
+"""Word vectors from characters, trained with the task: ELMo's character CNN without the layers above it.
 
 Shape legend: S sentences, T words of the longest one, U distinct words, P size of a vector.
 """
@@ -19,14 +19,14 @@ from tasks.encoders.token_encoder import TokenEncoder, padded_vectors
 
 @REGISTRY.register("encoder", "char_cnn")
 class CharCnnEncoder(TokenEncoder):
-    """A vector for every word that there is, from its first 48 bytes.
+    """Computes a vector for any word from its first 48 bytes.
 
     Args:
-        character_embedding_size: values of a character's vector.
+        character_embedding_size: size of a character's vector.
         filters: [width, number] of each convolution.
-        num_highways: highway layers after the convolutions.
+        num_highways: number of highway layers after the convolutions.
         activation: relu or tanh, after the convolutions.
-        projection_size: values of a word's vector.
+        projection_size: size of a word's vector.
     """
 
     num_layers, is_contextual = 1, False

@@ -1,4 +1,4 @@
-"""A pretrained biLM as the encoder of a task: the vectors of all its layers, for the words of sentences.
+"""A pretrained biLM as a task's encoder: the vectors of all its layers.
 
 Shape legend: L layers with the context-free one as layer 0, S sentences, T words of the longest one,
 P projection.
@@ -21,17 +21,17 @@ from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.encoders.token_encoder import TokenEncoder
 
-_TOKENS_PER_BATCH = 4096  # that a frozen biLM computes at once
+_TOKENS_PER_BATCH = 4096  # tokens that a frozen biLM computes at once
 _CACHED_WORDS = 1 << 15
 
 
 @REGISTRY.register("encoder", "elmo")
 class ElmoEncoder(TokenEncoder):
-    """The layers of a biLM, which comes with its sizes and weights by `take`.
+    """The layers of a biLM, which is set by `take`.
 
-    Every sentence stands between its markers, starts from the biLM's own start state and is on its own. As in
-    the original, the biLM's own dropout stays off, also where it is trained. While none of its parameters
-    requires a gradient, it runs without one, by the fastest way there is.
+    Every sentence is read with its markers, from the biLM's own start state, independent of the others. As in
+    the original, the biLM's own dropout stays off, even if it is trained. If none of its parameters requires
+    a gradient, the faster code for inference is used.
     """
 
     is_contextual = True
@@ -45,14 +45,14 @@ class ElmoEncoder(TokenEncoder):
 
     @classmethod
     def of(cls, bilm: BiLm) -> ElmoEncoder:
-        """Of a biLM."""
+        """The encoder of a biLM."""
         encoder = cls()
         encoder.take(bilm)
         return encoder
 
     @classmethod
     def of_words(cls, node: Mapping[str, Any]) -> ElmoEncoder:
-        """For the node of a biLM that reads whole words: `restore_words` builds it."""
+        """The encoder of a biLM that reads whole words; `restore_words` builds the biLM from this node."""
         encoder = cls()
         encoder._word_node = node
         return encoder
@@ -61,7 +61,7 @@ class ElmoEncoder(TokenEncoder):
         """Use this biLM.
 
         Raises:
-            InputError: there is one already, from the config, and this one has another size.
+            InputError: the config already describes a biLM, and this one has other sizes.
         """
         if self.bilm is not None:
             _check_same(self.bilm.node, bilm.node)
@@ -70,7 +70,9 @@ class ElmoEncoder(TokenEncoder):
 
     def check(self) -> None:
         if self.bilm is None:
-            raise InputError("encoder.type: elmo has the sizes and weights of a model; give init_from=RUN")
+            raise InputError(
+                "encoder.type: elmo takes its sizes and weights from a model; give init_from=RUN"
+            )
 
     def word_lists(self) -> dict[str, list[str]]:
         vocabulary = self._taken().vocabulary
@@ -84,7 +86,7 @@ class ElmoEncoder(TokenEncoder):
         return self._taken().node
 
     def layer_groups(self) -> list[list[str]]:
-        """The names of the parameters of each layer, from the context-free one up."""
+        """The names of each layer's parameters, from the context-free layer up."""
         return [[f"bilm.{name}" for name in group] for group in self._taken().layer_groups()]
 
     def train(self, mode: bool = True) -> ElmoEncoder:
@@ -105,7 +107,7 @@ class ElmoEncoder(TokenEncoder):
 
     def _taken(self) -> BiLm:
         if self.bilm is None:
-            raise RuntimeError("an ElmoEncoder is of no use before it has taken a biLM")
+            raise RuntimeError("an ElmoEncoder needs a biLM; call take first")
         return self.bilm
 
     def _run_frozen(self, bilm: BiLm, sentences: Sequence[Sequence[str]]) -> Tensor:
@@ -116,7 +118,7 @@ class ElmoEncoder(TokenEncoder):
         return vectors.to(next(bilm.parameters()).device)
 
     def _frozen_runner(self, bilm: BiLm) -> SentenceRunner:
-        """A runner for the biLM's present weights."""
+        """A runner with the biLM's current weights; it is rebuilt after they change."""
         key = tuple((parameter.data_ptr(), parameter._version) for parameter in bilm.parameters())
         if self._runner is None or self._runner_key != key:
             self._runner = SentenceRunner(
@@ -130,7 +132,7 @@ class ElmoEncoder(TokenEncoder):
 
 
 def _check_same(configured: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:
-    for key in [key for key in configured if key != "dropout"]:  # which stays off
+    for key in [key for key in configured if key != "dropout"]:  # the biLM's dropout stays off
         if key in loaded and configured[key] != loaded[key]:
             raise InputError(
                 f"encoder.{key}: {configured[key]}, but init_from has {loaded[key]}; "

@@ -1,4 +1,4 @@
-"""Pretrained word vectors: GloVe's, or those of any text file of words and numbers.
+"""Pretrained word vectors: GloVe, or any text file of words and numbers.
 
 Shape legend: S sentences, T words of the longest one, U distinct words, P size of a vector.
 """
@@ -29,18 +29,18 @@ _UNSEEN = -1  # the row of a word that is not in the table
 
 @REGISTRY.register("encoder", "glove")
 class GloveEncoder(TokenEncoder):
-    """The vectors of a table: a word's own, or that of its lower case; zeros for a word that has neither.
+    """A table of word vectors, looked up by the word, then by its lower case; unknown words are zero.
 
-    Zeros, as simple classifiers are no better with the mean of all vectors: tried on TREC and SST-2, with the
-    whole table and with its first 20,000 words.
+    Zeros are as good as the mean of all vectors: simple classifiers on TREC and SST-2, with the whole table
+    and with its first 20,000 words, were not better with the mean.
 
-    A saved model has the whole table, so that it knows words which its training text lacks.
+    A saved model has the whole table, so that it also knows words that are not in its training text.
 
     Args:
-        path: a text file, plain or gzip; None: glove.6B in 50 numbers, from the extra `glove`.
-        max_words: lines of the table that are used; None: all.
-        size: values of a vector; None: what the table has. A saved model says it.
-        trainable: let the vectors of the training text's words be trained; those of other words stay.
+        path: a text file, plain or gzip; None: glove.6B with 50 dimensions, from the extra `glove`.
+        max_words: number of lines of the table to use; None: all.
+        size: size of a vector; None: as in the table. It is set in a saved model.
+        trainable: train the vectors of words in the training text; the others stay fixed.
     """
 
     num_layers, is_contextual = 1, False
@@ -60,7 +60,7 @@ class GloveEncoder(TokenEncoder):
                 raise InputError(f"encoder.{name}: expected at least 1, or null, got {number}")
         self.path = None if path is None else path.expanduser()
         self.max_words, self.trainable = max_words, trainable
-        self.size = size or 0  # 0: not known until the table is read
+        self.size = size or 0  # 0: unknown until the table is read
         self._rows: dict[str, int] = {}
 
     def check(self) -> None:

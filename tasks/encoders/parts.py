@@ -1,4 +1,4 @@
-"""The parts of a task's encoder: the encoders that stand side by side, each under a name; often one alone."""
+"""The parts of a task's encoder: one encoder, or several that are concatenated, by name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Result = TypeVar("Result")
 def build_parts(node: Mapping[str, Any]) -> dict[str, TokenEncoder]:
     """The encoders that an `encoder` node describes, by name.
 
-    The parts of a `concat` have their names there; one encoder alone has its type's, a biLM always `elmo`.
+    The node of a `concat` names its parts; a single encoder has the name of its type, a biLM always `elmo`.
 
     Raises:
-        InputError: a line for each fault of each part, with its full key.
+        InputError: one line for each fault of each part, with its full key.
     """
     if node.get("type") == "concat":
         return dict(REGISTRY.build("encoder", node).parts.items())
@@ -33,7 +33,7 @@ def build_parts(node: Mapping[str, Any]) -> dict[str, TokenEncoder]:
 
 
 def build_part(node: Mapping[str, Any]) -> TokenEncoder:
-    """The one encoder that a node describes; a biLM becomes the encoder of its layers."""
+    """The single encoder that a node describes; a biLM is wrapped in an `ElmoEncoder`."""
     if not isinstance(node, Mapping) or "type" not in node:
         raise InputError(REGISTRY.check("encoder", node)[0])
     name = node["type"]
@@ -41,19 +41,20 @@ def build_part(node: Mapping[str, Any]) -> TokenEncoder:
     if issubclass(cls, BiLm):
         return ElmoEncoder.of_words(node) if cls.needs_vocabulary else ElmoEncoder.of(build_bilm(node))
     if not issubclass(cls, TokenEncoder):
-        raise InputError(f"encoder.type: {name} cannot be a task's encoder, nor a part of one")
+        raise InputError(f"encoder.type: {name} cannot be a task's encoder or a part of one")
     built: TokenEncoder = REGISTRY.build("encoder", node)
     return built
 
 
 def initialize_parts(parts: Mapping[str, TokenEncoder], model: str | Path) -> None:
-    """Give the biLM among the parts the weights of a pretrained one.
+    """Set the biLM among the parts to a pretrained one.
 
     Args:
-        model: a run, a model directory, a directory with official files, or a published name.
+        parts: the encoders by name.
+        model: a run, a model directory, a directory with official files, or the name of a published model.
 
     Raises:
-        InputError: no part is a biLM, it has other sizes, or the model is missing or damaged.
+        InputError: no part is a biLM, the biLM has other sizes, or the model is missing or damaged.
     """
     bilms = {name: part for name, part in parts.items() if isinstance(part, ElmoEncoder)}
     if not bilms:
@@ -63,33 +64,33 @@ def initialize_parts(parts: Mapping[str, TokenEncoder], model: str | Path) -> No
 
 
 def check_parts(parts: Mapping[str, TokenEncoder]) -> None:
-    """Raises InputError, a line for each part that lacks what it needs before it can learn words."""
+    """InputError with one line for each part that lacks a model or file to start from."""
     for_each_part(parts, lambda part: part.check())
 
 
 def saved_node(parts: Mapping[str, TokenEncoder], node: Mapping[str, Any]) -> dict[str, Any]:
-    """The `encoder` node of a saved model, from the one that `build_parts` got: it needs no other file."""
+    """The `encoder` node for a saved model, made from that of `build_parts`: it needs no other file."""
     if node["type"] != "concat":
         return next(iter(parts.values())).saved_node(node)
     return {**node, "parts": {name: part.saved_node(node["parts"][name]) for name, part in parts.items()}}
 
 
 def word_lists(parts: Mapping[str, TokenEncoder]) -> dict[str, list[str]]:
-    """All that a saved model needs of words: `part.list` -> words."""
+    """The word lists that a saved model needs: `part.list` -> words."""
     return {
         f"{name}.{key}": words for name, part in parts.items() for key, words in part.word_lists().items()
     }
 
 
 def restore_words(parts: Mapping[str, TokenEncoder], lists: Mapping[str, list[str]]) -> None:
-    """Take back what `word_lists` gave; parameters then have their shapes, and no values yet."""
+    """Restore the result of `word_lists`; parameters then have their shapes, but not yet their values."""
     for name, part in parts.items():
         own = {key.partition(".")[2]: words for key, words in lists.items() if key.startswith(f"{name}.")}
         part.restore_words(own)
 
 
 def for_each_part(items: Mapping[str, Item], do: Callable[[Item], Result]) -> dict[str, Result]:
-    """What `do` gives for each part; the InputErrors of all parts come as one, their keys in full."""
+    """The result of `do` for each part; the InputErrors of all parts are raised as one, with full keys."""
     results: dict[str, Result] = {}
     faults = []
     for name, item in items.items():

@@ -1,4 +1,4 @@
-"""What gives the words of sentences their vectors, whether it reads letters, looks words up or runs a biLM.
+"""The interface of a token encoder, which computes the vectors of the words of sentences.
 
 Shape legend: L layers, S sentences, T words of the longest one, U distinct words, P size of a vector.
 """
@@ -18,10 +18,10 @@ from elmo.text.characters import NUM_MARKERS, NumberedWords
 
 
 class TokenEncoder(nn.Module, ABC):
-    """Layers of vectors for the words of tokenized sentences.
+    """Computes layers of vectors for the words of tokenized sentences.
 
-    What it has to know of a training text's words comes by `learn_words` before training, and by
-    `restore_words` when a saved model is read; parameters whose shape depends on words exist only then.
+    An encoder with a table of words gets them from `learn_words` before training, or from `restore_words`
+    when a saved model is read; only then do parameters exist whose shape depends on the words.
 
     Attributes:
         num_layers: L.
@@ -35,28 +35,28 @@ class TokenEncoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        """(L, S, T, P) on the parameters' device, zero behind each sentence; an empty sentence is allowed."""
+        """(L, S, T, P) on the parameters' device, zero in the padding; a sentence may be empty."""
 
     def check(self) -> None:  # most need nothing
-        """Raises InputError, with the config key, when what the encoder starts from is not there."""
+        """InputError, with the config key, if the encoder lacks a model or file to start from."""
 
     def learn_words(self, counts: Mapping[str, int]) -> None:  # most learn none
-        """Take note of the words of the training text and of how often each occurs."""
+        """Build the table of words from the word counts of the training text."""
 
     def word_lists(self) -> dict[str, list[str]]:
-        """The lists of words that a saved model needs beside its weights, by a name of their own."""
+        """The word lists that a saved model needs besides its weights, by name."""
         return {}
 
     def restore_words(self, lists: Mapping[str, Sequence[str]]) -> None:
-        """Take back what `word_lists` gave."""
+        """Restore the result of `word_lists`."""
 
     def saved_node(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        """The config node of a saved model, from the one that this was built from; it needs no other file."""
+        """The config node for a saved model, made from the encoder's own: it needs no other file."""
         return dict(node)
 
 
 def padded_vectors(vectors_UP: Tensor, numbered: NumberedWords) -> Tensor:
-    """The vectors of distinct words -> (S, T, P), each where its word occurs, zero behind each sentence."""
+    """(U, P) vectors of distinct words -> (S, T, P) vectors of all words, zero in the padding."""
     places_ST = np.zeros((len(numbered.lengths), int(numbered.lengths.max(initial=0))), dtype=np.int64)
     inside_ST = np.arange(places_ST.shape[1]) < numbered.lengths[:, None]
     places_ST[inside_ST] = numbered.type_ids - NUM_MARKERS + 1

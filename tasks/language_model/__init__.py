@@ -1,1 +1,1 @@
-"""Pretraining: the biLM as a task."""
+"""The language model task: pretraining a biLM."""

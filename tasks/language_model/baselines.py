@@ -1,4 +1,4 @@
-"""Unigram and bigram models of the training text, the baselines that stand beside a perplexity.
+"""Unigram and bigram models of the training text: the baselines of a perplexity.
 
 Shape legend: T words of a block, P predictions (the words and ends of sentences), V words of the vocabulary,
 G distinct bigrams.
@@ -15,23 +15,21 @@ from elmo.text.characters import BEGIN_TYPE, END_TYPE
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.corpus import CHUNK_SENTENCES, Corpus
 
-Block = tuple[
-    np.ndarray, np.ndarray
-]  # vocabulary ids of words without markers; offsets of the sentences in them
+# vocabulary ids of words without markers, and the offsets of the sentences in them
+Block = tuple[np.ndarray, np.ndarray]
 
-FALLBACK_DISCOUNT = 0.75  # Where no bigram occurs once (a text repeated) there is nothing to estimate from.
-MERGE_AT_LEAST = (
-    1 << 21
-)  # Bigrams that wait before they are merged: large enough that sorting, not calling, is the cost.
+FALLBACK_DISCOUNT = 0.75  # used if no bigram occurs exactly once (a repeated text): no estimate is possible
+# Number of bigrams to collect before a merge: large enough that sorting, not the calls, takes the time.
+MERGE_AT_LEAST = 1 << 21
 
 
 class Baselines(NamedTuple):
-    """Perplexities of a text over the n + 1 predictions that a forward language model makes per sentence."""
+    """Perplexities over the n + 1 predictions of a forward language model for a sentence of n words."""
 
     unigram_perplexity: float
     bigram_perplexity: float
     num_train_tokens: int
-    truncated: bool  # whether the training text went on after `max_tokens`
+    truncated: bool  # whether the training text is longer than `max_tokens`
 
 
 class Model(Protocol):
@@ -43,7 +41,7 @@ def baseline_perplexities(
 ) -> Baselines:
     """Perplexities on `test` of a unigram and a bigram model of the first `max_tokens` words of `train`.
 
-    Blocks are read one after the other and only once; memory grows with the number of distinct bigrams alone.
+    Each block is read only once; memory grows only with the number of distinct bigrams.
     """
     counts, truncated = BigramCounts(vocabulary_size=vocabulary_size), False
     for ids_T, offsets in train:
@@ -57,7 +55,7 @@ def baseline_perplexities(
 
 
 class BigramCounts:
-    """How often each bigram occurs; `<S>` precedes a sentence's first word and `</S>` follows its last."""
+    """Counts of bigrams; `<S>` precedes a sentence's first word and `</S>` follows its last."""
 
     def __init__(self, *, vocabulary_size: int) -> None:
         self.vocabulary_size = vocabulary_size
@@ -73,7 +71,7 @@ class BigramCounts:
         self._waiting.append(previous_P * self.vocabulary_size + following_P)
         self._num_waiting += len(previous_P)
         self.num_tokens += len(ids_T)
-        # Waiting for as many as there are already keeps the total cost of merging proportional to the text.
+        # Waiting for as many bigrams as there are already keeps the cost of all merges linear in the text.
         if self._num_waiting >= max(MERGE_AT_LEAST, len(self._keys_G)):
             self._merge()
 
@@ -97,7 +95,7 @@ class BigramCounts:
 
 
 class Unigram:
-    """Relative frequencies of the words and of `</S>`, each counted once more so that none is impossible."""
+    """Relative frequencies of the words and of `</S>`, with add-one smoothing."""
 
     def __init__(self, counts: BigramCounts) -> None:
         keys_G, counts_G = counts.table()
@@ -108,15 +106,15 @@ class Unigram:
         self._probabilities_V = occurrences_V / occurrences_V.sum()
 
     def probabilities(self, previous_P: np.ndarray, following_P: np.ndarray) -> np.ndarray:
-        """The probability of each following word, whatever precedes it: (P,) float64."""
+        """The probability of each following word, independent of the previous one: (P,) float64."""
         return self._probabilities_V[following_P]
 
 
 class KneserNeyBigram:
     """Interpolated Kneser-Ney bigram (Kneser and Ney 1995; Chen and Goodman 1999), one discount per order.
 
-    The lower order counts in how many contexts a word occurs and is itself discounted in favour of the
-    uniform distribution over all words but `<S>`, so that no word is impossible after any other.
+    The lower order counts the contexts of each word and is itself interpolated with the uniform distribution
+    over all words but `<S>`, so that every bigram has a probability above 0.
     """
 
     def __init__(self, counts: BigramCounts) -> None:
@@ -142,7 +140,7 @@ class KneserNeyBigram:
 
 
 def estimate_discount(counts: np.ndarray) -> float:
-    """n1 / (n1 + 2 n2); n1 and n2 events occur once and twice (Ney, Essen and Kneser 1994)."""
+    """n1 / (n1 + 2 n2); n1, n2: number of events that occur once, twice (Ney, Essen and Kneser 1994)."""
     once, twice = np.count_nonzero(counts == 1), np.count_nonzero(counts == 2)
     return once / (once + 2 * twice) if once else FALLBACK_DISCOUNT
 
@@ -156,7 +154,7 @@ def _continuation_probabilities(contexts_V: np.ndarray) -> np.ndarray:
 
 
 def _predictions(ids_T: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a forward language model is given, `<S>` w1 .. wn, and predicts, w1 .. wn `</S>`: (P,), (P,)."""
+    """Inputs `<S>` w1 .. wn and targets w1 .. wn `</S>` of a forward language model: (P,), (P,)."""
     ids_T = ids_T.astype(np.int64)
     return np.insert(ids_T, offsets[:-1], BEGIN_TYPE), np.insert(ids_T, offsets[1:], END_TYPE)
 
@@ -174,7 +172,7 @@ def _perplexities(models: Iterable[Model], test: Iterable[Block]) -> list[float]
 def baseline_figures(corpora: Mapping[str, Corpus], vocabulary: Vocabulary) -> dict[str, float]:
     """Perplexities of a unigram and an interpolated bigram model on the test text.
 
-    They are made from at most the first 100 million words of the training text.
+    They are estimated from at most the first 100 million words of the training text.
     """
     train, test = (_id_blocks(corpora[split], vocabulary) for split in ("train", "test"))
     found = baseline_perplexities(train, test, vocabulary_size=len(vocabulary))
@@ -186,7 +184,7 @@ def baseline_figures(corpora: Mapping[str, Corpus], vocabulary: Vocabulary) -> d
 
 
 def _id_blocks(corpus: Corpus, vocabulary: Vocabulary) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """A corpus as vocabulary ids, some thousand sentences at a time."""
+    """A corpus as vocabulary ids, in blocks of some thousand sentences."""
     ids_V = vocabulary.ids_of(corpus.types)
     for start in range(0, corpus.num_sentences, 64 * CHUNK_SENTENCES):
         types, offsets = corpus.read_sentences(start, min(start + 64 * CHUNK_SENTENCES, corpus.num_sentences))

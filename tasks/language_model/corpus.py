@@ -1,4 +1,4 @@
-"""A prepared corpus: plain arrays on the disk, read piece by piece, in a shuffled order or in its own.
+"""A prepared corpus: plain arrays on disk, read in pieces, shuffled or in order.
 
 Shape legend: N words (tokens), S sentences, V distinct words (types).
 """
@@ -15,35 +15,35 @@ import numpy as np
 from elmo.errors import InputError
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 
-FORMAT = 1  # of the store; a change makes every corpus be prepared anew
-CHUNK_SENTENCES = 128  # read together, from one place of the corpus
-CHUNKS, SENTENCES, BATCHES = 1, 2, 3  # what a generator is for; none shares its numbers with another
-WINDOW_CHUNKS = 256  # shuffled together: 32,768 sentences from places all over the corpus
+FORMAT = 1  # of the store; if it changes, all corpora are prepared again
+CHUNK_SENTENCES = 128  # consecutive sentences that are read together
+CHUNKS, SENTENCES, BATCHES = 1, 2, 3  # purposes of random generators: each has a stream of its own
+WINDOW_CHUNKS = 256  # chunks that are shuffled together: 32,768 sentences from random places of the corpus
 
 
 class Sentences(Protocol):
-    """What batching needs of a corpus."""
+    """The part of a corpus that batching needs."""
 
     types: TypeTable
     num_sentences: int
     num_tokens: int
 
     def read_sentences(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Type ids of some sentences, joined, and the (stop - start + 1,) offsets in them, from 0."""
+        """The concatenated type ids of some sentences, and their (stop - start + 1,) offsets, from 0."""
         ...
 
 
 class Corpus:
-    """A prepared corpus, opened read-only. Opening takes milliseconds, whatever its size.
+    """A prepared corpus, opened read-only. Opening takes milliseconds, independent of its size.
 
-    A type id is a distinct word's number: 0 and 1 are the markers `<S>` and `</S>`, words begin with 2, by
-    first appearance. A literal `<S>` of the text is a word like others.
+    A type id is the number of a distinct word: 0 and 1 are the markers `<S>` and `</S>`; words start at 2, in
+    order of first appearance. A literal `<S>` in the text is an ordinary word.
 
     Args:
         path: the store's directory.
 
     Raises:
-        InputError: there is no complete store of this format.
+        InputError: the store is missing, not complete, or of another format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,15 +56,15 @@ class Corpus:
                 f"{path}: no complete prepared corpus ({error}); delete it, run again"
             ) from error
         self.fingerprint: str = meta["fingerprint"]
-        self.num_tokens: int = meta["num_tokens"]  # words, markers not counted
+        self.num_tokens: int = meta["num_tokens"]  # words, without markers
         self.num_sentences: int = meta["num_sentences"]
-        self.num_types: int = meta["num_types"]  # the two markers counted
+        self.num_types: int = meta["num_types"]  # with the two markers
         self.num_literal_markers: int = meta["num_literal_markers"]  # words <S>, </S>, <UNK> of the text
         self.counts_V = _map(path / "counts.bin", np.int64)  # a marker's is the number of sentences
         self.types = TypeTable(_map(path / "types.bin", np.uint8), _map(path / "type_offsets.bin", np.int64))
 
     def read_sentences(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sentences `start` to `stop`, read from the disk: what is not held by the caller stays in no memory.
+        """Read sentences `start` to `stop` from disk; nothing is kept in memory.
 
         Returns:
             (N,) int32 type ids of their words, without markers, and (stop - start + 1,) int64 offsets into
@@ -72,7 +72,7 @@ class Corpus:
         """
         if not 0 <= start <= stop <= self.num_sentences:
             raise IndexError(f"sentences {start} to {stop} of {self.num_sentences}")
-        # Not memory-mapped: pages of a map that have been touched count as this process's memory.
+        # Not memory-mapped: pages of a map that were read count as this process's memory.
         offsets = np.fromfile(self.path / "sentences.bin", np.int64, stop - start + 1, offset=8 * start)
         num_ids = int(offsets[-1] - offsets[0])
         ids = np.fromfile(self.path / "tokens.bin", np.int32, num_ids, offset=4 * int(offsets[0]))
@@ -80,17 +80,17 @@ class Corpus:
 
 
 class ShuffledWindows:
-    """Windows of sentences from random places of the corpus, shuffled, one epoch after the other.
+    """Shuffled windows of sentences from random places of the corpus, epoch after epoch.
 
-    A window is a function of seed, epoch and number alone, so a position is two integers and no generator's
-    state. A corpus of one window is shuffled perfectly; a larger one needs memory for one window, whatever
-    its size.
+    A window depends only on the seed, the epoch and its number, so that a position is two integers and needs
+    no generator state. A corpus that fits into one window is shuffled uniformly; a larger one needs memory
+    for one window only.
 
     Args:
         corpus: the sentences.
-        seed: of the order.
-        shard, num_shards: this process's share of each epoch, and the number of processes. A corpus too small
-            to be shared out is read whole by each.
+        seed: of the shuffling.
+        shard, num_shards: this process's index and the number of processes; each reads its part of an epoch.
+            A corpus that is too small for this is read whole by every process.
     """
 
     def __init__(self, *, corpus: Sentences, seed: int, shard: int = 0, num_shards: int = 1) -> None:
@@ -100,7 +100,7 @@ class ShuffledWindows:
         self.epoch, self.window = 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The position: the window that `next_window` returns next."""
+        """The position of the window that `next_window` returns next."""
         return {"epoch": self.epoch, "window": self.window}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ class ShuffledWindows:
         return [sentences[i] for i in order]
 
     def generator(self, purpose: int) -> np.random.Generator:
-        """The generator of one purpose within the window that `next_window` returns next."""
+        """The random generator for a purpose in the window that `next_window` returns next."""
         return np.random.default_rng([self.seed, self.epoch, self.window, self.shard, purpose])
 
     def _chunks(self) -> np.ndarray:
@@ -143,13 +143,13 @@ def read_list(corpus: Sentences, start: int, stop: int) -> list[np.ndarray]:
 
 
 def blocks(corpus: Sentences, size: int = CHUNK_SENTENCES * WINDOW_CHUNKS) -> Iterator[list[np.ndarray]]:
-    """All sentences in the corpus's own order, a block in memory at a time."""
+    """All sentences in the corpus's order, in blocks, of which one is in memory at a time."""
     for start in range(0, corpus.num_sentences, size):
         yield read_list(corpus, start, min(start + size, corpus.num_sentences))
 
 
 def with_markers(sentence: np.ndarray) -> np.ndarray:
-    """`<S>` words `</S>`; read backward, the same array reversed begins with `</S>`."""
+    """`<S>` words `</S>`."""
     return np.concatenate(([BEGIN_TYPE], sentence, [END_TYPE]))
 
 

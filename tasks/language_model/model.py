@@ -30,21 +30,21 @@ from tasks.task import Batches, Reports, Setup
 class Batch:
     """Packed sequences (see `elmo.bilm.packing`); direction 0 reads forward, direction 1 backward."""
 
-    types_U: Tensor  # what the biLM's word layer reads of each distinct type
+    types_U: Tensor  # the word layer's input for each distinct type
     inputs_DN: Tensor  # int64, rows of types_U
     targets_DN: Tensor  # int64, vocabulary ids of the words to predict
     batch_sizes: list[int]
-    carried: bool  # whether the rows go on where those of the batch before ended
-    begins_with: str  # the first words of the first row, to find it in the data
+    carried: bool  # whether the rows continue those of the previous batch
+    begins_with: str  # the first words of the first row, to find the batch in the data
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are read, and predicted, in each direction."""
+        """Number of tokens that are read, and of tokens that are predicted, in each direction."""
         return self.inputs_DN.shape[1]
 
     @property
     def num_units(self) -> int:
-        """What the trainer counts: tokens."""
+        """The trainer counts tokens."""
         return self.num_tokens
 
     def to(self, device: torch.device) -> Batch:
@@ -63,7 +63,7 @@ class BatchBuilder:
     Args:
         types: the corpus's table of types.
         target_ids: (V,) vocabulary id of each type.
-        words: the word layer that is to read the types.
+        words: the word layer that reads the types.
     """
 
     def __init__(self, *, types: TypeTable, target_ids: np.ndarray, words: WordLayer) -> None:
@@ -72,7 +72,7 @@ class BatchBuilder:
     def build(
         self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
     ) -> Batch:
-        """A batch of packed type ids of inputs and targets; the word layer reads each distinct type once."""
+        """A batch from packed type ids of inputs and targets; it contains each distinct type once."""
         distinct, local = np.unique(inputs_DN, return_inverse=True)
         return Batch(
             types_U=self.words.read(self.types, distinct),
@@ -84,7 +84,7 @@ class BatchBuilder:
         )
 
     def _first_words(self, inputs_N: np.ndarray, batch_sizes: list[int]) -> str:
-        """Some words of the first row, a marker as such."""
+        """The first words of the first row, with markers."""
         columns = np.cumsum([0, *batch_sizes[:-1]])[:12]
         markers = {BEGIN_TYPE: "<S>", END_TYPE: "</S>"}
         ids = inputs_N[columns].tolist()
@@ -92,11 +92,11 @@ class BatchBuilder:
 
 
 class LanguageModel(nn.Module):
-    """A biLM and the softmax over the words before and after, shared by the two directions.
+    """A biLM and the softmax over the next and the previous word, shared by the two directions.
 
-    Sentences start from the biLM's own start state. A model whose state was carried and never reset in
-    training has not seen the state of zeros since its first step, and may never find back from there to the
-    states that it was trained in: its start state is the mean of what its rows carried.
+    Sentences start from the biLM's own start state. A model whose training carries the state has not seen the
+    zero state since its first step, and may not work from there: its start state is therefore the mean of the
+    states that its rows carried.
     """
 
     def __init__(self, *, encoder: BiLm, softmax: Softmax) -> None:
@@ -105,23 +105,24 @@ class LanguageModel(nn.Module):
         self.softmax = softmax
 
     def forward(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
-        """The mean loss of all predictions of both directions, and the state behind the batch.
+        """The mean loss of all predictions of both directions, and the state after the batch.
 
         Args:
-            state: that the rows go on from; None: they start from the biLM's start state.
+            batch: on the model's device.
+            state: the initial state of the rows; None: the biLM's start state.
         """
         layers, state = self.encoder.run_packed(batch.types_U, batch.inputs_DN, batch.batch_sizes, state)
         return self.softmax(layers[-1], batch.targets_DN), state
 
     @torch.no_grad()
     def log_probabilities(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
-        """(D, N) exact log-probabilities of the targets in nats, and the state behind the batch."""
+        """(D, N) exact log-probabilities of the targets in nats, and the state after the batch."""
         layers, state = self.encoder.run_packed(batch.types_U, batch.inputs_DN, batch.batch_sizes, state)
         return self.softmax.log_probabilities(layers[-1], batch.targets_DN), state
 
 
 def build_model(nodes: Mapping[str, Any], *, num_types: int) -> LanguageModel:
-    """A freshly initialised model from its component nodes. Raises InputError for values that disagree."""
+    """A newly initialised model from its component nodes; InputError if their values disagree."""
     encoder = build_bilm(nodes["encoder"])
     softmax = REGISTRY.build(
         "softmax", nodes["softmax"], input_size=encoder.projection_size, num_types=num_types
@@ -130,10 +131,10 @@ def build_model(nodes: Mapping[str, Any], *, num_types: int) -> LanguageModel:
 
 
 def load_language_model(saved: SavedModel, *, name: str) -> tuple[LanguageModel, Vocabulary]:
-    """The model of a model directory, ready to score, and the words that it predicts.
+    """The model of a model directory, in evaluation mode, and its softmax's vocabulary.
 
     Raises:
-        InputError: a model of another task, a file that is missing, weights and config that disagree.
+        InputError: the model is of another task, a file is missing, or weights and config disagree.
     """
     task = saved.config["task"]["type"]
     if task != "language_model":
@@ -146,7 +147,7 @@ def load_language_model(saved: SavedModel, *, name: str) -> tuple[LanguageModel,
 
 
 class LanguageModelTraining:
-    """A biLM under way: what `tasks.task.Training` describes, with the LSTM state that is carried along."""
+    """The training of a biLM (see `tasks.task.Training`), with the state carried from batch to batch."""
 
     unit = "tokens"
 
@@ -173,22 +174,22 @@ class LanguageModelTraining:
         self._state: State | None = None
         if self.units_per_epoch < self.units_per_batch:
             raise InputError(
-                f"data: the training text gives {self.units_per_epoch} predictions, fewer than one batch"
-                f" of {self.units_per_batch}; more text, or less trainer.batch_size or batching.num_steps"
+                f"data: the training text has {self.units_per_epoch} predictions, fewer than one batch"
+                f" of {self.units_per_batch}; add text, or lower trainer.batch_size or batching.num_steps"
             )
         if initial is not None:
             self._initialize(initial, name=f"init_from={setup.initial}")
 
     def _initialize(self, saved: SavedModel, *, name: str) -> None:
-        """Take the weights and the start state of another biLM over the same vocabulary."""
+        """Load the weights and the start state of another model with the same vocabulary."""
         if saved.vocabulary is None or saved.vocabulary.words != self.vocabulary.words:
             raise InputError(
-                f"{name}: its vocabulary is another; vocabulary.path=.../model/vocabulary.txt takes it over"
+                f"{name}: its vocabulary is different; use it with vocabulary.path=.../model/vocabulary.txt"
             )
         load_weights(self.model, saved.weights, name=name)
 
     def batches(self) -> Batches:
-        """The training corpus, shuffled anew every epoch, without end."""
+        """An endless iterator over training batches, shuffled in every epoch."""
         setup = self.setup
         windows = ShuffledWindows(
             corpus=self.train, seed=setup.seed, shard=setup.shard, num_shards=setup.num_shards
@@ -196,10 +197,10 @@ class LanguageModelTraining:
         return self.batching.training_batches(windows, self._builder(self.train))
 
     def loss(self, batch: Batch) -> Tensor:
-        """The mean loss of a batch in nats; the state goes on to the next call."""
+        """The mean loss of a batch in nats; keeps the state for the next call."""
         before = self._state if batch.carried else None
         loss, self._state = self.model(batch.to(self.setup.device), before)
-        if self.batching.carries_state:  # at every step, so that no checkpoint lacks it
+        if self.batching.carries_state:  # at every step, so that every checkpoint has it
             self.model.encoder.set_start_state(self._state)
         return loss
 
@@ -208,23 +209,23 @@ class LanguageModelTraining:
         return f"the batch that begins with: {batch.begins_with}"
 
     def evaluate(self) -> dict[str, float]:
-        """Perplexities of the dev text: full softmax, each word and end of sentence counts once each way."""
+        """Perplexities on the dev split with the full softmax, over all words and one marker per sentence."""
         return perplexities(self.model, self._evaluation_batches(), device=self.setup.device)
 
     def constants(self) -> set[str]:
-        """Everything learns."""
+        """None: all parameters are trained."""
         return set()
 
     def rate_factors(self) -> dict[str, float]:
-        """All parameters learn alike, but for the optimizer's own groups."""
+        """None: all parameters have the same learning rate."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The state that the next batch starts from."""
+        """The initial state of the next batch."""
         return {"state": self._state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the state of a checkpoint."""
+        """Restore the state of a checkpoint."""
         saved = state["state"]
         self._state = None if saved is None else [part.to(self.setup.device) for part in saved]
 
@@ -238,7 +239,7 @@ class LanguageModelTraining:
 def perplexities(
     model: LanguageModel, batches: Iterator[Batch], *, device: torch.device, split: Split = "dev"
 ) -> dict[str, float]:
-    """Token-weighted perplexities of each direction and of the mean of their losses, with dropout off."""
+    """Token-weighted perplexities of each direction, and of the mean of their losses, with dropout off."""
     was_training = model.training
     model.eval()
     total_D, num_tokens = torch.zeros(2, dtype=torch.float64), 0
@@ -261,18 +262,18 @@ def perplexities(
 
 
 def _exp(nats: float) -> float:
-    """A perplexity; a loss too large for a float64 gives the largest rather than an error."""
+    """exp, limited so that a huge loss gives a huge perplexity instead of an overflow error."""
     return math.exp(min(nats, 700.0))
 
 
 def make_builder(corpus: Corpus, vocabulary: Vocabulary, model: LanguageModel) -> BatchBuilder:
-    """The builder of a corpus's batches for a model."""
+    """The builder of batches of a corpus for a model."""
     target_ids = vocabulary.ids_of(corpus.types)
     return BatchBuilder(types=corpus.types, target_ids=target_ids, words=model.encoder.words)
 
 
 def check_batching(batching: Any, encoder: BiLm, *, name: str) -> None:
-    """Raises InputError where a batching of that name would carry a state that the encoder does not have."""
+    """InputError if the batching `name` carries a state and the encoder has none."""
     if batching.carries_state and not encoder.carries_state:
         raise InputError(
             f"batching: {name} carries the encoder's state from batch to batch, and this encoder has none;"

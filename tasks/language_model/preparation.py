@@ -1,4 +1,4 @@
-"""The work that a corpus needs once: from lines to sentences of numbered words, in parallel, on the disk.
+"""Prepares a corpus once: tokenizes its lines in parallel and writes its sentences as word numbers to disk.
 
 Shape legend: N words (tokens), S sentences, V distinct words (types).
 """
@@ -33,11 +33,11 @@ from tasks.sources.shared.fingerprint import digest_files, fingerprint_of
 from tasks.sources.shared.split import Split
 from tasks.sources.text.source import LineBatch, Source
 
-Progress: TypeAlias = Callable[[int, int, float | None], None]  # words, sentences, share done if known
+Progress: TypeAlias = Callable[[int, int, float | None], None]  # words, sentences, fraction done (or None)
 
 MAX_WORD_LENGTH = 1000  # characters; the encoder reads 48 bytes, so a longer one is a mistake in the text
-_TASK_SIZE = 400_000  # characters that a worker is given at a time, so that handing over costs little
-_NUM_TASKS_ALONE = 10  # a text of fewer tasks is done before a worker has started
+_TASK_SIZE = 400_000  # characters per task of a worker: large enough that the transfer costs little
+_NUM_TASKS_ALONE = 10  # with fewer tasks, one process is done before a worker has started
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -50,18 +50,19 @@ def prepare_corpus(
     num_workers: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Opens the corpus of a source's split, preparing it first where that has not been done yet.
+    """Opens the corpus of a source's split; prepares it first if needed.
 
     Args:
         source: the text.
-        tokenizer: makes its words.
-        cache_path: the directory of all stores; this one's name is a fingerprint of text and tokenizer.
+        tokenizer: splits sentences into words.
+        cache_path: the directory of all stores; a store's name is a fingerprint of its text and tokenizer.
         split: of the source.
-        num_workers: processes that tokenize; 1: only this one; None: one for each core. Changes nothing else.
-        progress: called now and then with words, sentences and the share done (None where it is not known).
+        num_workers: number of processes that tokenize; 1: only this one; None: one for each core. The result
+            does not depend on it.
+        progress: called with words, sentences and the fraction done (None if unknown).
 
     Raises:
-        InputError: a fault of the text or no room on the disk; nothing is left behind.
+        InputError: the text has a fault, or the disk is full; no files are left.
     """
     facts = {
         "format": FORMAT,
@@ -77,7 +78,7 @@ def prepare_corpus(
         texts = number_words(
             source.lines(split), tokenizer, language=source.language, num_workers=num_workers
         )
-        # Another process may prepare the same corpus: whoever is first has made what all of them open.
+        # If another process prepared the same corpus meanwhile (FileExistsError), its result is opened.
         with closing(texts), suppress(FileExistsError), directory_aside(path) as aside:
             totals = _write_store(aside, texts, source.num_bytes(split), progress)
             if not totals["num_tokens"]:
@@ -88,7 +89,7 @@ def prepare_corpus(
 
 
 class NumberedText(NamedTuple):
-    """Some sentences as numbers of words, those of a list of their own."""
+    """Some sentences as numbers of words in a list of distinct words."""
 
     words: list[str]  # distinct, by first appearance
     ids_N: np.ndarray  # int32 positions in `words`
@@ -107,18 +108,19 @@ class _Numbering(dict[str, int]):
 def number_words(
     batches: Iterable[LineBatch], tokenizer: Tokenizer, *, language: str, num_workers: int | None
 ) -> Generator[NumberedText, None, None]:
-    """Sentences of numbered words, in the order of the lines, whatever the number of worker processes.
+    """Sentences of numbered words, in the order of the lines, for any number of worker processes.
 
-    Close it to end the workers before the text ends.
+    Close the generator to stop the workers before the end of the text.
 
     Args:
-        batches: a source's lines; read only a little ahead of what has been taken.
-        tokenizer: is copied to every worker.
-        language: for splitting prose.
-        num_workers: processes; 1: none but this one; None: one for each core, none for a short text.
+        batches: a source's lines; they are read only a little ahead of the results.
+        tokenizer: copied to every worker.
+        language: for sentence splitting.
+        num_workers: number of processes; 1: only this one; None: one for each core, only this one for a short
+            text.
 
     Raises:
-        InputError: `name:line: what` for a control character or an endless word.
+        InputError: `name:line: fault` for a control character or a word that is too long.
     """
     tasks = _gather(batches)
     beginning = list(islice(tasks, _NUM_TASKS_ALONE)) if num_workers is None else []
@@ -129,7 +131,7 @@ def number_words(
 
 
 def number_lines(batches: list[LineBatch], tokenizer: Tokenizer, language: str) -> NumberedText:
-    """The sentences of some lines; one without words is left out."""
+    """The sentences of some lines as word numbers, without empty sentences."""
     numbering = _Numbering()
     ids, lengths, num_bytes = list[np.ndarray](), list[int](), 0
     for batch in batches:
@@ -143,7 +145,7 @@ def number_lines(batches: list[LineBatch], tokenizer: Tokenizer, language: str) 
 
 
 def _gather(batches: Iterable[LineBatch]) -> Iterator[list[LineBatch]]:
-    """Batches put together to tasks of about the same size."""
+    """Combine batches into tasks of about `_TASK_SIZE` characters."""
     task, size = list[LineBatch](), 0
     for batch in batches:
         task.append(batch)
@@ -158,14 +160,14 @@ def _gather(batches: Iterable[LineBatch]) -> Iterator[list[LineBatch]]:
 def _number_in_parallel(
     tasks: Iterable[list[LineBatch]], tokenizer: Tokenizer, language: str, num_workers: int
 ) -> Generator[NumberedText, None, None]:
-    # Spawned, because a fork would copy the locks of torch's and pyarrow's threads as they happen to be.
+    # Spawned: a fork would copy locks that threads of torch and pyarrow may hold, and could then hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(num_workers, context, _start_worker, (tokenizer, language))
     waiting: deque[Future[NumberedText]] = deque()
     try:
         for task in tasks:
             waiting.append(pool.submit(_number_in_worker, task))
-            if len(waiting) > 2 * num_workers:  # no further ahead: the text may be larger than the memory
+            if len(waiting) > 2 * num_workers:  # bounded: the text may be larger than the memory
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -178,14 +180,14 @@ _worker_arguments: tuple[Tokenizer, str]
 
 def _count_cores() -> int:
     if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))  # those that the scheduler of a cluster grants
+        return len(os.sched_getaffinity(0))  # the cores that a cluster's scheduler allows
     return os.cpu_count() or 1
 
 
 def _start_worker(tokenizer: Tokenizer, language: str) -> None:
-    global _worker_arguments  # the one way that a pool has to give its workers something once
+    global _worker_arguments  # the only way to pass something to a pool's workers once
     _worker_arguments = tokenizer, language
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
 
 
 def _number_in_worker(task: list[LineBatch]) -> NumberedText:
@@ -200,7 +202,7 @@ def _sentences_of(batch: LineBatch, language: str) -> list[str]:
 
 
 def _check_characters(batch: LineBatch) -> int:
-    """The text's bytes, ends of lines included; InputError names the first control character."""
+    """The number of bytes of the text, with line ends; InputError names the first control character."""
     text = "\n".join(batch.lines)
     if _CONTROL.search(text):
         index, found = next(
@@ -232,7 +234,7 @@ def _place(batch: LineBatch, index: int, position: int) -> str:
 
 
 class _TypeCounter:
-    """The distinct words so far, their type ids and counts."""
+    """The distinct words read so far, their type ids and counts."""
 
     def __init__(self) -> None:
         self.types: dict[str, int] = {}
@@ -257,7 +259,7 @@ class _TypeCounter:
 def _write_store(
     directory: Path, texts: Iterable[NumberedText], num_bytes: int | None, progress: Progress | None
 ) -> dict[str, int]:
-    """Writes sentences as they come, then the types, all that is held in memory. Returns the totals."""
+    """Writes sentences as they arrive, then the types (only these are held in memory). Returns the totals."""
     counter = _TypeCounter()
     num_tokens = num_sentences = num_bytes_done = 0
     tokens_path, sentences_path = directory / "tokens.bin", directory / "sentences.bin"
@@ -286,7 +288,7 @@ def _write_store(
 
 
 def _write_types(directory: Path, words: Iterable[str], counts_V: np.ndarray) -> int:
-    """Writes the table of types and their counts; returns the bytes of all words."""
+    """Writes the table of types and their counts; returns the number of bytes of all words."""
     table = TypeTable.from_words(words)
     for name, array in (("types", table.blob), ("type_offsets", table.offsets), ("counts", counts_V)):
         (directory / f"{name}.bin").write_bytes(array.data)

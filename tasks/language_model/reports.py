@@ -1,4 +1,4 @@
-"""What is told and kept of a language model: counts of its corpora, perplexities, the model directory."""
+"""The reports of a language model: counts of its corpora, perplexities, the model directory."""
 
 from __future__ import annotations
 
@@ -21,17 +21,23 @@ from tasks.sources.shared.contamination import (
 )
 from tasks.task import Setup
 
-MODEL_GROUPS = ("task", "tokenizer", "encoder", "softmax", "batching")  # what a trained model is rebuilt from
+MODEL_GROUPS = (
+    "task",
+    "tokenizer",
+    "encoder",
+    "softmax",
+    "batching",
+)  # the nodes that a saved model is rebuilt from
 
 
 class LanguageModelReports:
-    """The reports of a biLM under way (see `tasks.task.Reports`).
+    """The reports of a biLM's training (see `tasks.task.Reports`).
 
     Args:
-        setup: that the training began with.
-        model: that it trains.
+        setup: the setup of the training.
+        model: the trained model.
         vocabulary: of the softmax.
-        corpora: by split.
+        corpora: the prepared corpora by split.
     """
 
     def __init__(
@@ -46,11 +52,11 @@ class LanguageModelReports:
         self.corpora = corpora
 
     def conclude(self) -> dict[str, float]:
-        """The perplexities of the test text, and those of baselines on the same predictions."""
+        """The perplexities on the test split, of the model and of the baselines on the same predictions."""
         return final_figures(self.model, self.vocabulary, self.corpora, self.setup)
 
     def facts(self) -> dict[str, float | str]:
-        """Counts of the corpora and of the vocabulary, and what it covers."""
+        """Counts of the corpora, and the size and coverage of the vocabulary."""
         facts: dict[str, float | str] = {}
         for split, corpus in self.corpora.items():
             facts[f"{split} tokens"] = corpus.num_tokens
@@ -70,24 +76,24 @@ class LanguageModelReports:
         return facts
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """The perplexities of dev and test beside the baselines'."""
+        """Columns and rows of a table of perplexities, with those of the baselines."""
         return perplexity_table(figures)
 
     def activation_bytes(self, units_per_batch: int) -> int:
-        """An estimate; half as many distinct types as tokens, and some pieces of the softmax."""
+        """An estimate, with half as many distinct types as tokens, and three pieces of the softmax."""
         encoder = self.model.encoder
         values = encoder.context.activations_per_token() + encoder.words.activations_per_word() // 2
         return 4 * units_per_batch * values + 3 * 2**24
 
     def write_reports(self, path: Path) -> None:
-        """A language model has its figures alone."""
+        """Nothing: a language model has no reports besides its figures."""
 
     def tables(self) -> dict[str, tuple[list[str], list[list[Any]]]]:
-        """None beside the figures."""
+        """None: a language model has no tables besides its figures."""
         return {}
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the prepared corpora, by split."""
+        """The fingerprints of the prepared corpora, by split."""
         return {split: corpus.fingerprint for split, corpus in self.corpora.items()}
 
     def save_model(self, path: Path) -> None:
@@ -101,7 +107,7 @@ class LanguageModelReports:
 def final_figures(
     model: LanguageModel, vocabulary: Vocabulary, corpora: Mapping[str, Corpus], setup: Setup
 ) -> dict[str, float]:
-    """The model's perplexities of the test text, and those of baselines if the training text is there too."""
+    """Test perplexities of the model and, if `corpora` has the train split, of the baselines."""
     batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
     batches = batching.evaluation_batches(corpora["test"], make_builder(corpora["test"], vocabulary, model))
     figures = perplexities(model, batches, device=setup.device, split="test")
@@ -109,7 +115,7 @@ def final_figures(
 
 
 def _sentence_hashes(corpus: Corpus) -> Iterator[np.ndarray]:
-    """Hashes of a corpus's sentences, some thousand at a time."""
+    """Hashes of a corpus's sentences, in blocks of some thousand."""
     hasher = SentenceHasher(corpus.types.words())
     size = 64 * CHUNK_SENTENCES
     for start in range(0, corpus.num_sentences, size):
@@ -117,7 +123,7 @@ def _sentence_hashes(corpus: Corpus) -> Iterator[np.ndarray]:
 
 
 def perplexity_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-    """The columns and rows that show perplexities; baselines read forward only."""
+    """Columns and rows of a table of perplexities; baselines have only the forward direction."""
     directions = ("forward_", "backward_", "")
     rows: list[list[Any]] = [
         [f"biLM, {split}", *(figures[f"{split}/{direction}perplexity"] for direction in directions)]

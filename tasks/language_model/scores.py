@@ -1,6 +1,6 @@
-"""How likely a language model finds each word of a sentence, read forward and backward.
+"""The log-probability of each word of a sentence under a language model, in both directions.
 
-Shape legend: D = 2 directions, N packed tokens, M predictions of all sentences in a row.
+Shape legend: D = 2 directions, N packed tokens, M predictions of all sentences, concatenated.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tasks.language_model.model import BatchBuilder, LanguageModel
 
 
 class SentenceScore(NamedTuple):
-    """Natural logarithms of probabilities, each of n words and of the marker that ends the reading.
+    """Natural logarithms of the probabilities of a sentence's n words and its last marker, in each direction.
 
     Attributes:
-        forward: (n + 1,) of the words in order, each given those before it, and of `</S>`.
-        backward: (n + 1,) of `<S>`, and of the words in order, each given those behind it.
-        unknown: for each word, whether the vocabulary lacks it: its probability is that of `<UNK>`.
+        forward: (n + 1,) for the words in order, each given the words before it, then for `</S>`.
+        backward: (n + 1,) for `<S>`, then for the words in order, each given the words after it.
+        unknown: for each word, whether it is not in the vocabulary: its probability is that of `<UNK>`.
     """
 
     forward: np.ndarray
@@ -40,13 +40,14 @@ def score_sentences(
     tokens_per_batch: int,
     device: torch.device,
 ) -> list[SentenceScore]:
-    """The scores of some sentences in order, each from the model's start state, whatever the others are.
+    """The scores of sentences, in order; each starts from the model's start state, independent of the others.
 
     Args:
         model: in evaluation mode, on `device`.
         vocabulary: of the model's softmax.
-        sentences: the words of each.
-        tokens_per_batch: predictions in each direction that are computed at once; a longer sentence is alone.
+        sentences: the words of each sentence.
+        tokens_per_batch: number of predictions per direction that are computed at once; a longer sentence is
+            computed alone.
         device: of the model.
     """
     numbered = number_words(sentences)

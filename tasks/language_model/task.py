@@ -1,4 +1,4 @@
-"""Pretraining as a task: from the config's components to a biLM under way, and its scores afterwards."""
+"""The language model task: starts the pretraining of a biLM, and evaluates a trained one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ from tasks.language_model.reports import LanguageModelReports, final_figures, pe
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.task import Predictor, Setup
 
-STAND_IN_TYPES = 10_000_000  # for checks before the vocabulary is known: any size will do
+STAND_IN_TYPES = 10_000_000  # vocabulary size for checks on the meta device, before the real one is known
 
 
 @REGISTRY.register("task", "language_model")
 class LanguageModelTask:
-    """Predict each word from those before it, and from those behind it.
+    """Predict each word from the words before it, and from the words after it.
 
     Args:
-        loss_scale: the loss is multiplied by it before it is differentiated. It matters to optimizers such as
-            Adagrad, whose accumulator does not start at zero; the original training used the number of
-            steps, 20.
+        loss_scale: factor of the loss before the backward pass. It matters to optimizers such as Adagrad,
+            whose accumulator does not start at zero; the original training used the number of steps, 20.
     """
 
     def __init__(self, *, loss_scale: float) -> None:
@@ -43,7 +42,7 @@ class LanguageModelTask:
         self.loss_scale = loss_scale
 
     def check(self, setup: Setup) -> None:
-        """Find faults of the components' values without reading the corpus."""
+        """Check the components' values without reading the corpus; InputError for the faults."""
         with torch.device("meta"):
             model = build_model(setup.nodes, num_types=STAND_IN_TYPES)
         batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
@@ -54,7 +53,7 @@ class LanguageModelTask:
             Vocabulary.from_file(Path(setup.vocabulary["path"]))
 
     def start(self, setup: Setup) -> LanguageModelTraining:
-        """Prepare the corpora and the vocabulary, and build a fresh model."""
+        """Prepare the corpora and the vocabulary, and build a new model."""
         initial = None if setup.initial is None else read_model(Path(setup.initial))
         corpora = prepare_corpora(setup, SPLITS)
         vocabulary = _make_vocabulary(setup.vocabulary, corpora["train"])
@@ -73,12 +72,12 @@ class LanguageModelTask:
     def evaluate(
         self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
     ) -> dict[str, float]:
-        """The perplexities of a trained model on the test text, `setup.nodes` naming the data.
+        """The perplexities of a trained model on the test split of `setup`'s data.
 
         Args:
-            saved: what the model directory `name` holds.
-            setup: `data` from where one likes, all other nodes the model's own.
-            with_baselines: whether the data's training text is there, to make the baselines from.
+            saved: the content of the model directory `name`.
+            setup: its node `data` may be any; all other nodes are the model's own.
+            with_baselines: also score baselines, which are estimated from the data's training text.
         """
         model, vocabulary = load_language_model(saved, name=name)
         model.to(setup.device)
@@ -87,16 +86,18 @@ class LanguageModelTask:
         return final_figures(model, vocabulary, corpora, setup)
 
     def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> Predictor:
-        """None: it gives words probabilities."""
-        raise InputError(f"{name}: a language model answers nothing; experiments.score scores text with it")
+        """Raises InputError: a language model has no predictor."""
+        raise InputError(
+            f"{name}: a language model has no predictions; experiments.score scores text with it"
+        )
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """The perplexities of dev and test beside the baselines'."""
+        """Columns and rows of a table of perplexities, with those of the baselines."""
         return perplexity_table(figures)
 
 
 def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus]:
-    """Open the corpora of a source's splits, prepared where that has not been done."""
+    """Open the corpora of a source's splits; prepares them first if needed."""
     source = REGISTRY.build("data", setup.nodes["data"])
     source.check(splits)
     tokenizer = REGISTRY.build("tokenizer", setup.nodes["tokenizer"])

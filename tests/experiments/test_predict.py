@@ -231,7 +231,7 @@ def test_an_interrupted_command_keeps_what_is_done(
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "no such run": ({"run": "gone"}, "gone: no model here"),
     "a run without weights": ({"run": "broken"}, "broken/model/model.safetensors: missing or damaged"),
-    "a language model": ({"run": "words"}, "words: a language model answers nothing; experiments.score"),
+    "a language model": ({"run": "words"}, "words: a language model has no predictions; experiments.score"),
     "no such input": ({"input": "gone.txt"}, "input: no such file: gone.txt"),
     "no text": ({"input": "empty.txt"}, "empty.txt: no text to predict"),
     "a damaged file": ({"input": "in.gz"}, "in.gz: damaged gzip file ("),

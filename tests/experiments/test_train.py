@@ -568,7 +568,7 @@ def test_values_that_disagree_are_refused_before_the_text_is_read(
         (["softmax=adaptive", "softmax.cutoffs=[2000]"], "softmax.cutoffs, softmax.shrink: "),
         (["softmax=sampled", "softmax.num_samples=33"], "softmax.num_samples: "),
         (["data.split_every=121"], "data.split_every: 121 leaves nothing for test of 120 lines"),
-        (["trainer.batch_size=1000"], "data: the training text gives 780 predictions, fewer than one batch"),
+        (["trainer.batch_size=1000"], "data: the training text has 780 predictions, fewer than one batch"),
         (["vocabulary.min_count=1000"], "vocabulary.min_count: no word occurs 1000 times"),
         (["trainer.metric=dev/accuracy"], "trainer.metric: no score 'dev/accuracy'; one of "),
     ],

@@ -1,4 +1,4 @@
-"""Batches of whole sentences: similar lengths together, zero state, both directions over the same tokens."""
+"""Bucketing: batches of whole sentences of similar length; both directions predict the same tokens."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from tasks.language_model.model import Batch, BatchBuilder
 
 @REGISTRY.register("batching", "sentences")
 class SentenceBatching:
-    """Sentences of similar length share a batch of at most `batch_size * num_steps` predictions each way.
+    """Sentences of similar length share a batch of at most `batch_size * num_steps` predictions per
+    direction.
 
-    Every sentence starts from zero state. A sentence longer than a batch is a batch of its own.
+    Every sentence starts from the biLM's start state. A sentence that is longer than a batch is a batch of
+    its own.
 
     Args:
-        num_steps: with `batch_size`, the budget: as many predictions as the same `stream` batching has.
-        batch_size: see `num_steps`; the number of sentences follows from their lengths.
+        num_steps: times `batch_size`, the number of predictions of a batch, the same as with `stream`.
+        batch_size: see `num_steps`; the number of sentences depends on their lengths.
     """
 
     carries_state = False
@@ -36,7 +38,7 @@ class SentenceBatching:
         self.tokens_per_batch = num_steps * batch_size
 
     def training_batches(self, windows: ShuffledWindows, builder: BatchBuilder) -> SentenceBatches:
-        """An endless, resumable iterator over batches."""
+        """An endless iterator over training batches that can be resumed."""
         return SentenceBatches(windows=windows, builder=builder, tokens_per_batch=self.tokens_per_batch)
 
     def evaluation_batches(self, corpus: Sentences, builder: BatchBuilder) -> Iterator[Batch]:
@@ -47,7 +49,7 @@ class SentenceBatching:
 
 
 class SentenceBatches:
-    """The endless iterator of `SentenceBatching`; its state: a window and the batches taken from it."""
+    """The iterator of `SentenceBatching`; its state is a window and the number of batches read from it."""
 
     def __init__(self, *, windows: ShuffledWindows, builder: BatchBuilder, tokens_per_batch: int) -> None:
         self.windows, self.builder = windows, builder
@@ -67,11 +69,11 @@ class SentenceBatches:
         return batch_of_sentences(self._groups[self._taken - 1], self.builder)[0]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the batches to come."""
+        """Everything that determines the next batches."""
         return {"window": self._window_start, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly behind the batch after which the state was taken."""
+        """Continue after the batch at which `state_dict` was called."""
         self.windows.load_state_dict(state["window"])
         self._window_start, self._taken = state["window"], state["taken"]
         if self._taken:
@@ -84,16 +86,16 @@ class SentenceBatches:
 
 
 def _groups(sentences: list[np.ndarray], tokens_per_batch: int) -> list[list[np.ndarray]]:
-    """Sentences of similar length together, of at most so many predictions."""
+    """Buckets of sentences of similar length, with at most `tokens_per_batch` predictions each."""
     buckets = bucket_by_length([len(sentence) + 1 for sentence in sentences], tokens_per_batch)
     return [[sentences[index] for index in bucket] for bucket in buckets]
 
 
 def batch_of_sentences(sentences: Sequence[np.ndarray], builder: BatchBuilder) -> tuple[Batch, Packing]:
-    """A batch of whole sentences (type ids without markers), and where its predictions lie in it.
+    """A batch of whole sentences (type ids without markers), and the packing of its predictions.
 
-    A sentence `<S> w1 ... wn </S>` has n + 1 predictions: forward each of `w1 ... wn </S>` from what stands
-    before it, backward each of `wn ... w1 <S>` from what stands behind it.
+    A sentence `<S> w1 ... wn </S>` has n + 1 predictions: forward each of `w1 ... wn </S>` from the tokens
+    before it, backward each of `wn ... w1 <S>` from the tokens after it.
     """
     packing = Packing([len(sentence) + 1 for sentence in sentences])
     marked = [with_markers(sentence) for sentence in sentences]

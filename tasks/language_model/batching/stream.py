@@ -1,4 +1,4 @@
-"""The batching of the original training: rows of running text, cut every few steps, state carried on.
+"""The batching of the original training: rows of running text, cut into steps, with a carried LSTM state.
 
 Shape legend: T steps, B rows, D = 2 directions.
 """
@@ -19,16 +19,17 @@ from tasks.language_model.model import Batch, BatchBuilder
 
 @REGISTRY.register("batching", "stream")
 class StreamBatching:
-    """Each row pulls the next sentence whenever it runs out and is filled to exactly `num_steps` steps.
+    """Each row of a batch has exactly `num_steps` steps; when a row's sentence ends, it continues with the
+    next.
 
-    A sentence `<S> w1 ... wn </S>` gives the inputs `<S> w1 ... wn` and the targets `w1 ... wn </S>`; the
+    A sentence `<S> w1 ... wn </S>` has the inputs `<S> w1 ... wn` and the targets `w1 ... wn </S>`; the
     backward stream is the same with each sentence reversed. There is no padding, rows continue across
-    batches and epochs, and the LSTM state of a row is carried, never reset (the recipe of Peters et al.
+    batches and epochs, and the LSTM state of a row is carried and never reset (the recipe of Peters et al.
     2018).
 
     Args:
-        num_steps: T, steps of a batch.
-        batch_size: B, rows.
+        num_steps: T, number of steps in a batch.
+        batch_size: B, number of rows.
     """
 
     carries_state = True
@@ -43,19 +44,19 @@ class StreamBatching:
 
     @property
     def tokens_per_batch(self) -> int:
-        """Predictions per direction."""
+        """Number of predictions per direction."""
         return self.num_steps * self.num_rows
 
     def training_batches(self, windows: ShuffledWindows, builder: BatchBuilder) -> StreamBatches:
-        """An endless, resumable iterator over batches."""
+        """An endless iterator over training batches that can be resumed."""
         return StreamBatches(
             windows=windows, builder=builder, num_steps=self.num_steps, num_rows=self.num_rows
         )
 
     def evaluation_batches(self, corpus: Sentences, builder: BatchBuilder) -> Iterator[Batch]:
-        """Every token of a corpus once, in running rows; each large block starts anew.
+        """Every token of a corpus once, in rows of running text; each block starts with a new state.
 
-        Rows differ in length; as they end, the batch gets narrower.
+        Rows differ in length: when the shorter ones end, batches have fewer rows.
         """
         for sentences in blocks(corpus):
             rows = _fill_rows(sentences, min(self.num_rows, len(sentences)))
@@ -70,7 +71,7 @@ class StreamBatching:
 
 
 class StreamBatches:
-    """The endless iterator of `StreamBatching`; its state: a position and the rest of each row's sentence."""
+    """The iterator of `StreamBatching`; its state is a position and the rest of each row's sentence."""
 
     def __init__(
         self, *, windows: ShuffledWindows, builder: BatchBuilder, num_steps: int, num_rows: int
@@ -80,9 +81,7 @@ class StreamBatches:
         self._window_start = windows.state_dict()
         self._window: list[np.ndarray] = []
         self._taken = 0
-        self._rows: list[np.ndarray] = [
-            np.empty((4, 0), dtype=np.int64)
-        ] * num_rows  # what each row still reads
+        self._rows: list[np.ndarray] = [np.empty((4, 0), dtype=np.int64)] * num_rows  # rest of the sentences
         self._started = False
 
     def __iter__(self) -> StreamBatches:
@@ -98,7 +97,7 @@ class StreamBatches:
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the batches to come."""
+        """Everything that determines the next batches."""
         return {
             "window": self._window_start,
             "taken": self._taken,
@@ -107,7 +106,7 @@ class StreamBatches:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly behind the batch after which the state was taken."""
+        """Continue after the batch at which `state_dict` was called."""
         self.windows.load_state_dict(state["window"])
         self._window_start, self._taken = state["window"], state["taken"]
         self._window = self.windows.next_window() if self._taken else []
@@ -142,7 +141,7 @@ def _predictions(sentence: np.ndarray) -> np.ndarray:
 
 
 def _fill_rows(sentences: list[np.ndarray], num_rows: int) -> list[np.ndarray]:
-    """Deal sentences to rows, each to the row that ends first; (4, length) per row, the longest row first."""
+    """Append each sentence to the currently shortest row; (4, length) for each row, the longest row first."""
     heap = [(0, row) for row in range(num_rows)]
     dealt: list[list[np.ndarray]] = [[] for _ in range(num_rows)]
     for sentence in sentences:

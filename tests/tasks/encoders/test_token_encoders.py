@@ -343,7 +343,7 @@ def test_sizes_that_the_model_lacks_are_named(model: Path) -> None:
 
 def test_a_bilm_that_came_from_nowhere_is_missed() -> None:
     with pytest.raises(
-        InputError, match=r"^encoder.type: elmo has the sizes and weights of .* init_from=RUN"
+        InputError, match=r"^encoder.type: elmo takes its sizes and weights from .* init_from=RUN"
     ):
         check_parts(build_parts({"type": "elmo"}))
     with pytest.raises(InputError, match=r"^init_from: no biLM in the encoder"):
@@ -360,20 +360,20 @@ WORD, ELMO = {"type": "word"}, {"type": "elmo"}
         ({"type": "word", "size": 0}, "encoder.size: expected at least 1, got 0"),
         ({"type": "glove", "max_words": 0}, "encoder.max_words: expected at least 1, or null, got 0"),
         ({"type": "char_cnn", "filters": []}, "encoder.filters: expected at least one [width, number]"),
-        ({"type": "concat", "parts": {}}, "encoder.parts: expected two at least, got none"),
-        ({"type": "concat", "parts": {"a": WORD}}, "encoder.parts: expected two at least, got a"),
+        ({"type": "concat", "parts": {}}, "encoder.parts: expected at least two, got none"),
+        ({"type": "concat", "parts": {"a": WORD}}, "encoder.parts: expected at least two, got a"),
         ({"type": "concat", "parts": {"a.b": WORD, "c": WORD}}, "encoder.parts.a.b: expected another name"),
         ({"type": "concat", "parts": {"keys": WORD, "c": WORD}}, "encoder.parts.keys: expected another name"),
         (
             {"type": "concat", "parts": {"a": ELMO, "b": BILM_NODE}},
-            "encoder.parts.b: a second biLM beside a; one at most",
+            "encoder.parts.b: a second biLM besides a; at most one is possible",
         ),
         (
             {
                 "type": "concat",
                 "parts": {"a": WORD, "b": {"type": "concat", "parts": {"c": WORD, "d": WORD}}},
             },
-            "encoder.parts.b.type: concat cannot be a task's encoder, nor a part of one",
+            "encoder.parts.b.type: concat cannot be a task's encoder or a part of one",
         ),
         (
             {
@@ -405,7 +405,7 @@ def test_what_the_parts_lack_is_named_together(tmp_path: Path) -> None:
         check_parts(parts)
     first, second = str(error.value).split("\n")
     assert first.startswith(f"encoder.parts.g.path: {tmp_path / 'none.txt'}: cannot be read")
-    assert second.startswith("encoder.parts.e.type: elmo has the sizes")
+    assert second.startswith("encoder.parts.e.type: elmo takes its sizes")
 
 
 def test_a_text_of_rare_words_alone_is_refused() -> None:

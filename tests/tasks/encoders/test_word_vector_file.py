@@ -81,7 +81,7 @@ def test_what_is_read_does_not_depend_on_blocks(tmp_path: Path) -> None:
         (TEXT + "dog\n", ":3: expected 2 numbers, got 0; every line has"),
         (TEXT + "dog 0.1 2 3\n", ":3: expected 2 numbers, got 3; every line has"),
         ("2 3\n" + TEXT, ":2: expected 3 numbers, got 2; every line has"),
-        ("3 2\n" + TEXT, ": ends after 2 of 3 words; cut short?"),
+        ("3 2\n" + TEXT, ": ends after 2 of 3 words; truncated?"),
         (TEXT + "dog 1 two\n", ":3: expected 2 finite numbers after the word, got 'two'"),
         (TEXT + "dog nan 1\n", ":3: expected 2 finite numbers after the word, got 'nan'"),
         ("the 1 1e99\n" + TEXT, ":1: expected 2 finite numbers after the word, got '1e99'"),
