@@ -1,1 +1,1 @@
-"""Heads: from the vectors of words to what a task asks for."""
+"""Heads: compute a task's output from the vectors of words."""

@@ -1,6 +1,6 @@
-"""The similarity of words of two texts, and the dropout of columns: what the question answering heads share.
+"""Modules that the question answering heads share: variational dropout and trilinear similarity.
 
-Shape legend: B texts, T words of the longest one, Q of the longest other text, P size of a vector.
+Shape legend: B texts, T words of the longest one, Q words of the longest other text, P size of a vector.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def variational_dropout(vectors_BTP: Tensor, rate: float, training: bool) -> Tensor:
-    """Dropout of whole columns: all words of a text lose the same values (Gal and Ghahramani 2016)."""
+    """Dropout with one mask for all words of a text (Gal and Ghahramani 2016)."""
     if not training:
         return vectors_BTP
     return vectors_BTP * F.dropout(vectors_BTP.new_ones(len(vectors_BTP), 1, vectors_BTP.shape[2]), rate)
@@ -30,6 +30,6 @@ class TrilinearSimilarity(nn.Module):
         self.product = nn.Linear(size, 1, bias=False)
 
     def forward(self, left_BTP: Tensor, right_BQP: Tensor) -> Tensor:
-        """(B, T, Q), how similar each word of the left text is to each one of the right text."""
+        """(B, T, Q) similarities of each word of the left text to each word of the right text."""
         product_BTQ = (left_BTP * self.product.weight) @ right_BQP.transpose(1, 2)
         return self.left(left_BTP) + self.right(right_BQP).transpose(1, 2) + product_BTQ

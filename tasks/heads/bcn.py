@@ -20,25 +20,25 @@ from tasks.heads.text_head import TextHead
 
 @REGISTRY.register("head", "bcn")
 class BcnHead(TextHead):
-    """A text read twice, the second time beside what it attends to in itself; four poolings; output layers.
+    """Encoder, self-attention (biattention of a text with itself), integrator, four poolings, output layers.
 
-    With one text for both of the original's two::
+    The original has two texts; for classification both are the same::
 
         X = encoder(relu(W x + b))
         C = softmax(X X^T) X
-        integrated = integrator([X; X - C; X * C]), injected vectors beside it
+        integrated = [integrator([X; X - C; X * C]); injected vectors]
         output layers([max; mean; min; attention pooling of integrated])
 
-    The original ends in a maxout network with batch normalisation, in whose place Peters et al. have relu
-    layers. Maxout layers have layer normalisation here: a text's result then does not depend on its batch,
-    and a batch may have one window.
+    The original ends with a maxout network with batch normalisation; Peters et al. use relu layers instead.
+    Maxout layers have layer normalisation here, so that a text's result does not depend on its batch, and a
+    batch may have a single window.
 
     Args:
         input_size, injected_size: P and E.
-        hidden_size: of the first layer, and cells of one direction of encoder and integrator.
-        output_sizes: of the output layers, from the first to the last.
-        maxout_pieces: values of which a unit of an output layer is the greatest; None for relu layers.
-        dropout: on the input of the first layer and of each output layer, while training.
+        hidden_size: size of the first layer, and number of cells per direction of encoder and integrator.
+        output_sizes: sizes of the output layers, from the first to the last.
+        maxout_pieces: number of linear functions per maxout unit; None: relu layers.
+        dropout: on the input of the first layer and of each output layer, during training.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class BcnHead(TextHead):
 
 
 class Maxout(nn.Module):
-    """A layer whose units are each the greatest of several linear functions (Goodfellow et al. 2013)."""
+    """A maxout layer: each unit is the maximum of several linear functions (Goodfellow et al. 2013)."""
 
     def __init__(self, *, input_size: int, output_size: int, num_pieces: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Maxout(nn.Module):
 
 
 def self_attended(x_BTS: Tensor, mask_BT: Tensor) -> Tensor:
-    """(B, T, S) for each word the mean of all words, weighted with the softmax of their products with it."""
+    """(B, T, S) dot-product self-attention: for each word, the weighted mean of all words."""
     weights_BTT = masked_softmax(x_BTS @ x_BTS.transpose(1, 2), mask_BT[:, None])
     return weights_BTT @ x_BTS
 

@@ -1,7 +1,8 @@
-"""The question answering model of Clark and Gardner (2018), which ELMo was first tried on.
+"""The question answering model of Clark and Gardner (2018), with which Peters et al. (2018) tested ELMo.
 
-Shape legend: B pairs of passage and question, T words of the longest passage, Q of the longest question,
-P size of a word's input, C of its context vector, H hidden size of one direction, S of a linear layer.
+Shape legend: B pairs of passage and question, T words of the longest passage, Q words of the longest
+question, P size of a word's input, C of its context vector, H hidden size of one direction, S of a linear
+layer.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from tasks.heads.span_head import SpanHead, SpanScores, Words
 class BidafSelfAttention(SpanHead):
     """Simple and Effective Multi-Paragraph Reading Comprehension, section 3, as Peters et al. (2018) used it.
 
-    One recurrent layer reads passage and question alike; what is injected joins its output. Attention from
-    the passage to the question and back (Seo et al. 2017), a linear layer, self-attention above a second
-    recurrent layer, added to what it began from, and a recurrent layer each for the start and the end.
+    Passage and question share the first recurrent layer; injected vectors are concatenated to its output.
+    Then follow bidirectional attention (Seo et al. 2017), a linear layer, a residual block of a second
+    recurrent layer and self-attention, and one recurrent layer each for the start and the end.
 
     Args:
         input_size: P.
-        injected_size: of vectors that join the output of the first recurrent layer; 0 for none.
-        cell: of the recurrent layers. The paper's is the GRU, whose forget and input gates are tied.
-        hidden_size: H, of a recurrent layer in one direction.
-        linear_size: S, of the linear layers with relu.
-        dropout: variational, before and after recurrent layers, while training.
+        injected_size: size of the vectors that are concatenated to the first recurrent layer's output, or 0.
+        cell: of the recurrent layers; the paper uses the GRU.
+        hidden_size: H, hidden size of a recurrent layer in one direction.
+        linear_size: S, size of the linear layers with relu.
+        dropout: variational, before and after recurrent layers, during training.
     """
 
     def __init__(
@@ -73,14 +74,15 @@ class BidafSelfAttention(SpanHead):
         return self._pointed(words_BTS, passage.mask)
 
     def _read(self, words: Words) -> Tensor:
-        """(B, T, C) words in their context."""
+        """(B, T, C) context vectors of the words."""
         read_BTH = self._dropped(self.context(self._dropped(words.vectors), words.mask))
         return read_BTH if words.injected is None else torch.cat([read_BTH, words.injected], dim=2)
 
     def _attended(self, passage: Words, question: Words) -> Tensor:
-        """(B, T, 4 C): each passage word h, the question c that it looks at, h * c, and q * c.
+        """(B, T, 4 C): for each passage word h, its attention c over the question, h * c, and q * c.
 
-        q is the mean of the passage words that some word of the question looks at most.
+        q is the question-to-passage attention: the mean of the passage words, weighted by the softmax of
+        their largest similarity to a question word.
         """
         h_BTC, question_BQC = self._read(passage), self._read(question)
         similarity_BTQ = self.similarity(h_BTC, question_BQC)
@@ -91,7 +93,7 @@ class BidafSelfAttention(SpanHead):
         return torch.cat([h_BTC, c_BTC, h_BTC * c_BTC, q_B1C * c_BTC], dim=2)
 
     def _self_attended(self, words_BTS: Tensor, mask_BT: Tensor) -> Tensor:
-        """(B, T, S) from each word, the others that it looks at, and the product of both."""
+        """(B, T, S) from each word x, its attention c over the other words, and x * c."""
         x_BTH = self._dropped(self.self_context(self._dropped(words_BTS), mask_BT))
         itself_TT = torch.eye(mask_BT.shape[1], dtype=torch.bool, device=mask_BT.device)
         others_BTT = mask_BT[:, None] & ~itself_TT

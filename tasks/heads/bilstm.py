@@ -1,4 +1,4 @@
-"""A bidirectional LSTM whose outputs are pooled, as InferSent encodes sentences (Conneau et al. 2017).
+"""A bidirectional LSTM with pooled outputs, the sentence encoder of InferSent (Conneau et al. 2017).
 
 Shape legend: B windows, T words of the longest one, P and E sizes of the vectors.
 """
@@ -20,13 +20,13 @@ from tasks.heads.text_head import TextHead
 
 @REGISTRY.register("head", "bilstm")
 class BiLstmHead(TextHead):
-    """Bidirectional LSTM layers, then joined poolings of the last one's outputs with injected vectors beside.
+    """Bidirectional LSTM layers, whose outputs and the injected vectors are concatenated and pooled.
 
     Args:
         input_size, injected_size: P and E.
-        hidden_size: cells of one direction.
-        num_layers: LSTM layers, one upon the other.
-        dropout: between layers, while training.
+        hidden_size: number of cells per direction.
+        num_layers: number of LSTM layers.
+        dropout: between layers, during training.
         pooling: attention, max, mean, min, or several of them.
     """
 

@@ -1,4 +1,4 @@
-"""The convolutional stack that many tutorials put on ELMo vectors, over a fixed number of words.
+"""A convolutional network over a fixed number of words, as in many tutorials on ELMo vectors.
 
 Shape legend: B windows, T words of the longest one, P and E sizes of the vectors, C filters, X pairs of
 positions.
@@ -17,17 +17,17 @@ from tasks.heads.text_head import TextHead, refuse_injection
 
 @REGISTRY.register("head", "cnn")
 class CnnHead(TextHead):
-    """Convolution, relu, convolution, relu, maximum of each pair of positions, flattened, a layer with relu.
+    """Convolution, relu, convolution, relu, max-pooling of width 2, flattening, a linear layer with relu.
 
-    A window is filled up to `num_words` with zeros, which the convolutions see; their own edges are not
-    padded. The dropout of 0.5 that ends the stack is the classifier's, who drops what a head gives.
+    A window is padded with zeros to `num_words`; the convolutions read this padding and add none themselves.
+    The dropout of 0.5 at the end of the tutorials' network is the classifier's `task.dropout`.
 
     Args:
-        input_size, injected_size: P and E; E must be 0, for nothing here is recurrent.
-        num_words: words of a window at most.
+        input_size, injected_size: P and E; E must be 0, as the head has no recurrent layer.
+        num_words: largest number of words in a window.
         num_filters: C, of each convolution.
-        width: words that a filter sees.
-        hidden_size: units of the layer.
+        width: number of words that a filter covers.
+        hidden_size: size of the linear layer.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class CnnHead(TextHead):
         return F.relu(self.hidden(F.pad(features_BCX, (0, rest), mode="replicate").flatten(1)))
 
     def _filled_up(self, vectors_BTP: Tensor, mask_BT: Tensor) -> Tensor:
-        """Zeros behind the words, to `num_words` or to a first pooled position that sees nothing but zeros.
+        """Pad with zeros to `num_words`, or only until a pooled position depends on zeros alone.
 
-        All positions behind such a one are like it, so that they need no convolution.
+        All later positions have the same value: `forward` replicates it instead of computing it.
         """
         longest = int(mask_BT.sum(dim=1).max())
         if longest > self.num_words:

@@ -1,4 +1,4 @@
-"""The score of there being no answer in a passage (Clark and Gardner 2018, section 3.3).
+"""The score of "no answer" for a passage (Clark and Gardner 2018, section 3.3).
 
 Shape legend: B pairs of passage and question, T words of the longest passage, P size of a vector.
 """
@@ -14,11 +14,11 @@ _HIDDEN_SIZE = 80  # the paper's
 
 
 class NoAnswerScore(nn.Module):
-    """Two layers above what the pointers look at and one vector of the whole pair.
+    """Two linear layers above the attended start and end vectors and a vector of the whole pair.
 
     Args:
-        start_size, end_size: of the vectors that the start and the end are scored from.
-        pair_size: of the pair's vector.
+        start_size, end_size: sizes of the vectors from which the start and the end are scored.
+        pair_size: size of the pair's vector.
     """
 
     def __init__(self, *, start_size: int, end_size: int, pair_size: int) -> None:
@@ -34,9 +34,9 @@ class NoAnswerScore(nn.Module):
         pair_BP: Tensor,
         mask_BT: Tensor,
     ) -> Tensor:
-        """(B,) scores; `start` and `end` are (B, T) scores and the (B, T, P) vectors that they came from."""
-        looked_at = [
+        """(B,) scores; `start` and `end` are (B, T) scores and the (B, T, P) vectors below them."""
+        attended = [
             weighted_sum(masked_softmax(scores_BT, mask_BT), vectors_BTP)
             for scores_BT, vectors_BTP in (start, end)
         ]
-        return self.score(torch.relu(self.hidden(torch.cat([*looked_at, pair_BP], dim=1)))).squeeze(1)
+        return self.score(torch.relu(self.hidden(torch.cat([*attended, pair_BP], dim=1)))).squeeze(1)

@@ -1,4 +1,4 @@
-"""The plainest head: a window is what is pooled from its words.
+"""The simplest head: poolings of a window's words.
 
 Shape legend: B windows, T words of the longest one, P and E sizes of the vectors.
 """
@@ -17,17 +17,17 @@ from tasks.heads.text_head import TextHead, refuse_injection
 
 @REGISTRY.register("head", "pooled")
 class PooledHead(TextHead):
-    """Joined poolings, and behind them layer normalisation and a layer of rectified linear units if wanted.
+    """Concatenated poolings, optionally followed by layer normalisation and a linear layer with relu.
 
-    With [mean] and a relu layer alone it is a deep averaging network (Iyyer et al. 2015). The mean of many
-    words has small values, all the smaller the longer the text; layer normalisation (Ba et al. 2016) brings
-    them back to a size from which a linear layer learns in the usual number of steps.
+    With pooling [mean] and only a relu layer, it is a deep averaging network (Iyyer et al. 2015). The mean of
+    a text's words becomes smaller with the length of the text; layer normalisation (Ba et al. 2016) rescales
+    it, so that a linear layer learns from it in the usual number of steps.
 
     Args:
-        input_size, injected_size: P and E; E must be 0, for nothing here is recurrent.
+        input_size, injected_size: P and E; E must be 0, as the head has no recurrent layer.
         pooling: attention, max, mean, min, or several of them.
-        layer_normed: normalise the joined poolings of each window, with a learned scale and shift.
-        hidden_size: units of the relu layer; None for no layer.
+        layer_normed: normalise the concatenated poolings of each window, with a trained scale and shift.
+        hidden_size: size of the relu layer; None: no layer.
     """
 
     def __init__(

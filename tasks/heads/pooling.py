@@ -1,4 +1,4 @@
-"""Pooling: from the words of a window to one vector, and from the windows of a long text to one vector.
+"""Pooling of the words of a window, and of the windows of a long text, to one vector.
 
 Shape legend: N texts, B windows of all of them, T words of the longest window, P size of a word's vector,
 S size of a window's vector.
@@ -18,13 +18,13 @@ PoolingName = Literal["attention", "max", "mean", "min"]
 
 
 class Pooling(nn.Module):
-    """One pooling, or several whose results are joined.
+    """One pooling, or several whose results are concatenated.
 
-    Attention is a mean with the weights softmax(w . x), w learned: the self-attentive pooling of McCann et
-    al. (2017, section 5) without its bias, which a softmax ignores.
+    Attention is a mean with the weights softmax(w . x) and a trained w: the self-attentive pooling of McCann
+    et al. (2017, section 5) without its bias, which does not change a softmax.
 
     Args:
-        names: which, each once.
+        names: of the poolings, each at most once.
         size: P.
 
     Attributes:
@@ -42,7 +42,7 @@ class Pooling(nn.Module):
         self.attention = AttentionPooling(size=size) if "attention" in names else None
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor) -> Tensor:
-        """(B, output_size); padding does not count. Every window needs one word at least."""
+        """(B, output_size), without the padding; every window needs at least one word."""
         return torch.cat([self._pool(name, vectors_BTP, mask_BT) for name in self.names], dim=1)
 
     def _pool(self, name: PoolingName, vectors_BTP: Tensor, mask_BT: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class Pooling(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """The mean of a text's words, weighed by a softmax of w x.
+    """The mean of a text's words, weighted by softmax(w . x) with a trained w.
 
     Args:
         size: P.
@@ -74,9 +74,10 @@ class AttentionPooling(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """A mean of a text's windows with the weights softmax(query . window); the query is learned.
+    """The mean of a text's windows, weighted by softmax(query . window) with a trained query.
 
-    It begins at zero, as the plain mean. A text's only window has the weight 1, and stays as it is.
+    The query is initially zero, which gives the plain mean. The only window of a short text is returned
+    unchanged.
 
     Args:
         size: S.
@@ -87,19 +88,19 @@ class WindowAttention(nn.Module):
         self.query = nn.Parameter(torch.zeros(size))
 
     def forward(self, vectors_BS: Tensor, text_of_window_B: Tensor, num_texts: int) -> Tensor:
-        """(N, S); every text in 0..N-1 needs one window at least, in any order."""
+        """(N, S); every text in 0..N-1 needs at least one window; the windows may have any order."""
         text_N1 = torch.arange(num_texts, device=text_of_window_B.device)[:, None]
-        scores_B = (vectors_BS * self.query).sum(dim=1)  # autocast leaves it in the precision of the query
+        scores_B = (vectors_BS * self.query).sum(dim=1)  # not a matrix product: autocast keeps full precision
         weights_NB = masked_softmax(scores_B.expand(num_texts, -1), text_of_window_B == text_N1)
         return weights_NB.to(vectors_BS.dtype) @ vectors_BS
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """The softmax over the last axis of what the mask has; zeros elsewhere, also where it has nothing."""
-    lowest = torch.finfo(scores.dtype).min  # -inf alone would have a softmax of nan
+    """The softmax over the last axis, restricted to the mask; 0 outside it, also if the mask is all false."""
+    lowest = torch.finfo(scores.dtype).min  # not -inf: the softmax of a row of -inf is nan
     return torch.softmax(scores.masked_fill(~mask, lowest), dim=-1).masked_fill(~mask, 0.0)
 
 
 def weighted_sum(weights_BT: Tensor, vectors_BTP: Tensor) -> Tensor:
-    """(B, P), the sum of each text's vectors times their weights."""
+    """(B, P), the weighted sum of each text's vectors."""
     return (weights_BT[:, None] @ vectors_BTP).squeeze(1)

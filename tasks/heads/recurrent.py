@@ -1,4 +1,4 @@
-"""A recurrent layer over padded words in both directions, exact whatever the padding, fast on a CPU.
+"""A bidirectional recurrent layer over padded words, independent of the padding and fast on a CPU.
 
 Shape legend: B texts, T words of the longest one, P size of a vector, H hidden size of one direction.
 """
@@ -16,14 +16,15 @@ _LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class RecurrentLayer(nn.Module):
-    """One LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014) layer, once in each direction.
+    """A bidirectional LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014) layer.
 
-    Each direction is a layer of its own, and the second one reads every text's words reversed in their
-    place. So both meet the padding last, where it can change nothing, without packing the words: on a CPU,
-    PyTorch trains an LSTM six times faster padded than packed.
+    Each direction is a module of its own, and the second one reads the words of every text in reverse, with
+    the padding still at the end. Both directions therefore read the padding last, where it cannot change a
+    word's output, without packed sequences: on a CPU, PyTorch trains an LSTM six times faster padded than
+    packed.
 
     Args:
-        cell: the kind of the layer. A GRU's one update gate both forgets and takes in, an LSTM has two gates.
+        cell: `lstm` or `gru`.
         input_size: P.
         hidden_size: H.
     """
@@ -35,7 +36,7 @@ class RecurrentLayer(nn.Module):
         self.output_size = 2 * hidden_size
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor) -> Tensor:
-        """(B, T, P) -> (B, T, 2 H), zero where the mask is false; the words of a text come before padding."""
+        """(B, T, P) -> (B, T, 2 H), zero where the mask is false; padding must follow the words."""
         rows_BT = _reversal(mask_BT)
         onward, _ = self.onward(vectors_BTP)
         backward, _ = self.backward_(_reorder(vectors_BTP, rows_BT))
@@ -43,7 +44,7 @@ class RecurrentLayer(nn.Module):
 
 
 def _reversal(mask_BT: Tensor) -> Tensor:
-    """For each word, the row among all B * T of the word that takes its place; padding stays where it is."""
+    """(B, T) indices into the B * T rows that reverse the words of each text, but not its padding."""
     B, T = mask_BT.shape
     place_T = torch.arange(T, device=mask_BT.device)
     reversed_BT = mask_BT.sum(dim=1, keepdim=True) - 1 - place_T

@@ -1,4 +1,4 @@
-"""The span head: attention over the question and pointers into the passage, after the reader of DrQA.
+"""The span head: attention over the question and pointers into the passage, as in the reader of DrQA.
 
 Shape legend: B pairs of passage and question, T words of the longest passage, Q of the longest question,
 P size of a word's input, R of its encoding.
@@ -20,20 +20,20 @@ from tasks.heads.span_head import SpanHead, SpanScores, Words
 
 @REGISTRY.register("head", "span")
 class PointerReader(SpanHead):
-    """The reader of Chen et al. (2017), section 3.2, with an end that knows where the start may be.
+    """The reader of Chen et al. (2017), section 3.2, but the end score also depends on the start scores.
 
-    Each passage word's vector is joined by its attention over the question's vectors, read by recurrent
-    layers, and compared with one vector of the question as a start; with that vector and the mean of the
-    likely starts as an end.
+    Each passage word's vector is concatenated with its attention over the question's vectors and encoded by
+    recurrent layers. The start score compares a word's encoding with one vector of the question; the end
+    score compares it with that vector and the mean of the encodings, weighted by start probability.
 
     Args:
         input_size: P.
-        injected_size: of vectors that join the output of the first recurrent layer; 0 for none.
+        injected_size: size of the vectors that are concatenated to the first recurrent layer's output, or 0.
         cell: of the recurrent layers.
         hidden_size: of a recurrent layer in one direction.
-        num_layers: recurrent layers, of the passage and of the question; the outputs of all are used.
-        alignment_size: in which the passage's words are compared with the question's before they are read.
-        dropout: before each recurrent layer and the pointers, while training.
+        num_layers: number of recurrent layers for passage and question; the outputs of all are concatenated.
+        alignment_size: size of the projection in which the words of passage and question are compared.
+        dropout: before each recurrent layer and the pointers, during training.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class PointerReader(SpanHead):
         )
 
     def _aligned(self, passage: Words, question: Words) -> Tensor:
-        """(B, T, P): for each passage word, the mean of the question's vectors that are like its own."""
+        """(B, T, P): for each passage word, the mean of the question's vectors, weighted by similarity."""
         asked_BQA = torch.relu(self.alignment(question.vectors))
         similarity_BTQ = torch.relu(self.alignment(passage.vectors)) @ asked_BQA.transpose(1, 2)
         return masked_softmax(similarity_BTQ, question.mask[:, None]) @ question.vectors
 
     def _read(self, reader: nn.ModuleList, words: Words) -> Tensor:
-        """(B, T, R): the outputs of all layers side by side, with what is injected after the first."""
+        """(B, T, R): the concatenated outputs of all layers, with the injected vectors after the first."""
         outputs: list[Tensor] = []
         vectors = words.vectors
         for layer in reader:
@@ -111,5 +111,5 @@ def _reader(
 
 
 def _compared(words_BTR: Tensor, query_BR: Tensor) -> Tensor:
-    """(B, T), the product of each word with its pair's query."""
+    """(B, T), the dot product of each word with its pair's query."""
     return (words_BTR @ query_BR[:, :, None]).squeeze(2)

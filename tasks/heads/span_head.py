@@ -1,4 +1,4 @@
-"""What every head for question answering can do.
+"""The interface of a head for question answering.
 
 Shape legend: B pairs of passage and question, T words of the longest passage, Q of the longest question,
 P and E sizes of the vectors.
@@ -18,7 +18,7 @@ class Words(NamedTuple):
     Attributes:
         vectors: (B, T, P), zero where the mask is false.
         mask: (B, T) bool, true for words.
-        injected: (B, T, E) vectors that join the output of a recurrent layer, or None.
+        injected: (B, T, E) vectors that are concatenated to a recurrent layer's output, or None.
     """
 
     vectors: Tensor
@@ -30,9 +30,9 @@ class SpanScores(NamedTuple):
     """Unnormalised log-probabilities.
 
     Attributes:
-        start: (B, T) of each passage word as the answer's first; -inf at padding.
-        end: (B, T) as its last.
-        no_answer: (B,) of there being no answer, weighed against the sum of a start and an end.
+        start: (B, T), each passage word as the answer's first word; -inf in the padding.
+        end: (B, T), as its last word; -inf in the padding.
+        no_answer: (B,), no answer; on the scale of the sum of a start and an end score.
     """
 
     start: Tensor
@@ -41,9 +41,9 @@ class SpanScores(NamedTuple):
 
 
 class SpanHead(nn.Module, ABC):
-    """Where in a passage the answer to a question begins and ends.
+    """Scores where in a passage the answer to a question starts and ends.
 
-    Every head takes `input_size` (P) and `injected_size` (E, 0 for none) from code.
+    The program, not the config, passes `input_size` (P) and `injected_size` (E, or 0).
     """
 
     @abstractmethod

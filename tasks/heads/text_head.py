@@ -1,4 +1,4 @@
-"""What every head for the classification of texts can do.
+"""The interface of a head for text classification.
 
 Shape legend: B windows of texts, T words of the longest one, P and E sizes of the vectors.
 """
@@ -13,13 +13,13 @@ from elmo.errors import InputError
 
 
 class TextHead(nn.Module, ABC):
-    """One vector for a window of words; what a text's windows have in common is not its concern.
+    """Computes one vector for each window of words; the classifier combines the windows of a text.
 
-    Every head takes `input_size` (P) and `injected_size` (E, 0 for none) from code.
+    The program, not the config, passes `input_size` (P) and `injected_size` (E, or 0).
 
     Attributes:
-        output_size: of the vector.
-        max_words: words that a window may have; None for no limit.
+        output_size: size of the vector.
+        max_words: largest number of words in a window; None: no limit.
     """
 
     output_size: int
@@ -31,16 +31,16 @@ class TextHead(nn.Module, ABC):
 
         Args:
             vectors_BTP: zero where the mask is false.
-            mask_BT: bool, true for words; every window has one at least.
-            injected_BTE: vectors that join the output of the head's recurrent layer (Peters et al. 2018,
-                section 3.3); None unless `injected_size` is above 0.
+            mask_BT: bool, true for words; every window has at least one.
+            injected_BTE: vectors that are concatenated to the output of the head's recurrent layer (Peters et
+                al. 2018, section 3.3); None if `injected_size` is 0.
         """
 
 
 def refuse_injection(head: str, injected_size: int) -> None:
-    """InputError if vectors are to join the output of a recurrent layer that the head does not have."""
+    """InputError if `injected_size` is not 0, for heads without a recurrent layer."""
     if injected_size:
         raise InputError(
-            f"head.type: {head} has no recurrent layer whose output vectors could join;"
-            " inject them at the input, or choose bilstm or bcn"
+            f"head.type: {head} has no recurrent layer after which vectors could be injected;"
+            " use task.injection=input, or head=bilstm or head=bcn"
         )

@@ -1,1 +1,1 @@
-"""Question answering: the words of a passage that answer a question."""
+"""Extractive question answering: find the words of a passage that answer a question."""

@@ -1,4 +1,4 @@
-"""Baselines that learn nothing: the sentence with most words of the question, and never an answer."""
+"""Baselines without training: the sentence most similar to the question, and never answering."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.question_answering.scores import NEVER, Prediction, has_unanswerable,
 
 
 def score_baselines(test: QuestionExamples) -> dict[str, float]:
-    """The test scores of the sentence most like the question, and of never answering if that may be right."""
+    """Test scores of the most similar sentence and, if some questions have no answer, of never answering."""
     golds, sentences = test.golds(), most_similar_sentences(test)
     figures = {"test/sentence": score_answers(golds, sentences, threshold=NEVER)}
     if has_unanswerable(golds):
@@ -27,8 +27,8 @@ def score_baselines(test: QuestionExamples) -> dict[str, float]:
 def most_similar_sentences(examples: QuestionExamples) -> dict[str, Prediction]:
     """For each question, by its id, the sentence of its passage that shares most words with it.
 
-    A shared word counts log(1 + 1 / its times in the passage), whatever its case (Richardson et al. 2013,
-    section 4.1); of equal sentences the first is taken.
+    A shared word, in any case, has the weight log(1 + 1 / its count in the passage) (Richardson et al. 2013,
+    section 4.1); of equal sentences the first is chosen.
     """
     return {question.id: Prediction(_answer(examples, question), 0.0) for question in examples.questions}
 

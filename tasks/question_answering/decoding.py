@@ -1,7 +1,7 @@
-"""From the scores of words to answers: probabilities of spans, the best of them, and their text.
+"""Decoding: from scores of words to the most probable spans and their text.
 
-Spans and the choice of no answer share one distribution (Clark and Gardner 2018, section 3.3): a span has the
-sum of the scores of its first and its last word.
+All spans and "no answer" share one distribution (Clark and Gardner 2018, section 3.3): a span's score is the
+sum of the start score of its first word and the end score of its last word.
 
 Shape legend: B windows of passages, each with a question, T words of the longest one, K words of the longest
 answer, N best spans.
@@ -20,15 +20,15 @@ from tasks.heads.span_head import SpanScores
 from tasks.question_answering.located_text import LocatedText
 from tasks.question_answering.scores import Prediction
 
-NO_ANSWER = -1  # as the first and the last word
+NO_ANSWER = -1  # index of the first and the last word if there is no answer
 
 
 class BestSpans(NamedTuple):
     """The most probable spans of windows.
 
     Attributes:
-        first, last: (B, N) words of the window, both within the span, the most probable one first.
-        log_probability: (B, N); -inf where a window has fewer spans.
+        first, last: (B, N) indices of the first and the last word (inclusive), the most probable span first.
+        log_probability: (B, N); -inf if a window has fewer spans.
         no_answer_log_probability: (B,).
     """
 
@@ -39,7 +39,7 @@ class BestSpans(NamedTuple):
 
 
 class FoundAnswer(NamedTuple):
-    """`text == context[start:end]`, counted in characters; the probability is that within its window."""
+    """`text == context[start:end]`, counted in characters, and its probability within its window."""
 
     text: str
     start: int
@@ -48,11 +48,11 @@ class FoundAnswer(NamedTuple):
 
 
 class FoundAnswers(NamedTuple):
-    """What a passage says to a question.
+    """The answers found in a passage.
 
     Attributes:
-        best: the most probable first; none if the passage or the question has no words.
-        no_answer_probability: of the window that is surest of an answer.
+        best: most probable first; empty if the passage or the question has no words.
+        no_answer_probability: the minimum over the passage's windows.
     """
 
     best: list[FoundAnswer]
@@ -60,13 +60,13 @@ class FoundAnswers(NamedTuple):
 
 
 def span_losses(scores: SpanScores, first_B: Tensor, last_B: Tensor) -> Tensor:
-    """(B,) the negative log-probability of the right spans, or of `NO_ANSWER`, in nats."""
+    """(B,) the negative log-probability of the gold span, or of no answer, in nats."""
     span_B = _at(scores.start, first_B) + _at(scores.end, last_B)
     return _log_total(scores) - torch.where(first_B == NO_ANSWER, scores.no_answer, span_B)
 
 
 def best_spans(scores: SpanScores, *, num_best: int, max_answer_words: int) -> BestSpans:
-    """The best spans of at most so many words that do not end before they begin."""
+    """The most probable spans of at most `max_answer_words` words."""
     later_BTK = F.pad(scores.end, (0, max_answer_words - 1), value=-torch.inf).unfold(1, max_answer_words, 1)
     spans_BTK = scores.start[:, :, None] + later_BTK
     best_BN, place_BN = spans_BTK.flatten(1).topk(min(num_best, spans_BTK[0].numel()))
@@ -88,8 +88,8 @@ def merge_windows(
     Args:
         context: the raw passage.
         text: its words.
-        windows: each one's first word, and its spans as tensors without the dimension B.
-        num_best: answers that are kept.
+        windows: for each window, the index of its first word, and its spans as tensors without the axis B.
+        num_best: number of answers to keep.
     """
     found: dict[tuple[int, int], float] = {}
     no_answer = 0.0
@@ -108,7 +108,7 @@ def merge_windows(
 
 
 def _log_total(scores: SpanScores) -> Tensor:
-    """(B,) the logarithm of the sum over no answer and all spans, even those that end before they begin."""
+    """(B,) log-sum-exp over "no answer" and all pairs of start and end, even those with end before start."""
     return torch.logaddexp(scores.no_answer, scores.start.logsumexp(1) + scores.end.logsumexp(1))
 
 
@@ -117,7 +117,7 @@ def _at(scores_BT: Tensor, word_B: Tensor) -> Tensor:
 
 
 def predictions_of(found: Mapping[str, FoundAnswers]) -> dict[str, Prediction]:
-    """The best answer to each question, by its id, and the probability that there is none."""
+    """The best answer to each question and the probability of no answer, by the question's id."""
     return {
         id: Prediction(answers.best[0].text if answers.best else "", answers.no_answer_probability)
         for id, answers in found.items()

@@ -1,4 +1,4 @@
-"""The questions of one split of the data, each with the windows of its passage, and batches of such pairs.
+"""The questions of one split of the data, paired with the windows of their passages, and batches of pairs.
 
 Shape legend: B pairs of a window and a question.
 """
@@ -25,14 +25,14 @@ Span = tuple[int, int]  # the first and the last word
 
 
 class AskedQuestion(NamedTuple):
-    """A question as models read it.
+    """A tokenized question.
 
     Attributes:
-        id: its own.
-        passage: its passage's number.
-        window: its words by sentences.
-        golds: the right answers; none where there is no answer.
-        span: the words of the passage that are the first usable gold answer; None where there is none.
+        id: its id in the data.
+        passage: the index of its passage.
+        window: its sentences.
+        golds: the gold answers; empty if the question has no answer.
+        span: the span of words of the first usable gold answer; None if there is none.
     """
 
     id: str
@@ -46,10 +46,10 @@ class Pair(NamedTuple):
     """A question and a window of its passage.
 
     Attributes:
-        question: its number.
-        start, stop: the window's first word, and its end.
-        target: the answer's words, counted in the window, or twice `NO_ANSWER`; None where nothing can be
-            learned, for a part of the answer is in the window, or nobody knows where it is.
+        question: the index of the question.
+        start, stop: the window's first word, and its end (exclusive).
+        target: the answer's span, relative to the window, or twice `NO_ANSWER`; None if the pair cannot be
+            used for training: only a part of the answer is in the window, or its position is unknown.
     """
 
     question: int
@@ -59,7 +59,7 @@ class Pair(NamedTuple):
 
 
 class UnusableAnswer(NamedTuple):
-    """A gold answer that cannot be learned from; predictions are scored by it all the same."""
+    """A gold answer that cannot be used for training; it is still used for scoring."""
 
     passage: str
     question: str
@@ -70,14 +70,14 @@ class UnusableAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class QuestionBatch:
-    """Pairs that are read together.
+    """A batch of pairs.
 
     Attributes:
-        passages: the windows.
-        questions: as many.
-        first_B, last_B: the answers' words, counted in the windows; `NO_ANSWER` where there is none.
-        is_known_B: whether that can be learned from.
-        ids: of the questions.
+        passages: the B windows of passages.
+        questions: the B questions.
+        first_B, last_B: the answers' spans, relative to the windows; `NO_ANSWER` if there is none.
+        is_known_B: whether the target of the pair is known.
+        ids: the questions' ids.
     """
 
     passages: WindowBatch
@@ -104,13 +104,13 @@ class QuestionBatch:
 
 
 class QuestionReader:
-    """Reads passages and questions into words.
+    """Tokenizes passages and questions.
 
     Args:
-        tokenizer: finds the words.
-        language: ISO 639-1.
-        window_words: the most words of a window of a passage.
-        window_stride: words from the beginning of one window to that of the next.
+        tokenizer: splits sentences into words.
+        language: ISO 639-1 code, for sentence splitting.
+        window_words: largest number of words in a window of a passage.
+        window_stride: number of words between the starts of consecutive windows.
     """
 
     def __init__(self, *, tokenizer: Tokenizer, language: str, window_words: int, window_stride: int) -> None:
@@ -118,9 +118,9 @@ class QuestionReader:
         self.window_words, self.window_stride = window_words, window_stride
 
     def read(self, passages: Iterable[Passage]) -> QuestionExamples:
-        """Passages with all their questions."""
+        """The examples of passages and their questions."""
         examples = QuestionExamples([], [], [], [], [])
-        known: dict[str, str] = {}  # one object for all occurrences of a word: a fraction of the memory
+        known: dict[str, str] = {}  # interned: all occurrences of a word share one object
         for passage in passages:
             text = self._locate(passage.context)
             text = text._replace(words=[known.setdefault(word, word) for word in text.words])
@@ -133,7 +133,7 @@ class QuestionReader:
     def _add(
         self, examples: QuestionExamples, passage: Passage, text: LocatedText, question: Question
     ) -> None:
-        """Append a question of the last passage."""
+        """Add a question about the last passage."""
         words = self._locate(question.text)
         window = words.sentences(0, len(words.words)) if words.words else []
         ranges = window_ranges(
@@ -157,15 +157,15 @@ class QuestionReader:
 
 @dataclass(frozen=True)
 class QuestionExamples:
-    """Questions in order, with the stored vectors of frozen encoders where there are some.
+    """Questions in order, and stored vectors of frozen encoders, if there are any.
 
     Attributes:
         contexts: the raw passages.
-        passages: their words, kept once for all questions.
+        passages: their words, stored once for all questions.
         questions: in the order of their passages.
-        pairs: of questions and windows; none for a question or a passage without words.
-        unusable: gold answers that no word or window stands for.
-        stores: of the vectors of all `texts`, by the part of the encoder.
+        pairs: of questions and windows; a question without words, or about a passage without words, has none.
+        unusable: gold answers that cannot be used for training.
+        stores: the stored vectors of all `texts`, by the name of the encoder's part.
     """
 
     contexts: list[str]
@@ -179,23 +179,23 @@ class QuestionExamples:
         return len(self.questions)
 
     def learnable(self) -> QuestionExamples:
-        """The same with no pairs but those that can be learned from."""
+        """The same examples, with only those pairs whose target is known."""
         return replace(self, pairs=[pair for pair in self.pairs if pair.target is not None])
 
     def golds(self) -> dict[str, tuple[str, ...]]:
-        """The right answers, by the question's id."""
+        """The gold answers, by the question's id."""
         return {question.id: question.golds for question in self.questions}
 
     def by_id(self, answers: Sequence[Answered]) -> dict[str, Answered]:
-        """What there is for each question, by its id."""
+        """A value for each question, in order -> the values by the question's id."""
         return {question.id: answer for question, answer in zip(self.questions, answers, strict=True)}
 
     def lengths(self) -> list[int]:
-        """Words of each pair's window."""
+        """Number of words in each pair's window."""
         return [pair.stop - pair.start for pair in self.pairs]
 
     def batch(self, numbers: Sequence[int]) -> QuestionBatch:
-        """The pairs of these numbers."""
+        """The batch of the pairs with these indices."""
         pairs = [self.pairs[number] for number in numbers]
         questions = [self.questions[pair.question] for pair in pairs]
         targets = torch.tensor([pair.target or (NO_ANSWER, NO_ANSWER) for pair in pairs])
@@ -214,15 +214,15 @@ class QuestionExamples:
         return passages + [question.window for question in self.questions]
 
     def sentences(self) -> list[Sequence[str]]:
-        """Those of `texts`, one after the other."""
+        """The sentences of all `texts`, concatenated."""
         return [sentence for text in self.texts() for sentence in text]
 
     def counts(self) -> Counter[str]:
-        """How often each word occurs in `texts`."""
+        """The number of occurrences of each word in `texts`."""
         return Counter(word for sentence in self.sentences() for word in sentence)
 
     def facts(self, known: Collection[str]) -> dict[str, float | str]:
-        """Counts, and what of the data is not as one would want it; `known` are the training text's words."""
+        """Counts, and peculiarities of the data; `known` are the words of the training text."""
         counts = self.counts()
         unknown = sum(count for word, count in counts.items() if word not in known)
         asked = {pair.question for pair in self.pairs}
@@ -240,7 +240,7 @@ class QuestionExamples:
         return facts | ({"words not in training": f"{unknown / counts.total():.2%}"} if unknown else {})
 
     def _num_inexact(self) -> int:
-        """Questions whose answer begins or ends within a word."""
+        """Number of questions whose answer begins or ends within a word."""
         located = [(q.passage, *q.span, q.golds) for q in self.questions if q.span is not None]
         return sum(
             self._text_of(passage, first, last) not in golds for passage, first, last, golds in located
@@ -265,7 +265,7 @@ class QuestionExamples:
         return WindowBatch(windows, self._features(places))
 
     def _features(self, places: Sequence[tuple[int, int, int]]) -> dict[str, Tensor]:
-        """The stored vectors of texts by number, from a first word up to an end."""
+        """The stored vectors of ranges of words: (text's index, first word, end) each."""
         return {
             name: store.gather([(int(store.offsets[n]) + a, int(store.offsets[n]) + b) for n, a, b in places])
             for name, store in self.stores.items()
@@ -275,13 +275,13 @@ class QuestionExamples:
 def find_span(
     passage: Passage, text: LocatedText, question: Question, ranges: Sequence[tuple[int, int]]
 ) -> tuple[Span | None, list[UnusableAnswer]]:
-    """The words of the first gold answer that is usable, and the gold answers that are not.
+    """The span of the first usable gold answer, and the gold answers that are not usable.
 
     Args:
-        passage: with its raw text.
+        passage: the passage with its raw text.
         text: its words.
-        question: with its gold answers.
-        ranges: first word and end of each of the passage's windows.
+        question: the question with its gold answers.
+        ranges: first word and end of each window of the passage.
     """
     spans, unusable = [], []
     for answer in question.answers:
@@ -294,9 +294,9 @@ def find_span(
 
 
 def target_of(span: Span | None, start: int, stop: int) -> Span | None:
-    """What is to be found in a window: the answer's words counted in it, or twice `NO_ANSWER` if it has none.
+    """A window's target: the answer's span relative to the window, or twice `NO_ANSWER` if it is elsewhere.
 
-    None if it has the answer in part.
+    None if the window has only a part of the answer.
     """
     if span is None or span[1] < start or stop <= span[0]:
         return NO_ANSWER, NO_ANSWER
@@ -306,13 +306,13 @@ def target_of(span: Span | None, start: int, stop: int) -> Span | None:
 def _find_answer(
     context: str, text: LocatedText, answer: Answer, ranges: Sequence[tuple[int, int]]
 ) -> tuple[Span | None, str]:
-    """The words of an answer, or None and the reason."""
+    """The span of an answer and "", or None and the reason."""
     end = answer.start + len(answer.text)
     if not (answer.text and answer.start >= 0 and context[answer.start : end] == answer.text):
         return None, f"the passage has {context[max(answer.start, 0) : max(end, 0)]!r} there"
     span = text.span(answer.start, end)
     if span is None:
-        return None, "the tokenizer sees no word there"
+        return None, "the tokenizer finds no word there"
     if not any(start <= span[0] and span[1] < stop for start, stop in ranges):
-        return None, "no window has all of it; make task.window_words larger or task.window_stride smaller"
+        return None, "no window contains all of it; raise task.window_words or lower task.window_stride"
     return span, ""

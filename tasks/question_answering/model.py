@@ -1,4 +1,4 @@
-"""The model of question answering, its training, and the answers that it finds.
+"""The question answering model, its training, and its answers.
 
 Shape legend: B pairs of a window and a question, T words of the longest text, P size of a word's vector.
 """
@@ -33,16 +33,16 @@ from tasks.task import Reports, Setup
 
 
 class Answerer(nn.Module):
-    """Representation of passage and question alike, joined by which words both have, and a head.
+    """A shared representation of passage and question, optional features of shared words, and a head.
 
     Args:
-        representation: gives the words their vectors.
+        representation: computes the words' vectors.
         head: scores the passages' words.
-        word_features: whether the head gets `match_features` beside the vectors.
+        word_features: concatenate `match_features` to the vectors.
 
     Attributes:
-        no_answer_threshold: the probability of there being no answer above which none is given; part of the
-            model's state, as it is chosen for the weights.
+        no_answer_threshold: if the probability of no answer is above it, the prediction is "no answer"; part
+            of the model's state, as it is chosen for its weights.
     """
 
     no_answer_threshold: Tensor
@@ -55,11 +55,13 @@ class Answerer(nn.Module):
         self.register_buffer("no_answer_threshold", torch.tensor(NEVER))
 
     def forward(self, batch: QuestionBatch) -> SpanScores:
-        """The scores of the passages' words; every text has one word at least."""
+        """The scores of the passages' words; every text has at least one word."""
         scores = self.head(
             self._words(batch.passages, batch.questions), self._words(batch.questions, batch.passages)
         )
-        return SpanScores(*(tensor.float() for tensor in scores))  # bfloat16 is too coarse for the loss
+        return SpanScores(
+            *(tensor.float() for tensor in scores)
+        )  # bfloat16 is not precise enough for the loss
 
     def _words(self, texts: WindowBatch, others: WindowBatch) -> Words:
         words = self.representation(texts)
@@ -73,8 +75,8 @@ class Decoding(NamedTuple):
     """How scores become answers.
 
     Attributes:
-        max_answer_words: the most words of an answer.
-        num_best: answers that are kept of each question.
+        max_answer_words: largest number of words in an answer.
+        num_best: number of answers to keep for each question.
     """
 
     max_answer_words: int
@@ -82,11 +84,11 @@ class Decoding(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a model finds.
+    """A model's answers and loss.
 
     Attributes:
-        answers: to each question.
-        loss: the mean of the pairs that can be learned from, in nats; nan where there is none.
+        answers: for each question.
+        loss: the mean over the pairs with a known target, in nats; nan if there are none.
     """
 
     answers: list[FoundAnswers]
@@ -96,18 +98,18 @@ class Found(NamedTuple):
 class QuestionAnsweringTraining(SupervisedTraining):
     """The training of a model of question answering (see `tasks.task.Training`).
 
-    A batch has pairs of a question and a window of its passage, which are the examples that are counted.
+    The trainer counts pairs of a question and a window of its passage as examples.
 
     Args:
-        setup: that it begins with.
+        setup: the setup of the training.
         model: on its device.
         encoder: the parts of the model's encoder.
         examples: the questions of each split.
-        decoding: from scores to answers.
-        reports: of the same model.
+        decoding: how scores become answers.
+        reports: the reports of the same model.
 
     Raises:
-        InputError: there is nothing to learn from.
+        InputError: no training pair has a known target.
     """
 
     model: Answerer
@@ -132,7 +134,7 @@ class QuestionAnsweringTraining(SupervisedTraining):
         self._batches = self.batches()
 
     def batches(self) -> ExampleBatches[QuestionBatch]:
-        """The training pairs, shuffled in every epoch, windows of similar length together, without end."""
+        """An endless iterator over training batches: shuffled in every epoch, similar lengths together."""
         self._batches = ExampleBatches(
             lengths=self.learnable.lengths(),
             batch_size=self.setup.batch_size,
@@ -142,7 +144,7 @@ class QuestionAnsweringTraining(SupervisedTraining):
         return self._batches
 
     def loss(self, batch: QuestionBatch) -> Tensor:
-        """The mean negative log-probability of the right answers in nats, with the penalty of the mixes."""
+        """The mean negative log-probability of the gold spans in nats, plus the mixes' penalty."""
         if self.encoder.fine_tuning.unfreeze_every is not None:
             self.encoder.fine_tuning.set_epoch(self._batches.epochs_read)
         batch = batch.to(self.setup.device)
@@ -150,13 +152,13 @@ class QuestionAnsweringTraining(SupervisedTraining):
         return losses_B.mean() + self.model.representation.penalty()
 
     def describe(self, batch: QuestionBatch) -> str:
-        """The ids of a batch's first questions."""
+        """A batch's name for messages, with the ids of its first questions."""
         return f"the batch of the questions {', '.join(batch.ids[:3])}{', ...' if len(batch.ids) > 3 else ''}"
 
     def evaluate(self) -> dict[str, float]:
-        """The scores of the dev split, of the model as it is.
+        """The current scores on the dev split.
 
-        Where some of its questions have no answer, the model is given the threshold with the best F1 there.
+        If some of its questions have no answer, the model's threshold is set to the one with the best F1.
         """
         dev = self.examples["dev"]
         found = find_answers(self.model, dev, batch_size=self.setup.batch_size, decoding=self.decoding)
@@ -176,7 +178,7 @@ def find_answers(
     """The answers to all questions, with dropout off."""
     was_training = model.training
     model.eval()
-    spans: dict[int, list[tuple[int, BestSpans]]] = {}  # of each question, by window
+    spans: dict[int, list[tuple[int, BestSpans]]] = {}  # for each question, its windows' spans
     losses: list[float] = []
     for numbers in evaluation_order(examples.lengths(), batch_size):
         batch = examples.batch(numbers).to(model.no_answer_threshold.device)

@@ -1,4 +1,4 @@
-"""A trained model of question answering, answering: the best spans of passages of any length."""
+"""Predictions of a trained question answering model: the best spans of passages of any length."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from tasks.sources.questions.source import Passage, Question
 
 
 class GivenQuestion(NamedTuple):
-    """A record that was read: its own id, if it has one, and its passage with one question."""
+    """An input record: its id (or None), and its passage with one question."""
 
     record_id: Any
     passage: Passage
 
 
 class QuestionPredictor:
-    """Answers to new questions.
+    """Answers new questions.
 
     Args:
         model: in evaluation mode, on its device.
-        reader: makes words of texts.
-        decoding: from scores to answers.
+        reader: tokenizes passages and questions.
+        decoding: how scores become answers.
     """
 
     def __init__(self, *, model: Answerer, reader: QuestionReader, decoding: Decoding) -> None:
         self.model, self.reader, self.decoding = model, reader, decoding
 
     def read(self, record: Mapping[str, Any]) -> GivenQuestion:
-        """The passage (`context`) and the question of a record. Raises InputError where one is missing."""
+        """Read a record's passage (`context`) and question; InputError if one is missing."""
         for key in ("context", "question"):
             if not isinstance(record.get(key), str):
                 raise InputError(
@@ -42,10 +42,10 @@ class QuestionPredictor:
         return GivenQuestion(record.get("id"), Passage("", record["context"], (question,)))
 
     def predict(self, inputs: Sequence[GivenQuestion]) -> list[dict[str, Any]]:
-        """For each question the `answer`, its place in the passage (`start` and `end`, in characters) and its
-        probability (`score`); the `n_best` answers; and the `no_answer_probability`.
+        """For each question the `answer`, its position in the passage (`start`, `end`, in characters), its
+        probability (`score`), the `n_best` answers, and the `no_answer_probability`.
 
-        Where that is above the model's threshold, the answer is empty and has no place.
+        If the latter is above the model's threshold, the answer is empty and has no position.
         """
         if not inputs:
             return []

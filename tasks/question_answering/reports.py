@@ -1,4 +1,4 @@
-"""The reports of question answering: counts, scores, predictions as SQuAD has them, the model directory."""
+"""The reports of question answering: counts, scores, predictions in SQuAD's format, the model directory."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tasks.task import Setup
 
 
 class QuestionAnsweringReports(SupervisedReports):
-    """The reports of a model in training (see `tasks.task.Reports`).
+    """The reports of a question answering model's training (see `tasks.task.Reports`).
 
     Args:
-        setup: that the training began with.
-        source: of the questions.
+        setup: the setup of the training.
+        source: the source of the questions.
         encoder: the parts of the model's encoder.
-        model: that is trained.
+        model: the trained model.
         examples: the questions of each split.
-        decoding: from scores to answers.
-        notices: what the user should know of the stored vectors.
+        decoding: how scores become answers.
+        notices: lines for the user about the stored vectors.
     """
 
     source: QuestionSource
@@ -53,12 +53,12 @@ class QuestionAnsweringReports(SupervisedReports):
         self._test: Found | None = None
 
     def conclude(self) -> dict[str, float]:
-        """The scores of the test split, and those of baselines."""
+        """The test scores of the model and of the baselines."""
         test, self._test = self.examples["test"], self._find(self.examples["test"])
         return score_test(test, self._test, threshold=self._threshold) | score_baselines(test)
 
     def write_reports(self, path: Path) -> None:
-        """Write the test split's predictions, and the gold answers that were no use."""
+        """Write the test split's predictions, and the unusable gold answers."""
         test = self.examples["test"]
         if self._test is None:
             self._test = self._find(test)
@@ -66,11 +66,11 @@ class QuestionAnsweringReports(SupervisedReports):
         write_unusable(path, {split: examples.unusable for split, examples in self.examples.items()})
 
     def tables(self) -> dict[str, Table]:
-        """None beside the figures."""
+        """None: there are no tables besides the figures."""
         return {}
 
     def facts(self) -> dict[str, float | str]:
-        """Counts of questions and words, and what a user should know of them."""
+        """Counts of questions and words, and warnings about the data."""
         facts: dict[str, float | str] = {}
         known = self.examples["train"].counts()
         for split, examples in self.examples.items():
@@ -80,12 +80,11 @@ class QuestionAnsweringReports(SupervisedReports):
         return facts | self.contamination()
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """Dev and test scores beside the baselines'."""
+        """Columns and rows of a table of dev and test scores, with those of the baselines."""
         return score_table(figures)
 
     def activation_bytes(self, units_per_batch: int) -> int:
-        """An estimate for windows of mean length: vectors in and out of a head and words beside words, with
-        gradients."""
+        """An estimate for windows of mean length: the head's inputs, outputs, attention, and gradients."""
         representation, lengths = self.model.representation, self.examples["train"].learnable().lengths()
         mean = sum(lengths) / len(lengths)
         sizes = 12 * (representation.input_size + representation.injected_size) + 4 * mean
@@ -105,8 +104,8 @@ class QuestionAnsweringReports(SupervisedReports):
 def score_test(test: QuestionExamples, found: Found, *, threshold: float) -> dict[str, float]:
     """The scores of the test split, by metric name.
 
-    Where some of its questions have no answer, the scores with the best thresholds of the test split itself
-    are there, too, as the evaluation script of SQuAD 2.0 gives them.
+    If some of its questions have no answer, they include the scores with the test split's own best
+    thresholds, as in the evaluation script of SQuAD 2.0.
     """
     golds, predictions = test.golds(), predictions_of(test.by_id(found.answers))
     figures = {"loss": found.loss, **score_answers(golds, predictions, threshold=threshold)}
@@ -117,14 +116,14 @@ def score_test(test: QuestionExamples, found: Found, *, threshold: float) -> dic
 
 
 def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-    """The columns and rows that show scores, in percent."""
+    """Columns and rows of a table of scores, in percent."""
     names = {
         "dev/": "dev",
         "test/": "test",
         "test/has_answer_": "test, questions with an answer",
         "test/no_answer_": "test, questions without",
-        "test/sentence_": "test, the sentence most like the question",
-        "test/never_": "test, never an answer",
+        "test/sentence_": "test, sentence most similar to the question",
+        "test/never_": "test, never answering",
     }
     rows = [
         [name, figures[f"{prefix}exact_match"], figures[f"{prefix}f1"]]
@@ -135,17 +134,17 @@ def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]
 
 
 def write_predictions(path: Path, split: str, found: Mapping[str, FoundAnswers], *, threshold: float) -> None:
-    """Write three files to `predictions/`, each an object of questions by id.
+    """Write three files to `predictions/`, each a JSON object by the question's id.
 
-    `<split>.json`: the answer, in the format of SQuAD's evaluation scripts, empty where there is none.
-    `<split>_no_answer.json`: the probability of there being none, as the script of SQuAD 2.0 takes it.
-    `<split>_n_best.json`: the most probable answers with their places in characters.
+    `<split>.json`: the answer, or "" for no answer, in the format of SQuAD's evaluation scripts.
+    `<split>_no_answer.json`: the probability of no answer, in the format of SQuAD 2.0's script.
+    `<split>_n_best.json`: the most probable answers with their positions in characters.
 
     Args:
         path: the run's directory.
         split: of the data.
-        found: by the question's id.
-        threshold: of that probability, above which no answer is given.
+        found: the answers by the question's id.
+        threshold: if the probability of no answer is above it, the prediction is "no answer".
     """
     predictions = predictions_of(found)
     contents: dict[str, Any] = {
@@ -162,7 +161,7 @@ def write_predictions(path: Path, split: str, found: Mapping[str, FoundAnswers],
 
 
 def write_unusable(path: Path, unusable: Mapping[str, Sequence[UnusableAnswer]]) -> None:
-    """Write `unusable_answers.jsonl` into the run's directory if a split of the data has such answers."""
+    """Write `unusable_answers.jsonl` into the run's directory if there are such answers."""
     lines = [
         json.dumps({"split": split, **answer._asdict()}, ensure_ascii=False) + "\n"
         for split, answers in unusable.items()

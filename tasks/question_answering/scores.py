@@ -1,4 +1,4 @@
-"""Exact match and F1 of answers, by the rules of the evaluation scripts of SQuAD 1.1 and SQuAD 2.0.
+"""Exact match and F1 of answers, as in the evaluation scripts of SQuAD 1.1 and SQuAD 2.0.
 
 Rajpurkar et al. (2016, section 6.1; 2018, section 2.2). Scores are percentages, means over all questions.
 """
@@ -14,18 +14,18 @@ from typing import NamedTuple
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 
-NEVER = 1.0  # the threshold that no probability is above
+NEVER = 1.0  # a threshold that no probability exceeds: never predict "no answer"
 
 
 class Prediction(NamedTuple):
-    """The best answer to a question, and the probability that there is none."""
+    """The best answer to a question, and the probability of no answer."""
 
     text: str
     no_answer_probability: float
 
 
 class QuestionScore(NamedTuple):
-    """Of one answer, both from 0 to 1."""
+    """The scores of one answer, both from 0 to 1."""
 
     exact_match: float
     f1: float
@@ -37,14 +37,15 @@ def normalize_answer(text: str) -> str:
 
 
 def score_answer(answer: str, golds: Sequence[str], *, unanswerable: bool) -> QuestionScore:
-    """The scores of one answer, by whichever gold answer gives the most.
+    """The scores of one answer: the maximum over the gold answers.
 
     Args:
-        answer: the text; empty for none.
-        golds: the right answers; none for a question that cannot be answered.
-        unanswerable: whether the data has such questions. Then the rules are those of SQuAD 2.0: gold answers
-            of which normalising leaves nothing do not count, and no answer is right where there is no gold
-            one. By those of SQuAD 1.1 an answer of which nothing is left has an F1 of 0 in any case.
+        answer: the text; empty for no answer.
+        golds: the gold answers; empty for a question without an answer.
+        unanswerable: whether the data has questions without an answer. Then the rules of SQuAD 2.0 apply:
+            gold answers that are empty after normalisation are ignored, and an empty answer is correct if no
+            gold answer is left. With the rules of SQuAD 1.1, an answer that is empty after normalisation has
+            an F1 of 0.
     """
     ours = normalize_answer(answer)
     theirs = [normalize_answer(gold) for gold in golds]
@@ -59,12 +60,12 @@ def score_answer(answer: str, golds: Sequence[str], *, unanswerable: bool) -> Qu
 def score_answers(
     golds: Mapping[str, Sequence[str]], predictions: Mapping[str, Prediction], *, threshold: float
 ) -> dict[str, float]:
-    """The mean scores in percent, over all questions and, where some cannot be answered, over either kind.
+    """The mean scores in percent over all questions and, if some have no answer, also over both kinds.
 
     Args:
-        golds: the right answers to each question, by its id; none where it cannot be answered.
+        golds: the gold answers to each question, by its id; empty if it has no answer.
         predictions: for the same ids.
-        threshold: of the probability of there being no answer, above which none is given.
+        threshold: if the probability of no answer is above it, the prediction is "no answer".
     """
     unanswerable = has_unanswerable(golds)
     scores = {
@@ -86,20 +87,20 @@ def score_answers(
 
 
 def has_unanswerable(golds: Mapping[str, Sequence[str]]) -> bool:
-    """Whether some question has no answer, so that the rules of SQuAD 2.0 hold."""
+    """Whether some question has no answer, so that the rules of SQuAD 2.0 apply."""
     return not all(golds.values())
 
 
 def best_threshold(
     golds: Mapping[str, Sequence[str]], predictions: Mapping[str, Prediction], *, metric: str
 ) -> tuple[float, float]:
-    """The best mean score in percent that a threshold can give, and that threshold, as in SQuAD 2.0.
+    """The best mean score in percent over all thresholds, and its threshold, as in SQuAD 2.0's script.
 
-    Questions are answered in the order of their probability of having no answer; the threshold is that of the
-    last one whose answering helps, 0 where none does.
+    Questions are answered one after the other, by ascending probability of no answer. The threshold is the
+    probability at which the mean score is highest, 0 if it is highest without any answer.
 
     Args:
-        golds: the right answers to each question, by its id.
+        golds: the gold answers to each question, by its id.
         predictions: for the same ids.
         metric: `exact_match` or `f1`.
     """
@@ -117,7 +118,7 @@ def best_threshold(
 
 
 def _f1(ours: str, gold: str, *, both_empty: float) -> float:
-    """The harmonic mean of precision and recall of normalised words, each counted as often as it occurs."""
+    """The harmonic mean of precision and recall over the normalised words, as multisets."""
     our_words, gold_words = ours.split(), gold.split()
     num_same = sum((Counter(our_words) & Counter(gold_words)).values())
     if not our_words and not gold_words:

@@ -1,4 +1,4 @@
-"""Question answering: the words of a passage that answer a question, or that it does not (SQuAD)."""
+"""Extractive question answering, with or without unanswerable questions (SQuAD 2.0 or 1.1)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from tasks.task import Setup
 
 @REGISTRY.register("task", "question_answering")
 class QuestionAnsweringTask:
-    """Find the answer to a question in a passage, or that there is none.
+    """Find the answer to a question in a passage, or that it has none.
 
     Args:
-        window_words: the most words of a passage that are read at once.
-        window_stride: of a longer passage, words from the beginning of one window to that of the next; the
-            overlap should be as long as any answer.
-        max_answer_words: the most words of an answer that is given.
-        num_best: answers that are kept of each question.
-        injection: where contextual vectors join the head: input, output (of its recurrent layer) or both.
-        word_dropout: on the vectors of words that have one layer; those of several layers have their mix's.
-        word_features: tell the head of each word whether the other text has it, too (see `word_matches`).
+        window_words: largest number of words of a passage that are read at once.
+        window_stride: number of words between the starts of consecutive windows of a longer passage; the
+            overlap should be at least as long as an answer.
+        max_answer_words: largest number of words in a predicted answer.
+        num_best: number of answers to keep for each question.
+        injection: where contextual vectors enter the head: input, output (of its recurrent layer) or both.
+        word_dropout: on vectors of encoders with one layer; for several layers, `mix` has a dropout.
+        word_features: add features of whether a word also occurs in the other text (see `word_matches`).
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class QuestionAnsweringTask:
         self.word_features = word_features
 
     def check(self, setup: Setup) -> None:
-        """Find faults of the components' values without reading data."""
+        """Check the components' values without reading data; InputError for the faults."""
         build_source(setup).check_examples()
         parts = check_components(setup)
         if all(part.size for part in parts.values()):
             self.build_model(setup.nodes, parts)
 
     def start(self, setup: Setup) -> QuestionAnsweringTraining:
-        """Read and tokenize the data, and build a model with a fresh head."""
+        """Read and tokenize the data, and build a model with a new head."""
         source = build_source(setup)
         reader = self.make_reader(setup.nodes, language=source.language)
         examples = {split: read_split(source, split, reader) for split in SPLITS}
@@ -107,9 +107,9 @@ class QuestionAnsweringTask:
         """The scores of a trained model on the test split of `setup`'s data.
 
         Args:
-            saved: what the model directory `name` holds.
-            setup: `data` from where one likes, all other nodes the model's own.
-            with_baselines: whether to score the baselines, too.
+            saved: the content of the model directory `name`.
+            setup: its node `data` may be any; all other nodes are the model's own.
+            with_baselines: also score the baselines.
         """
         predictor = self.predictor(saved, setup, name=name)
         source = build_source(setup)
@@ -120,10 +120,10 @@ class QuestionAnsweringTask:
         return figures | (score_baselines(test) if with_baselines else {})
 
     def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> QuestionPredictor:
-        """Answers with the model of the directory `name`.
+        """The predictor of the model in the directory `name`.
 
         Raises:
-            InputError: a model of another task, or weights and config disagree.
+            InputError: the model is of another task, or its weights and config disagree.
         """
         config = saved.config
         if config["task"]["type"] != "question_answering":
@@ -137,11 +137,11 @@ class QuestionAnsweringTask:
         )
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
-        """Test scores beside the baselines'."""
+        """Columns and rows of a table of test scores, with those of the baselines."""
         return score_table(figures)
 
     def make_reader(self, nodes: Mapping[str, Any], *, language: str) -> QuestionReader:
-        """What makes words of passages and questions."""
+        """The reader that tokenizes passages and questions."""
         return QuestionReader(
             tokenizer=REGISTRY.build("tokenizer", nodes["tokenizer"]),
             language=language,
@@ -150,7 +150,7 @@ class QuestionAnsweringTask:
         )
 
     def build_model(self, nodes: Mapping[str, Any], parts: Mapping[str, TokenEncoder]) -> Answerer:
-        """A model with a fresh head. Raises InputError for values that disagree."""
+        """A model with a new head; InputError if the values disagree."""
         representation = Representation(
             parts=parts, mix=nodes["mix"], injection=self.injection, word_dropout=self.word_dropout
         )
@@ -166,7 +166,7 @@ class QuestionAnsweringTask:
 
 
 def build_source(setup: Setup) -> QuestionSource:
-    """The source of the questions. Raises InputError for one without."""
+    """The source of the questions; InputError if it has none."""
     source = REGISTRY.build("data", setup.nodes["data"])
     if not isinstance(source, QuestionSource):
         raise InputError(f"data.type: {setup.nodes['data']['type']} has no questions; data=squad has some")
@@ -174,7 +174,7 @@ def build_source(setup: Setup) -> QuestionSource:
 
 
 def read_split(source: QuestionSource, split: Split, reader: QuestionReader) -> QuestionExamples:
-    """The questions of a split. Raises InputError where there are none."""
+    """Read the questions of a split; InputError if there are none."""
     examples = reader.read(source.passages(split))
     if not examples.questions:
         raise InputError(f"data: the {split} split has no questions")

@@ -1,4 +1,4 @@
-"""Which words two texts share: as they are, in lower case, and by their stems.
+"""Features of the words that two texts share: exact, in lower case, and by stem.
 
 Shape legend: B pairs of texts, T words of the longest first one, F features.
 """
@@ -21,10 +21,10 @@ _ENDING = re.compile(r"(?<=\w{3})(?:ies|ing|ed|es|ly|e|s|y)$")
 
 
 def match_features(texts: Sequence[Window], others: Sequence[Window]) -> Tensor:
-    """(B, T, F) float32, 1 for each form of a word that some word of the other text has; 0 behind a text.
+    """(B, T, F) float32: 1 for each form of a word that also occurs in the other text; 0 in the padding.
 
-    The forms are the word, its lower case, and what an English ending leaves of that (Chen et al. 2017,
-    section 3.2, with lemmas).
+    The forms are the word, its lower case, and its stem without an English ending (Chen et al. 2017, section
+    3.2, use lemmas).
     """
     rows = [
         _matches(list(_words(text)), list(_words(other))) for text, other in zip(texts, others, strict=True)

@@ -1,1 +1,1 @@
-"""Sources of text, one a file; each is a component of kind `data`."""
+"""Data sources, one per file; each is a component of kind `data`."""

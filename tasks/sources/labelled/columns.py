@@ -1,4 +1,4 @@
-"""From a table's rows to labelled texts: which columns, and how labels are named."""
+"""Converts a table's rows to labelled texts: the columns, and the names of labels."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ _COLUMN_KEYS = ("text_column", "second_text_column", "label_column", "id_column"
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledColumns:
-    """Where a row's text and labels stand.
+    """The columns of a row's text and labels, and how to read them.
 
-    A label is a word or a whole number; blanks around it are dropped.
+    A label is a word or a whole number; surrounding white space is removed.
 
     Args:
-        text_column: the text.
-        label_column: the label; with `multi_label` a list of labels, or labels with `label_separator`.
-        second_text_column: more text, which follows as a paragraph of its own; None: there is none.
-        id_column: tells texts apart; None: their places do.
-        label_names: the names of labels that are written otherwise, for example as numbers; other labels are
-            faults. None: labels are as written.
+        text_column: the column of the text.
+        label_column: the column of the label; with `multi_label` of a list of labels, or of labels separated
+            by `label_separator`.
+        second_text_column: the column of more text, which is added as a new paragraph; None: there is none.
+        id_column: the column of a text's unique name; None: its position in the file is its name.
+        label_names: from a label in the data, such as a number, to its name; other labels are errors. None:
+            labels are used as they are.
         multi_label: whether a row may have several labels, or none.
-        label_separator: stands between the labels of a row; None: they are a list, or there is one.
-        empty_texts: `refuse`: they are faults; `skip`: their rows are left out and counted.
-        blank_pattern: a regular expression of what stands for a blank in texts, such as markup.
+        label_separator: separates the labels of a row; None: they are a list, or a single label.
+        empty_texts: `refuse`: an empty text is an error; `skip`: its row is skipped, with a warning.
+        blank_pattern: a regular expression; its matches in texts, such as markup, are replaced by a space.
 
     Raises:
-        InputError: options that do not go together.
+        InputError: options that contradict each other.
     """
 
     text_column: Column
@@ -63,7 +64,7 @@ class LabelledColumns:
             re.compile(self.blank_pattern or "")
         except re.error as error:
             raise InputError(
-                f"data.blank_pattern: {self.blank_pattern!r} is no regular expression: {error}"
+                f"data.blank_pattern: {self.blank_pattern!r} is not a regular expression: {error}"
             ) from error
 
     @property
@@ -72,15 +73,14 @@ class LabelledColumns:
         return isinstance(self.text_column, str)
 
     def describe(self) -> dict[str, Any]:
-        """All that decides what becomes of a row, plain values for JSON."""
+        """Everything that determines how a row is read, in plain values for JSON."""
         return asdict(self)
 
     def read(self, rows: Iterable[Row]) -> Iterator[LabelledText]:
         """The labelled texts of rows, in order.
 
         Raises:
-            InputError: `file:line:` and the fault: a column that is not there; no text, label or id; an id
-                that was there before.
+            InputError: `file:line:` and the fault: a missing column, text, label or id, or a duplicate id.
         """
         places: dict[str, str] = {}
         num_skipped = 0
@@ -103,7 +103,7 @@ class LabelledColumns:
         return row.values[column]
 
     def _text(self, row: Row) -> str:
-        """A row's text, "" when it is blank."""
+        """A row's text; "" if it is blank."""
         text = self._text_of(row, "text_column")
         if self.second_text_column is not None:
             text = f"{text}\n{self._text_of(row, 'second_text_column')}"
@@ -115,7 +115,9 @@ class LabelledColumns:
             return ""
         if not isinstance(text, str):
             column = getattr(self, key)
-            raise InputError(f"{row.place}: column {column!r} holds {reprlib.repr(text)}, which is no text")
+            raise InputError(
+                f"{row.place}: column {column!r} contains {reprlib.repr(text)}, which is not text"
+            )
         _check_unicode(text, row.place)
         return re.sub(self.blank_pattern, " ", text) if self.blank_pattern else text
 
@@ -137,12 +139,12 @@ class LabelledColumns:
             return tuple(dict.fromkeys(self._label(label, row.place) for label in labels))
         if isinstance(found, list):
             raise InputError(
-                f"{row.place}: column {self.label_column!r} holds a list, which needs data.multi_label=true"
+                f"{row.place}: column {self.label_column!r} has a list, which needs data.multi_label=true"
             )
         return (self._label(found, row.place),)
 
     def _separate(self, cell: Any) -> list[Any]:
-        """The labels of a cell that is no list; none where it is blank."""
+        """The labels of a cell that is not a list; none if it is blank."""
         if not isinstance(cell, str):
             return [] if cell is None else [cell]
         labels = [cell] if self.label_separator is None else cell.split(self.label_separator)
@@ -152,7 +154,7 @@ class LabelledColumns:
         label = _as_word(value)
         if not label:
             is_missing = value is None or label == ""
-            what = "no label" if is_missing else f"{reprlib.repr(value)}, which is no label,"
+            what = "no label" if is_missing else f"{reprlib.repr(value)}, which is not a label,"
             raise InputError(f"{place}: {what} in column {self.label_column!r}")
         _check_unicode(label, place)
         if self.label_names is None or label in self.label_names.values():
@@ -163,12 +165,12 @@ class LabelledColumns:
 
 
 def _as_word(value: Any) -> str | None:
-    """What a cell of a label or an id says; None when it holds anything but a word or a whole number."""
+    """The text of a label's or an id's cell; None if it is neither text nor a whole number."""
     return str(value).strip() if isinstance(value, str | int) else None
 
 
 def _check_unicode(text: str, place: str) -> None:
     try:
         text.encode()
-    except UnicodeEncodeError as error:  # JSON can write such halves
+    except UnicodeEncodeError as error:  # JSON can contain unpaired surrogates
         raise InputError(f"{place}: character {error.start + 1} is half of a surrogate pair") from error

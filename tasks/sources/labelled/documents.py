@@ -1,4 +1,4 @@
-"""Packaged documents with a label each: text to pretrain on, and texts to classify, split in the same way."""
+"""Packaged documents with one label each, for pretraining and for classification, with the same splits."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tasks.sources.text.documents import DocumentSource
 
 
 class LabelledDocuments(DocumentSource, LabelledSource):
-    """A package's documents; their names begin with the group that they belong to: `group/number`.
+    """A package's documents; their names are `group/number`.
 
-    A split keeps the shares of each label in each group. As a text to classify, a document that occurs twice
-    counts twice, but its copies are in one split.
+    The splits are stratified by group and label. For classification, duplicates of a document are kept, but
+    all of them are in the same split.
 
     Args:
-        test_share: of the documents, for `test`.
-        dev_share: of the other ones, for `dev`.
-        split_seed: another one splits otherwise.
+        test_share: fraction of the documents for `test`.
+        dev_share: fraction of the remaining documents for `dev`.
+        split_seed: seed of the split.
     """
 
     prose = True
@@ -31,7 +31,7 @@ class LabelledDocuments(DocumentSource, LabelledSource):
 
     @abstractmethod
     def documents(self) -> Iterator[LabelledText]:
-        """The documents, a paragraph a line, in an order that never changes."""
+        """The documents, one paragraph per line, always in the same order."""
 
     def strata(self, documents: Sequence[LabelledText]) -> list[str]:
         return [f"{document.name.partition('/')[0]}/{document.labels[0]}" for document in documents]

@@ -1,4 +1,4 @@
-"""Labelled texts in tables of the user: csv, tsv, jsonl, json or parquet with named or numbered columns."""
+"""Labelled texts from the user's tables: csv, tsv, jsonl, json or parquet."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from tasks.sources.shared.split_shares import SplitShares
 
 @REGISTRY.register("data", "labelled_files")
 class LabelledFiles(LabelledSource):
-    """Files given by path or glob.
+    """Labelled texts from files given by path or glob.
 
     Args:
-        train: paths or globs. Only an evaluation of files of another split does without.
-        dev: the same, for choosing the best model; None: split off `train`.
-        test: the same, for the result; None: split off `train`.
-        text_column: the column with the text: its name, or in csv and tsv without header its number from 1.
-        second_text_column: more text, which follows as a paragraph of its own (a title's body); None: none.
-        label_column: the column with the label, or with several.
-        id_column: the column that tells texts apart; None: their places in the file do.
+        train: paths or globs of the training texts; may only be missing if just other splits are evaluated.
+        dev: the same for selecting the best model; None: a part of `train`.
+        test: the same for the final scores; None: a part of `train`.
+        text_column: the column of the text: its name or, in csv and tsv without header, its number from 1.
+        second_text_column: the column of more text, which is added as a new paragraph (such as the body after
+            a title); None: there is none.
+        label_column: the column of the label or labels.
+        id_column: the column of a text's unique name; None: its position in the file is its name.
         multi_label: whether a text may have several labels, or none.
-        label_separator: stands between a text's labels; None: they are a list (jsonl, json, parquet).
+        label_separator: separates a text's labels; None: they are a list (jsonl, json, parquet).
         empty_texts: `refuse` or `skip`.
-        encoding: of all but parquet, as Python names it; a byte-order mark is dropped.
-        prose: whether texts are split into sentences; otherwise each of their lines is one.
-        language: ISO 639-1, of prose.
-        test_share: of the texts, for `test` when it is not given.
-        dev_share: of the texts left then, for `dev` when it is not given.
-        split_seed: another one splits otherwise.
+        encoding: Python's name of the encoding of all files but parquet; a byte-order mark is removed.
+        prose: split texts into sentences; otherwise each line is a sentence.
+        language: ISO 639-1 code, for sentence splitting.
+        test_share: fraction of the texts for `test`, if it is not given.
+        dev_share: fraction of the remaining texts for `dev`, if it is not given.
+        split_seed: seed of the split.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Labelled texts of the Hugging Face hub, or of local files in its columns or in the form first published."""
+"""Labelled texts from the Hugging Face hub, or from local files in the hub's or the original format."""
 
 from __future__ import annotations
 
@@ -24,36 +24,38 @@ _TABLES_OF_THE_HUB = (".jsonl", ".json", ".parquet")
 
 @REGISTRY.register("data", "labelled_hub")
 class LabelledHub(LabelledSource):
-    """A data set by its name on the hub; downloaded once, then found without network.
+    """A data set on the hub; downloaded once, then available offline.
 
-    With local files of any split, the hub is not asked for the others. With `line_pattern`, files of any kind
-    but jsonl, json and parquet have the form first published; without, they are tables with a header.
+    If local files of any split are given, no split is downloaded. With `line_pattern`, local files other than
+    jsonl, json and parquet are read in the format in which the data set was originally published; without,
+    they are tables with a header.
 
     Args:
-        name: as the hub has it, `owner/name`.
-        config: which of its configurations; None: the only one.
+        name: its name on the hub, `owner/name`.
+        config: the name of its configuration; None: the only one.
         revision: a branch or commit; None: the newest.
-        train_split: the hub's split to learn from.
-        dev_split: the one to choose the best model with; None: split off the training texts.
-        test_split: the one for the result; None: split off the training texts.
-        text_column: the column with the text.
-        label_column: the column with the label, or with a list of them.
-        label_names: the names of labels that are written otherwise; None: as the hub names or writes them.
+        train_split: the hub's split for training.
+        dev_split: the hub's split for selecting the best model; None: a part of the training texts.
+        test_split: the hub's split for the final scores; None: a part of the training texts.
+        text_column: the column of the text.
+        label_column: the column of the label, or of a list of labels.
+        label_names: from a label in the data to its name; None: the hub's names.
         multi_label: whether a text may have several labels, or none.
         empty_texts: `refuse` or `skip`.
-        blank_pattern: a regular expression of what stands for a blank in texts, such as markup; None: none.
-        prose: whether texts are split into sentences; otherwise each of their lines is one.
-        language: ISO 639-1, of prose.
+        blank_pattern: a regular expression; its matches in texts, such as markup, are replaced by a space.
+            None: nothing is replaced.
+        prose: split texts into sentences; otherwise each line is a sentence.
+        language: ISO 639-1 code, for sentence splitting.
         train: paths or globs of local files instead of the hub's.
-        dev: the same for the dev split; None: split off the training texts.
-        test: the same for the test split; None: split off the training texts.
-        line_pattern: a regular expression with a group for each column, for lines of files of the form first
-            published; the line of a csv is its fields, joined by tabs. None: there is no such form.
-        line_label_names: as `label_names`, for that form.
-        line_encoding: of files of that form, as Python names it.
-        test_share: of the texts, for `test` when there is none.
-        dev_share: of the texts left then, for `dev` when there is none.
-        split_seed: another one splits otherwise.
+        dev: the same for the dev split; None: a part of the training texts.
+        test: the same for the test split; None: a part of the training texts.
+        line_pattern: a regular expression with a group for each column, for lines in the original format; the
+            line of a csv is its fields, joined by tabs. None: there is no such format.
+        line_label_names: the same as `label_names`, for that format.
+        line_encoding: Python's name of that format's encoding.
+        test_share: fraction of the texts for `test`, if there is none.
+        dev_share: fraction of the remaining texts for `dev`, if there is none.
+        split_seed: seed of the split.
     """
 
     def __init__(
@@ -170,7 +172,7 @@ def _compile(pattern: str | None, *, needed: tuple[str, ...]) -> re.Pattern[str]
     try:
         compiled = re.compile(pattern, re.DOTALL)
     except re.error as error:
-        raise InputError(f"data.line_pattern: {pattern!r} is no regular expression: {error}") from error
+        raise InputError(f"data.line_pattern: {pattern!r} is not a regular expression: {error}") from error
     for column in needed:
         if column not in compiled.groupindex:
             raise InputError(f"data.line_pattern: {pattern!r} has no group named {column!r}")
@@ -178,7 +180,7 @@ def _compile(pattern: str | None, *, needed: tuple[str, ...]) -> re.Pattern[str]
 
 
 def _names_of(feature: Any) -> dict[str, str] | None:
-    """The names that the hub gives to a column's numbers, by number; None when it gives none."""
+    """The hub's names of a column's numbers, by number; None if the column is not a class label."""
     import datasets
 
     if isinstance(feature, datasets.List):

@@ -12,7 +12,7 @@ from tasks.sources.labelled.source import LabelledText
 
 _BREAK = re.compile(r"(?:<br />|\s)*<br />\s*")
 _CONTROLS = {code: " " for code in (*range(0x20), 0x7F)}
-# Some reviews were decoded as Latin-1 although their dashes and quotation marks are those of Windows.
+# Some reviews were decoded as Latin-1 although they contain dashes and quotation marks of Windows-1252.
 _WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
 _LABELS = {"0": "negative", "1": "positive"}
 

@@ -1,4 +1,4 @@
-"""What every source of labelled texts can do: sentiment, topics, types of questions."""
+"""The interface of a source of labelled texts: sentiment, topics, types of questions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ class LabelledText(NamedTuple):
     """A text and its labels: one, unless the source is multi-label.
 
     Attributes:
-        name: tells it from the others of its split, and where it stands: `file:line`, or `package:document`;
-            the data's own id where it has one.
+        name: unique in its split: the text's id in the data, or its position `file:line` or
+            `package:document`.
+        text: the raw text.
+        labels: the labels' names.
     """
 
     name: str
@@ -28,7 +30,7 @@ class LabelledSource(ABC):
 
     Attributes:
         prose: whether texts are split into sentences.
-        language: ISO 639-1, of the prose.
+        language: ISO 639-1 code, for sentence splitting.
         multi_label: whether a text may have several labels, or none.
     """
 
@@ -38,11 +40,11 @@ class LabelledSource(ABC):
 
     @abstractmethod
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        """Raises InputError when the splits are not there or cannot be read; reads next to nothing."""
+        """Quick check, without reading the data; InputError if a split is missing or cannot be read."""
 
     @abstractmethod
     def describe_examples(self, split: Split) -> dict[str, Any]:
-        """All that decides a split's examples, plain values for JSON; equal ones mean equal examples."""
+        """Everything that determines a split's examples, for `tasks.sources.shared.fingerprint`."""
 
     @abstractmethod
     def examples(self, split: Split) -> Iterator[LabelledText]:
@@ -50,6 +52,6 @@ class LabelledSource(ABC):
 
 
 def rarest_labels(examples: Sequence[LabelledText]) -> list[str]:
-    """Of each text the label that the fewest texts have; "" without labels."""
+    """For each text its rarest label; "" if it has no label."""
     counts = Counter(label for example in examples for label in example.labels)
     return [min(example.labels, key=lambda label: (counts[label], label), default="") for example in examples]

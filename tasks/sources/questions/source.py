@@ -1,4 +1,4 @@
-"""What every source of questions about passages can do (SQuAD and data of its form)."""
+"""The interface of a source of questions about passages (SQuAD and data in its format)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tasks.sources.shared.split import SPLITS, Split
 
 
 class Answer(NamedTuple):
-    """A text of the passage and where it starts, in characters, as the data has it: it may not be there."""
+    """An answer and its start in the passage, in characters, from the data; both may be wrong."""
 
     text: str
     start: int
 
 
 class Question(NamedTuple):
-    """A question about a passage; without answers it cannot be answered (SQuAD 2.0)."""
+    """A question about a passage; `answers` is empty if it cannot be answered (SQuAD 2.0)."""
 
     id: str
     text: str
@@ -25,7 +25,7 @@ class Question(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A passage and its questions; `name` says where it stands."""
+    """A passage and its questions; `name` is its position in the data."""
 
     name: str
     context: str
@@ -39,11 +39,11 @@ class QuestionSource(ABC):
 
     @abstractmethod
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        """Raises InputError when the splits are not there or cannot be read; reads next to nothing."""
+        """Quick check, without reading the data; InputError if a split is missing or cannot be read."""
 
     @abstractmethod
     def describe_examples(self, split: Split) -> dict[str, Any]:
-        """All that decides a split's examples, plain values for JSON; equal ones mean equal examples."""
+        """Everything that determines a split's examples, for `tasks.sources.shared.fingerprint`."""
 
     @abstractmethod
     def passages(self, split: Split) -> Iterator[Passage]:

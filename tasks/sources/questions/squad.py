@@ -1,4 +1,4 @@
-"""Questions about passages in the form of SQuAD: from the Hugging Face hub, or the official JSON files."""
+"""Questions about passages in the format of SQuAD, from the Hugging Face hub or from official JSON files."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _TYPE_NAMES = {str: "text", int: "a whole number", list: "a list", dict: "an obj
 
 @REGISTRY.register("data", "squad")
 class SquadSource(QuestionSource):
-    """SQuAD 1.1, SQuAD 2.0 or data of their form.
+    """SQuAD 1.1, SQuAD 2.0 or data in their format.
 
-    The test questions of SQuAD are not public. What is published for development is therefore the `test`
-    split here, scored once, and a model is chosen on a `dev` split, taken off the training data: every
-    n-th article whole, so that no passage of it was seen in training.
+    SQuAD's test questions are not public. The published development set is therefore the `test` split here,
+    scored once, and models are selected on a `dev` split of the training data: every n-th article, as a
+    whole, so that none of its passages is in the training split.
 
     Args:
         name: a data set of the hub with the columns id, title, context, question and answers.
-        revision: of it, a branch or commit; None: the newest.
+        revision: a branch or commit of it; None: the newest.
         train: paths or globs of official JSON files instead of the hub's training data.
-        dev: the same for choosing the model; None: every n-th article of the training data.
+        dev: the same for selecting the model; None: every n-th article of the training data.
         test: the same for the final scores.
-        dev_every: the period n; unused when `dev` is given.
-        language: ISO 639-1.
+        dev_every: the period n; not used if `dev` is given.
+        language: ISO 639-1 code, for sentence splitting.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class SquadSource(QuestionSource):
         return (passage for _, passage in passages)
 
     def _is_taken_off(self, split: Split) -> bool:
-        """Whether a split is one of the two that the training data is divided into."""
+        """Whether a split is a part of the training data."""
         return split != "test" and self.dev is None
 
     def _files(self, split: Split) -> list[Path] | None:
-        """The files that hold a split, perhaps among others; None: the hub does."""
+        """The files that contain a split, perhaps with another one; None: it is on the hub."""
         key = "train" if self._is_taken_off(split) else split
         patterns = getattr(self, key)
         return None if patterns is None else find_files(patterns, key=f"data.{key}")
 
     def _read(self, split: Split) -> Iterator[tuple[str, Passage]]:
-        """The title of the article and the passage, for all that is where a split lies."""
+        """All passages of the files or the hub split that contain a split, with their articles' titles."""
         files = self._files(split)
         if files is not None:
             return itertools.chain.from_iterable(map(_read_file, files))
@@ -152,7 +152,7 @@ def _read_question(question: Mapping[str, Any], place: str) -> Question:
 
 
 def _read_rows(rows: Iterator[dict[str, Any]], name: str) -> Iterator[tuple[str, Passage]]:
-    """The passages of the hub's rows, which have one question each; rows in a row share their passage."""
+    """The passages of the hub's rows, one question each; consecutive rows with one passage are merged."""
     numbered = ((f"{name}:{number}: ", row) for number, row in enumerate(rows, start=1))
     for _, group in itertools.groupby(
         numbered, key=lambda pair: (pair[1].get("title"), pair[1].get("context"))

@@ -1,10 +1,10 @@
-"""Contamination: whether a pretrained model has read the sentences that a task is tested on.
+"""Contamination: whether a pretrained model was trained on sentences of a task's test split.
 
-A model's directory keeps hashes of the sentences that its model was trained on, 64 bits each, of letters and
-digits alone, so that another tokenizer makes no difference. Short sentences ("Thank you.") occur in every
-text and say nothing; only those of 40 letters or more count. At most a million hashes are kept (8 MB), the
-smallest ones, which are a fair sample, as a hash is as good as a random number. Those test sentences whose
-hashes are as small are looked up there: the share that was read is known to a few percent for any text.
+A model directory contains 64-bit hashes of the model's training sentences, of letters and digits only, so
+that the tokenizer makes no difference. Short sentences ("Thank you.") occur in every text; only those with at
+least 40 letters are used. At most a million hashes are kept (8 MB), the smallest ones: as hashes are like
+random numbers, they are a fair sample. Only test sentences whose hashes are as small are looked up; this
+estimates the fraction of known test sentences to a few percent for any text.
 
 Shape legend: B letters, V types, N words, S sentences, H hashes.
 """
@@ -22,17 +22,15 @@ from elmo.files import write_aside
 FILE = "training_sentences.npy"  # in a model's directory
 MOST_HASHES = 1 << 20
 FEWEST_LETTERS = 40
-WARNED_SHARE = (
-    0.1  # of BBC News, 6 % of the test sentences are in training articles, too: news are written twice
-)
+WARNED_SHARE = 0.1  # more than usual: 6 % of BBC News's test sentences also occur in its training articles
 _BASE = 0x9E3779B97F4A7C15  # of the polynomial hash: odd, so that no power of it is zero
 
 
 class SentenceHasher:
-    """Hashes sentences that are given as numbers of words.
+    """Hashes sentences that are given as word numbers.
 
     Args:
-        words: of each number, in order; what has no letters or digits, such as a marker, counts nowhere.
+        words: the word of each number, in order; words without letters or digits do not change a hash.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -43,10 +41,10 @@ class SentenceHasher:
         self._hashes_V = _join(bytes_B, np.ones_like(bytes_B, dtype=np.int64), offsets)
 
     def hashes(self, ids_N: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """(H,) uint64 of the sentences that are long enough to count.
+        """(H,) uint64 hashes of the sentences with at least `FEWEST_LETTERS` letters.
 
         Args:
-            ids_N: numbers of words.
+            ids_N: the word numbers of all sentences.
             offsets: (S + 1,); sentence i is `ids_N[offsets[i]:offsets[i + 1]]`.
         """
         lengths_N = self._lengths_V[ids_N]
@@ -67,7 +65,7 @@ class TrainingSentences:
 
     @classmethod
     def collect(cls, parts: Iterable[np.ndarray]) -> TrainingSentences:
-        """The smallest of all hashes, of a text of any size in bounded memory."""
+        """The smallest of all hashes, for a text of any size in bounded memory."""
         kept, waiting, num_waiting = np.zeros(0, dtype=np.uint64), list[np.ndarray](), 0
         for part in parts:
             small = part if len(kept) < MOST_HASHES else part[part < kept[-1]]
@@ -79,14 +77,14 @@ class TrainingSentences:
 
     @classmethod
     def load(cls, model: str | Path) -> TrainingSentences | None:
-        """What a run or a model directory knows of its training; None for other models."""
+        """The sample in a run's or a model's directory; None if there is none, as for official files."""
         for path in (Path(model) / FILE, Path(model) / "model" / FILE):
             if path.is_file():
                 return cls(np.load(path, allow_pickle=False))
         return None
 
     def count(self, hashes: np.ndarray) -> tuple[int, int]:
-        """How many sentences of a text are known, of how many distinct ones that the sample can tell of."""
+        """The number of known sentences of a text, and of distinct ones that could be looked up."""
         distinct = np.unique(hashes)
         if len(self.hashes) >= MOST_HASHES:
             distinct = distinct[distinct <= self.hashes[-1]]
@@ -94,12 +92,12 @@ class TrainingSentences:
 
 
 def save_training_sentences(directory: Path, parts: Iterable[np.ndarray], *, initial: str | None) -> None:
-    """Write into a model's directory what the model has read.
+    """Write the sample of a model's training sentences into its directory.
 
     Args:
         directory: of the model.
         parts: hashes of the sentences that it was trained on.
-        initial: the run or model that it started from, whose sentences it has read, too; None: none.
+        initial: the run or model that it started from, whose training sentences are included; None: none.
     """
     before = None if initial is None else TrainingSentences.load(initial)
     read = TrainingSentences.collect(chain([] if before is None else [before.hashes], parts))
@@ -108,7 +106,7 @@ def save_training_sentences(directory: Path, parts: Iterable[np.ndarray], *, ini
 
 
 def contamination_facts(initial: str | None, hashes: np.ndarray) -> dict[str, str]:
-    """A line for the user if the model that a run starts from has read much of its test text; else nothing.
+    """A warning for the user if the run's initial model was trained on much of the run's test text.
 
     Args:
         initial: the run or model that the run starts from; None: none.
@@ -125,7 +123,7 @@ def contamination_facts(initial: str | None, hashes: np.ndarray) -> dict[str, st
 
 
 def hash_sentences(sentences: Sequence[Sequence[str]]) -> np.ndarray:
-    """(H,) uint64 of those sentences of words that are long enough to count."""
+    """(H,) uint64 hashes of the sentences with at least `FEWEST_LETTERS` letters."""
     number_of = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
     ids_N = np.fromiter((number_of[w] for w in chain.from_iterable(sentences)), dtype=np.int64)
     offsets = np.cumsum([0, *map(len, sentences)])
@@ -133,14 +131,15 @@ def hash_sentences(sentences: Sequence[Sequence[str]]) -> np.ndarray:
 
 
 def _join(hashes: np.ndarray, lengths: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The hash of each run of pieces, from the hashes and lengths of its pieces, wherever it is cut.
+    """The hash of each sequence of pieces, from the hashes and lengths of its pieces.
 
-    It is the polynomial in `_BASE` whose coefficients are the letters, modulo 2^64. Sums over runs are
-    differences of running sums, which are exact modulo 2^64.
+    A hash is the polynomial in `_BASE` whose coefficients are the letters, modulo 2^64, so that it does not
+    depend on how the letters are divided into pieces. Sums over sequences are differences of cumulative sums,
+    which are exact modulo 2^64.
     """
     ends = np.cumsum(lengths)
     totals = np.concatenate([[0], ends])[offsets[1:]]
-    behind = np.repeat(totals, np.diff(offsets)) - ends  # letters between a piece and the end of its run
+    behind = np.repeat(totals, np.diff(offsets)) - ends  # letters between a piece and the end of its sequence
     powers = np.full(int(behind.max(initial=0)) + 1, _BASE, dtype=np.uint64)
     powers[0] = 1
     powers = np.multiply.accumulate(powers)

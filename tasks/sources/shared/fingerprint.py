@@ -1,4 +1,4 @@
-"""Fingerprints of data are of what its files hold, not of where they lie or when they were written."""
+"""Fingerprints of data depend on the content of its files, not on their paths or times."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 from elmo.files import write_aside
 
-_REMEMBERED_SIZE = 1 << 18  # bytes from which on a digest is remembered; smaller files are read in no time
+_REMEMBERED_SIZE = 1 << 18  # bytes; digests of larger files are cached
 _CHUNK_SIZE = 1 << 20  # bytes
-_CLOCK_TICK = 2.0  # seconds within which two changes of a file may have the same time, on any file system
+_CLOCK_TICK = 2.0  # seconds; two changes within this time may have the same time stamp on some file systems
 
 
 def digest_files(facts: Any, *, cache_path: Path) -> Any:
-    """The same facts as plain values, each path replaced by a digest of its file's bytes.
+    """Replace each path in `facts` by a digest of its file's content.
 
     Args:
         facts: plain values for JSON and paths of files.
-        cache_path: digests of large files are remembered below it for as long as size, times and inode of the
-            file stay the same, so that gigabytes are read once and not at every start.
+        cache_path: digests of large files are cached below it, as long as the file's size, times and inode do
+            not change, so that gigabytes are not read at every start.
     """
 
     def digest(path: object) -> str:
@@ -33,7 +33,7 @@ def digest_files(facts: Any, *, cache_path: Path) -> Any:
 
 
 def fingerprint_of(facts: Any, *, cache_path: Path) -> str:
-    """A short name that differs whenever the facts do, or what is in one of their files."""
+    """A hash (32 hexadecimal digits) of the facts and of the content of their files."""
     plain = json.dumps(digest_files(facts, cache_path=cache_path), sort_keys=True)
     return hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()
 
@@ -45,7 +45,7 @@ def _remembered_digest(path: Path, directory: Path) -> str:
     state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     name = hashlib.blake2b(str(path.resolve()).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     record_path = directory / f"{name}.json"
-    with suppress(OSError, ValueError, KeyError):  # never written, or damaged
+    with suppress(OSError, ValueError, KeyError):  # not cached, or damaged
         record = json.loads(record_path.read_text(encoding="utf-8"))
         if record["state"] == state:
             return str(record["digest"])
@@ -57,7 +57,7 @@ def _remembered_digest(path: Path, directory: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    found = hashlib.sha256()  # which most processors have instructions for
+    found = hashlib.sha256()  # fast: most processors have instructions for it
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK_SIZE):
             found.update(chunk)

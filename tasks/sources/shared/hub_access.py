@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub: downloaded once, then found without network."""
+"""Data sets of the Hugging Face hub: downloaded once, then available offline."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from elmo.io.reachability import can_reach
 
 
 def load_split(name: str, *, config: str | None, revision: str | None, split: str, advice: str) -> Any:
-    """A split of a data set of the hub; InputError, at once, when it is neither reachable nor cached.
+    """A split of a data set of the hub; quick InputError if it is neither reachable nor cached.
 
-    `advice` ends the error's line: what to do without the hub.
+    `advice` is the end of the error message: what to do without the hub.
     """
     import datasets
 
     is_offline = datasets.config.HF_HUB_OFFLINE
     endpoint = datasets.config.HF_ENDPOINT
-    # The library has no argument for this: offline, it looks into its cache only and does not try for long.
+    # The library has no argument for this: in offline mode it uses its cache at once, without retries.
     datasets.config.HF_HUB_OFFLINE = is_offline or not can_reach(endpoint)
     try:
         return datasets.load_dataset(name, config, revision=revision, split=split)

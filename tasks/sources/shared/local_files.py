@@ -1,4 +1,4 @@
-"""The user's own files: found by path or glob, checked, and streamed by `datasets` without a copy."""
+"""The user's files: found by path or glob, checked, and streamed by `datasets` without a copy."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CHUNK_SIZE = 1 << 20  # characters of a file in memory; the default of 10 MB co
 
 
 def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
-    """The files that paths and globs name, each once: in the order given, those of a glob by name.
+    """The files of paths and globs, each once, in the given order; those of a glob are sorted by name.
 
     Raises:
-        InputError: `key: what`; a glob matches nothing, or a file is missing, empty or unreadable.
+        InputError: `key: fault`: a glob matches nothing, or a file is missing, empty or unreadable.
     """
     found: dict[Path, None] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -40,17 +40,17 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
 
 
 def count_bytes(paths: list[Path]) -> int | None:
-    """The files' bytes of text; None when some are compressed."""
+    """The files' total size in bytes; None if one is compressed."""
     return None if any(path.suffix == ".gz" for path in paths) else sum(path.stat().st_size for path in paths)
 
 
 def read_lines(path: Path, *, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """A text file's lines, plain or gzip, in batches, each with its first line's number (from 1).
+    """The lines of a text file, plain or gzip, in batches with the number (from 1) of their first line.
 
-    Ends of line are those of any system and do not belong to a line, nor does a byte-order mark.
+    Line ends of any system and a byte-order mark are removed.
 
     Raises:
-        InputError: `path:line:` for bytes that the encoding does not allow, or a damaged gzip file.
+        InputError: `path:line:` for bytes that are invalid in the encoding, or a damaged gzip file.
     """
     first = 1
     try:
@@ -67,12 +67,10 @@ def read_lines(path: Path, *, encoding: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def stream_file(builder: str, path: Path, **options: Any) -> Iterator[dict[str, list[Any]]]:
-    """One file's rows, in batches of columns, as a builder of `datasets` (text, json, ...) reads them."""
+    """The rows of a file, in batches of columns, read by a builder of `datasets` (text, json, ...)."""
     import datasets
 
-    with (
-        tempfile.TemporaryDirectory() as scratch
-    ):  # nothing is stored but locks, and these while loading only
+    with tempfile.TemporaryDirectory() as scratch:  # only for locks during loading
         rows = datasets.load_dataset(
             builder,
             data_files={"train": glob.escape(str(path.absolute()))},
@@ -85,12 +83,12 @@ def stream_file(builder: str, path: Path, **options: Any) -> Iterator[dict[str, 
 
 
 def stream_table(builder: str, path: Path, *, key: str) -> Iterator[dict[str, list[Any]]]:
-    """`stream_file` of the user's own tables; InputError, which begins with `key`, for a damaged file."""
+    """`stream_file` for the user's tables; InputError that begins with `key` for a damaged file."""
     from datasets.exceptions import DatasetGenerationError
 
     try:
         yield from stream_file(builder, path)
-    except (DatasetGenerationError, ValueError) as error:  # what the builders make of a damaged file
+    except (DatasetGenerationError, ValueError) as error:  # raised by the builders for a damaged file
         raise InputError(f"{key}: {path} cannot be read: {' '.join(str(error).split())}") from error
 
 
@@ -111,7 +109,7 @@ def _check_readable(path: Path, key: str) -> None:
 
 
 def _locate_invalid_bytes(path: Path, encoding: str) -> str | None:
-    """The message for the first bytes that an encoding does not allow."""
+    """The error message for the first bytes that are invalid in an encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     number, line = 0, b""
     try:

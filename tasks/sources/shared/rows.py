@@ -1,4 +1,4 @@
-"""Rows of the user's tables: csv, tsv, jsonl, json, parquet, or lines of any form that a pattern tells."""
+"""Rows of the user's tables: csv, tsv, jsonl, json, parquet, or lines that a regular expression describes."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ _LONGEST_FIELD = 2**31 - 1  # characters; the default of csv, 131,072, is less t
 
 
 class Row(NamedTuple):
-    """A row's values by column; `place` is where it stands: `file:line`, or `file:row` in json, parquet."""
+    """A row's values by column; `place` is its position `file:line`, or `file:row` in json and parquet."""
 
     place: str
     values: Mapping[Column, Any]
 
 
 def suffix_of(path: Path) -> str:
-    """A file's suffix, that of gzip apart."""
+    """A file's suffix, before `.gz`."""
     return Path(path.name.removesuffix(".gz")).suffix.lower()
 
 
 def read_rows(path: Path, *, encoding: str, has_header: bool, key: str) -> Iterator[Row]:
-    """A table's rows in order, blank lines left out; a json is an array of objects.
+    """A table's rows in order, without blank lines; a json file is an array of objects.
 
-    In csv, quotation marks protect commas and ends of line (RFC 4180); in tsv they are like other characters.
-    Values of csv and tsv are text as written, never numbers or missing.
+    In csv, quotation marks protect commas and line ends (RFC 4180); in tsv they are ordinary characters.
+    Values of csv and tsv are always text, never numbers or missing.
 
     Args:
-        encoding: of all but parquet.
-        has_header: whether the first line of csv and tsv names the columns; if not, they have numbers from 1.
+        path: of the table.
+        encoding: of all formats but parquet.
+        has_header: whether the first line of csv and tsv names the columns; otherwise they are numbered from
+            1.
         key: the config key to name in errors about the file.
 
     Raises:
-        InputError: `file:line:` and the fault, or `key:` when the file is none of these or damaged.
+        InputError: `file:line:` and the fault, or `key:` if the file has another format or is damaged.
     """
     suffix = suffix_of(path)
     if suffix in _SEPARATORS:
@@ -61,7 +63,7 @@ def read_rows(path: Path, *, encoding: str, has_header: bool, key: str) -> Itera
 
 
 def match_lines(path: Path, *, pattern: re.Pattern[str], encoding: str) -> Iterator[Row]:
-    """The named groups of each line that is not blank; tabs within a group become blanks.
+    """The named groups of each non-blank line; tabs within a group become spaces.
 
     The line of a csv is its fields, joined by tabs.
 
@@ -72,7 +74,7 @@ def match_lines(path: Path, *, pattern: re.Pattern[str], encoding: str) -> Itera
         found = pattern.fullmatch(line)
         if found is None:
             shown = reprlib.repr(line)
-            raise InputError(f"{path}:{number}: {shown} is not of data.line_pattern ({pattern.pattern})")
+            raise InputError(f"{path}:{number}: {shown} does not match data.line_pattern ({pattern.pattern})")
         groups = found.groupdict("").items()
         yield Row(f"{path}:{number}", {column: text.replace("\t", " ") for column, text in groups})
 
@@ -87,13 +89,13 @@ def rows_of(batches: Iterable[Mapping[str, list[Any]]], name: str) -> Iterator[R
 
 
 def check_table(path: Path, *, key: str) -> None:
-    """Raises InputError for a file that `read_rows` does not read."""
+    """InputError if `read_rows` does not support the file's format."""
     if suffix_of(path) not in TABLE_SUFFIXES:
         raise InputError(f"{key}: {path} is none of {', '.join(TABLE_SUFFIXES)}")
 
 
 def _numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank and their numbers."""
+    """The non-blank lines and their numbers."""
     for first, lines in read_lines(path, encoding=encoding):
         for number, line in enumerate(lines, first):
             if line and not line.isspace():

@@ -1,4 +1,4 @@
-"""The three splits of every data set, whatever it holds."""
+"""The three splits of every data set."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
 def origin_of(split: Split, given: Collection[Split]) -> Split:
-    """The given split that a split is read from: a split that is not given is taken off `train`."""
+    """The split that contains a split: itself if the data has it, otherwise `train`."""
     return split if split in given else "train"

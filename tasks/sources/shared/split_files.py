@@ -1,4 +1,4 @@
-"""The user's own files of each split of a labelled data set."""
+"""The user's files of each split of a data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.sources.shared.split import SPLITS, Split
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles:
-    """Paths or globs of each split; None: it is not given."""
+    """Paths or globs of each split; None: the split has no files."""
 
     train: str | list[str] | None
     dev: str | list[str] | None
@@ -24,14 +24,14 @@ class SplitFiles:
         return tuple(split for split in SPLITS if self._patterns(split) is not None)
 
     def find(self, split: Split) -> list[Path]:
-        """A split's files; InputError when there are none."""
+        """A split's files; InputError if there are none."""
         patterns = self._patterns(split)
         if patterns is None:
             raise InputError(f"data.{split}: missing; give a path or a glob")
         return find_files(patterns, key=f"data.{split}")
 
     def find_all(self, splits: Collection[Split]) -> dict[Split, list[Path]]:
-        """The files of several splits; InputError when one is in two of them."""
+        """The files of several splits; InputError if a file is in two of them."""
         found = {split: self.find(split) for split in SPLITS if split in splits}
         split_of: dict[Path, Split] = {}
         for split, paths in found.items():

@@ -1,4 +1,4 @@
-"""Splits that a data set lacks are taken off its training data: the same texts in every run."""
+"""Splits off missing dev and test splits from the training data; the same texts in every run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.sources.shared.split import Split
 
 
 class HasText(Protocol):
-    """What has a text to be split by."""
+    """An example with a text."""
 
     @property
     def text(self) -> str: ...
@@ -24,12 +24,12 @@ Text = TypeVar("Text", bound=HasText)
 
 @dataclass(frozen=True, kw_only=True)
 class SplitShares:
-    """How large the splits are that are taken off the training data, and which texts they get.
+    """The sizes of the splits that are taken from the training data, and the choice of their texts.
 
     Args:
-        test_share: of all texts, unless the test split is given.
-        dev_share: of what is left then, unless the dev split is given.
-        split_seed: another one chooses other texts.
+        test_share: fraction of all texts for `test`, unless the data has this split.
+        dev_share: fraction of the remaining texts for `dev`, unless the data has this split.
+        split_seed: seed of the choice.
 
     Raises:
         InputError: a share is not between 0 and 1.
@@ -45,7 +45,7 @@ class SplitShares:
                 raise InputError(f"data.{key}: {share} must lie between 0 and 1")
 
     def describe(self, split: Split, given: Collection[Split]) -> dict[str, Any]:
-        """All that decides which texts of its origin a split has, plain values for JSON."""
+        """Everything that determines which texts a split has, in plain values for JSON."""
         if self._is_whole(split, given):
             return {"split": split}
         return {"split": split, "taken": self._missing(given), "split_seed": self.split_seed}
@@ -60,13 +60,13 @@ class SplitShares:
         """A split's texts in order.
 
         Args:
-            split: which one.
+            split: the split to read.
             given: the splits that the data has.
-            read: yields all texts of a given split.
-            strata_of: the stratum of each text, of which every split keeps its share.
+            read: reads all texts of such a split.
+            strata_of: the stratum of each text, for stratified splits.
 
         Raises:
-            InputError: there is no text, or a share of them is none.
+            InputError: there is no text, or too few for a split.
         """
         if self._is_whole(split, given):
             yield from _refuse_none(read(split), split)
@@ -80,7 +80,7 @@ class SplitShares:
         )
 
     def _is_whole(self, split: Split, given: Collection[Split]) -> bool:
-        """Whether a split is given and nothing is taken off it."""
+        """Whether the data has a split and no other split is taken from it."""
         return split in given and not (split == "train" and self._missing(given))
 
     def _missing(self, given: Collection[Split]) -> dict[Split, float]:
@@ -91,17 +91,20 @@ class SplitShares:
 def assign_splits(
     texts: Sequence[str], strata: Sequence[str], *, shares: Mapping[Split, float], seed: int
 ) -> list[Split]:
-    """The split of each text: the shares are taken one after the other of what is left, the rest is `train`.
+    """The split of each text: each share is a fraction of the texts that are left; the rest is `train`.
 
-    Which texts are taken depends on what they say and on the seed, not on their order, and copies of a text
-    (blanks and case apart) come into the same split. A stratum keeps its share of each split as nearly as
-    whole texts allow, and never loses its last text to another split than `train`.
+    The choice depends on the texts' content and the seed, not on their order. Copies of a text (up to white
+    space and case) are in the same split. Strata keep their proportions in each split as well as whole texts
+    allow, and each keeps at least one text in `train`.
 
     Args:
-        strata: the stratum of each text; copies belong to that of the first one.
+        texts: the raw texts.
+        strata: the stratum of each text; copies have the stratum of the first one.
+        shares: the fraction for each split to take.
+        seed: of the choice.
 
     Raises:
-        InputError: a share is none of the texts.
+        InputError: a split would be empty.
     """
     splits: list[Split] = ["train"] * len(texts)
     groups = _groups_of_copies(texts, seed)
@@ -122,7 +125,7 @@ def assign_splits(
 
 
 def _groups_of_copies(texts: Sequence[str], seed: int) -> list[list[int]]:
-    """Indices of texts that are copies of each other, in an order that depends on what they say."""
+    """Groups of indices of texts that are copies of each other, in an order that depends on their content."""
     groups: dict[bytes, list[int]] = defaultdict(list)
     for index, text in enumerate(texts):
         content = f"{seed} {' '.join(text.casefold().split())}"
@@ -145,7 +148,7 @@ def _choose(groups: Mapping[str, list[list[int]]], share: float) -> list[int]:
 
 
 def _quotas(sizes: Mapping[str, int], share: float) -> dict[str, int]:
-    """Each size's share in whole numbers that add up to the share of all (largest remainders)."""
+    """The fraction of each size in whole numbers that sum to that of the total (largest remainders)."""
     exact = {stratum: share * size for stratum, size in sizes.items()}
     quotas = {stratum: int(quota) for stratum, quota in exact.items()}
     num_left = round(share * sum(sizes.values())) - sum(quotas.values())

@@ -1,4 +1,4 @@
-"""Corpora that come as an installed package: documents of prose, each as a whole in one split."""
+"""Corpora in installed Python packages: documents of prose, each in one split as a whole."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_shares import SplitShares
 from tasks.sources.text.source import LineBatch, Source
 
-GIVEN: tuple[Split, ...] = ("train",)  # what a package has; the other splits are taken off it
+GIVEN: tuple[Split, ...] = ("train",)  # the splits of a package; the others are taken from it
 
 
 class Document(NamedTuple):
     """A document of a package.
 
     Attributes:
-        name: where it stands in the package.
-        text: a paragraph a line.
+        name: its position in the package.
+        text: one paragraph per line.
     """
 
     name: str
@@ -32,14 +32,14 @@ class Document(NamedTuple):
 class DocumentSource(Source):
     """A package's documents.
 
-    A document is in the same split whatever it is used for, and so are its copies: no sentence of the test
-    text is known from its neighbours or from a copy, nor to a model that was pretrained on the same package.
-    As running text, a document that occurs several times counts once.
+    A document and its copies are in the same split for all tasks: no test text is known from its neighbours,
+    from a copy, or to a model that was pretrained on the same package. As running text, copies of a document
+    are read only once.
 
     Args:
-        test_share: of the documents, for `test`.
-        dev_share: of the other ones, for `dev`.
-        split_seed: another one splits otherwise.
+        test_share: fraction of the documents for `test`.
+        dev_share: fraction of the remaining documents for `dev`.
+        split_seed: seed of the split.
     """
 
     language = "en"
@@ -51,11 +51,11 @@ class DocumentSource(Source):
 
     @abstractmethod
     def documents(self) -> Iterator[Any]:
-        """The documents, of type `Document` or more, in an order that never changes."""
+        """The documents, with at least the fields of `Document`, always in the same order."""
 
     @abstractmethod
     def strata(self, documents: Sequence[Any]) -> list[str]:
-        """The stratum of each document, of which every split has its share."""
+        """The stratum of each document, for stratified splits."""
 
     def split_documents(self, split: Split) -> Iterator[Any]:
         """A split's documents in order."""
@@ -65,7 +65,7 @@ class DocumentSource(Source):
         self.directory()
 
     def directory(self) -> Path:
-        """Where the package lies; it is not imported, as two of them load their whole data when they are."""
+        """The package's directory, without importing it: two of the packages load all data on import."""
         found = importlib.util.find_spec(self.module)
         if found is None or not found.submodule_search_locations:
             raise InputError(

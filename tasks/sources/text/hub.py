@@ -21,25 +21,26 @@ _BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "
 
 @REGISTRY.register("data", "hub")
 class HubSource(Source):
-    """A data set by its name on the hub; downloaded once, then found without network.
+    """A data set on the hub; downloaded once, then available offline.
 
     Args:
-        name: as the hub has it, `owner/name`.
-        config: which of its configurations; None: the only one.
-        revision: a branch or commit; None: the newest (a store that was prepared before is still used).
-        text_column: the column with the text; a row is a sentence, or prose.
-        train_split: the hub's split to learn from.
-        dev_split: the one to choose the best model with; None: taken off the training rows.
-        test_split: the one for the result; None: taken off the training rows.
-        skip: a regular expression; rows that match it as a whole are left out, as blank ones are; None: none.
-        prose: whether rows are split into sentences.
-        language: ISO 639-1, for splitting prose.
-        train: paths or globs of local files (parquet, jsonl, json, csv, txt); with files of any split, the
-            hub is not asked for the others.
-        dev: the same for the dev split; None: taken off the training rows.
-        test: the same for the test split; None: taken off the training rows.
-        split_every: the period with which rows are taken off: the last one of so many for test, the middle
-            one for dev.
+        name: its name on the hub, `owner/name`.
+        config: the name of its configuration; None: the only one.
+        revision: a branch or commit; None: the newest (an already prepared corpus is still used).
+        text_column: the column of the text; a row is a sentence, or with `prose` a paragraph.
+        train_split: the hub's split for training.
+        dev_split: the hub's split for selecting the best model; None: a part of the training rows.
+        test_split: the hub's split for the final scores; None: a part of the training rows.
+        skip: a regular expression; rows that it matches as a whole are skipped, as are blank rows; None:
+            none.
+        prose: split rows into sentences.
+        language: ISO 639-1 code, for sentence splitting.
+        train: paths or globs of local files (parquet, jsonl, json, csv, txt); if files of any split are
+            given, no split is downloaded.
+        dev: the same for the dev split; None: a part of the training rows.
+        test: the same for the test split; None: a part of the training rows.
+        split_every: the period for missing splits: of this many rows, the last is for test, the middle one
+            for dev.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class HubSource(Source):
         try:
             self._skip = re.compile(skip) if skip else None
         except re.error as error:
-            raise InputError(f"data.skip: {skip!r} is no regular expression: {error}") from error
+            raise InputError(f"data.skip: {skip!r} is not a regular expression: {error}") from error
         self.name = name
         self.config = config
         self.revision = revision
@@ -113,7 +114,7 @@ class HubSource(Source):
         return self._files.given or tuple(split for split in SPLITS if self._hub_splits[split] is not None)
 
     def _read(self, split: Split) -> Iterator[LineBatch]:
-        """All rows of a given split."""
+        """All rows of a split that the data has."""
         if not self._files.given:
             name = str(self._hub_splits[split])
             yield from self._lines_of(f"{self.name}:{name}", self._stream_hub(name))
@@ -146,7 +147,9 @@ class HubSource(Source):
 
     def _line_of(self, row: Any, name: str, number: int) -> str:
         if not isinstance(row, str):
-            raise InputError(f"{name}:{number}: column {self.text_column!r} holds {row!r}, which is no text")
+            raise InputError(
+                f"{name}:{number}: column {self.text_column!r} contains {row!r}, which is not text"
+            )
         line = " ".join(row.splitlines()) if "\n" in row else row  # so that a row is one line
         return "" if self._skip and self._skip.fullmatch(line) else line
 

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from elmo.registry import REGISTRY
 from tasks.sources.text.documents import Document, DocumentSource
 
-YEARS = 25  # of a stratum: every split has addresses of all times
+YEARS = 25  # per stratum: every split has addresses of all periods
 
 
 @REGISTRY.register("data", "sotu")
 class SotuSource(DocumentSource):
-    """Addresses and the messages that go with them, by date.
+    """The spoken addresses and the written messages, by date.
 
     Args:
-        test_share: of the documents, for `test`.
-        dev_share: of the other ones, for `dev`.
-        split_seed: another one splits otherwise.
+        test_share: fraction of the documents for `test`.
+        dev_share: fraction of the remaining documents for `dev`.
+        split_seed: seed of the split.
     """
 
     module = "sotu"

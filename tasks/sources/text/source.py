@@ -1,4 +1,4 @@
-"""What every source of text can do: say what it is, check that it is there, give its lines in order."""
+"""The interface of a source of running text: description, check, and lines in order."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tasks.sources.shared.split import SPLITS, Split
 
 
 class LineBatch(NamedTuple):
-    """Some lines of a source that follow each other.
+    """Consecutive lines of a source.
 
-    A line is one sentence, or with `prose` one paragraph; it is empty where there is nothing to read, so that
-    line i is always line `first_line + i` of the source. A paragraph that fills several lines of a file
-    stands whole, line breaks included, in the place of the first, with nothing in the places of the others.
+    A line is one sentence, or with `prose` one paragraph. Skipped lines are kept as empty ones, so that line
+    i is always line `first_line + i` of the source. A paragraph of several lines is joined, with its line
+    breaks, in its first line; its other lines are empty.
     """
 
     name: str  # of the file, or of the data set, for messages
@@ -30,16 +30,16 @@ class Source(ABC):
 
     @abstractmethod
     def check(self, splits: Collection[Split] = SPLITS) -> None:
-        """Raises InputError when the splits are not there or cannot be read; reads next to nothing."""
+        """Quick check, without reading the text; InputError if a split is missing or cannot be read."""
 
     @abstractmethod
     def describe(self, split: Split) -> dict[str, Any]:
-        """All that decides a split's text, for `tasks.sources.shared.fingerprint`."""
+        """Everything that determines a split's text, for `tasks.sources.shared.fingerprint`."""
 
     @abstractmethod
     def lines(self, split: Split) -> Iterator[LineBatch]:
         """A split's lines in order, a few thousand at a time; InputError at a fault of the text."""
 
     def num_bytes(self, split: Split) -> int | None:
-        """About how many bytes of text a split has, for the progress bar; None when that is not known."""
+        """The approximate number of bytes of a split's text, for the progress bar; None if unknown."""
         return None

@@ -1,4 +1,4 @@
-"""Splits that a text lacks are taken off its training lines while they are read, however long it is."""
+"""Splits off missing dev and test splits from the training lines while reading, for texts of any length."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from tasks.sources.text.source import LineBatch
 
 @dataclass(frozen=True, kw_only=True)
 class SplitLines:
-    """Of every n lines that are not blank, the last one is for test and the middle one for dev.
+    """Of every n non-blank lines, the last is for test and the middle one for dev.
 
-    Only splits that are not given are taken. Lines are counted over all files; a paragraph of prose that
-    fills several lines is one.
+    Only missing splits are taken. Lines are counted over all files; a paragraph of prose counts as one line.
 
     Args:
         split_every: the period n, 3 or more.
@@ -29,12 +28,12 @@ class SplitLines:
             raise InputError(f"data.split_every: {self.split_every} must be 3 or more")
 
     def describe(self, split: Split, given: Collection[Split]) -> dict[str, Any]:
-        """All that decides which lines of its origin a split has, plain values for JSON."""
+        """Everything that determines which lines a split has, in plain values for JSON."""
         places = self._places(given)
         return {"split_every": self.split_every, "taken": places} if self._is_cut(split, places) else {}
 
     def share(self, split: Split, given: Collection[Split]) -> float:
-        """About which share of its origin a split has."""
+        """The approximate fraction of the lines of its origin that a split has."""
         places = self._places(given)
         if not self._is_cut(split, places):
             return 1.0
@@ -43,10 +42,10 @@ class SplitLines:
     def take(
         self, split: Split, given: Collection[Split], batches: Iterable[LineBatch]
     ) -> Iterator[LineBatch]:
-        """A split's lines, with nothing in the places of others; `batches` are all lines of its origin.
+        """A split's lines; the other lines become empty. `batches` are all lines of its origin.
 
         Raises:
-            InputError: all lines are blank, or they are too few for the split.
+            InputError: all lines are blank, or there are too few for the split.
         """
         places = self._places(given)
         split_of: dict[int, Split] = {place: taken for taken, place in places.items()}
@@ -71,10 +70,10 @@ class SplitLines:
             )
 
     def _places(self, given: Collection[Split]) -> dict[Split, int]:
-        """For each split that is taken, which numbers of lines it gets, modulo the period."""
+        """For each missing split, the numbers of its lines, modulo the period."""
         places: dict[Split, int] = {"dev": self.split_every // 2, "test": 0}
         return {split: place for split, place in places.items() if split not in given}
 
     def _is_cut(self, split: Split, places: Collection[Split]) -> bool:
-        """Whether a split is less than its origin."""
+        """Whether a split has only a part of its origin's lines."""
         return bool(places) and (split == "train" or split in places)

@@ -1,4 +1,4 @@
-"""Text files of the user: one sentence a line or raw prose, plain or gzip, in any encoding."""
+"""The user's text files: one sentence per line or raw prose, plain or gzip, in any encoding."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.text.source import LineBatch, Source
 from tasks.sources.text.split_lines import SplitLines
 
-# A full stop after a short word may be that of an abbreviation (Mr.), which does not end a line's sentence.
+# A full stop after a short word may belong to an abbreviation (Mr.) and is not taken as the end of a
+# sentence.
 _SENTENCE_END = re.compile(
     r"(?:[!?\u2026\u3002\uff01\uff1f\u0964\u061f]|\w{4}\.)[\"'\u201d\u2019\u00bb)\]]*\s*$"
 )
-_MOST_LINES = 4000  # of one paragraph, so that a file without blank lines is no paragraph of a gigabyte
+_MOST_LINES = 4000  # of a paragraph: bounds the memory for a file without blank lines
 
 
 @REGISTRY.register("data", "text")
 class TextSource(Source):
-    """Files given by path or glob.
+    """Text from files given by path or glob.
 
     Args:
-        train: paths or globs; their files are read in the order given, those of a glob by name. Only an
-            evaluation of `test` files does without.
-        dev: the same, for choosing the best model; None: taken off `train`.
-        test: the same, for the result; None: taken off `train`.
-        encoding: of all files, as Python names it; a byte-order mark is dropped.
-        prose: False: one sentence a line. True: paragraphs, which are split into sentences. A paragraph may
-            fill several lines; it ends with a blank line, or with a line that ends like a sentence.
-        language: ISO 639-1, for splitting prose.
-        split_every: the period with which sentences (or paragraphs) are taken off `train`: the last one of
-            so many for test, the middle one for dev.
+        train: paths or globs, read in this order, the files of a glob by name; may only be missing if just
+            `test` is evaluated.
+        dev: the same for selecting the best model; None: a part of `train`.
+        test: the same for the final scores; None: a part of `train`.
+        encoding: Python's name of the encoding of all files; a byte-order mark is removed.
+        prose: False: one sentence per line. True: paragraphs, which are split into sentences. A paragraph may
+            have several lines; it ends with a blank line, or with a line that ends like a sentence.
+        language: ISO 639-1 code, for sentence splitting.
+        split_every: the period for missing splits: of this many sentences (or paragraphs), the last is for
+            test, the middle one for dev.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class TextSource(Source):
 
 
 def _whole_paragraphs(batches: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
-    """Batches cut between paragraphs, each paragraph joined in the place of its first line."""
+    """Batches that end between paragraphs; each paragraph is joined in its first line."""
     first_line, pending = 1, list[str]()
     for _, lines in batches:
         pending += lines

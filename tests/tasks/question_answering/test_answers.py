@@ -163,8 +163,8 @@ def test_a_gold_answer_becomes_the_words_of_its_place_not_of_its_text() -> None:
         (Answer("two", -3), "the passage has '' there"),
         (Answer("two", 99), "the passage has '' there"),
         (Answer("", 0), "the passage has '' there"),
-        (Answer("  ", 3), "the tokenizer sees no word there"),
-        (Answer("one  two three", 0), "no window has all of it; make task.window_words larger"),
+        (Answer("  ", 3), "the tokenizer finds no word there"),
+        (Answer("one  two three", 0), "no window contains all of it; raise task.window_words"),
     ],
 )
 def test_an_unusable_answer_is_listed_and_not_learned_from(answer: Answer, reason: str) -> None:

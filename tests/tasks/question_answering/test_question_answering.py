@@ -183,7 +183,7 @@ def test_the_conclusion_scores_the_test_part_and_the_baseline(trained: QuestionA
     assert figures["test/f1"] > 99
     assert 0 < figures["test/sentence_f1"] < 60
     columns, rows = trained.reports.table(figures)
-    assert [row[0] for row in rows] == ["test", "test, the sentence most like the question"]
+    assert [row[0] for row in rows] == ["test", "test, sentence most similar to the question"]
     assert columns == ["percent", "exact match", "F1"]
 
 

@@ -284,13 +284,17 @@ def test_empty_texts_are_left_out_and_counted_only_when_told(
         ("a.tsv", "text\tlabel\none x\n", r"a\.tsv:2: 1 field, but the first line has 2"),
         ("a.jsonl", '{"text": "a", "label": null}', r"a\.jsonl:1: no label in column 'label'"),
         ("a.jsonl", '{"text": "a"}', r"a\.jsonl:1: no column 'label' \(data\.label_column\), only text"),
-        ("a.jsonl", '{"text": 12, "label": 1}', r"a\.jsonl:1: column 'text' holds 12, which is no text"),
+        ("a.jsonl", '{"text": 12, "label": 1}', r"a\.jsonl:1: column 'text' contains 12, which is not text"),
         ("a.jsonl", '{"text": null, "label": 1}', r"a\.jsonl:1: empty text"),
-        ("a.jsonl", '{"text": "a", "label": 0.5}', r"a\.jsonl:1: 0\.5, which is no label, in column 'label'"),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": 0.5}',
+            r"a\.jsonl:1: 0\.5, which is not a label, in column 'label'",
+        ),
         (
             "a.jsonl",
             '{"text": "a", "label": ["x"]}',
-            r"a\.jsonl:1: column 'label' holds a list, .*multi_label",
+            r"a\.jsonl:1: column 'label' has a list, .*multi_label",
         ),
         ("a.jsonl", '{"text": "\\ud83d", "label": 1}', r"a\.jsonl:1: character 1 is half of a surrogate"),
         ("a.jsonl", '\n{"text": "a" "label"}', r"a\.jsonl:2: no JSON \(Expecting ',' delimiter, column 14\)"),
@@ -391,8 +395,8 @@ def test_published_files_are_read_whole(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("sst2", "fine\t1\nno label\n", r"a\.tsv:2: 'no label' is not of data\.line_pattern"),
-        ("sst5", "__label__6\tmore\n", r"a\.tsv:1: '__label__6\\tmore' is not of data\.line_pattern"),
+        ("sst2", "fine\t1\nno label\n", r"a\.tsv:2: 'no label' does not match data\.line_pattern"),
+        ("sst5", "__label__6\tmore\n", r"a\.tsv:1: '__label__6\\tmore' does not match data\.line_pattern"),
     ],
 )
 def test_a_line_of_another_form_is_told(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -407,13 +411,13 @@ def test_a_label_without_name_is_told(tmp_path: Path) -> None:
 
 
 def test_patterns_that_make_no_sense_are_told() -> None:
-    with pytest.raises(InputError, match=r"data\.line_pattern: '\(' is no regular expression"):
+    with pytest.raises(InputError, match=r"data\.line_pattern: '\(' is not a regular expression"):
         preset("mr", line_pattern="(")
     with pytest.raises(
         InputError, match=r"data\.line_pattern: '\(\?P<text>\.\*\)' has no group named 'label'"
     ):
         preset("mr", line_pattern="(?P<text>.*)")
-    with pytest.raises(InputError, match=r"data\.blank_pattern: '\(' is no regular expression"):
+    with pytest.raises(InputError, match=r"data\.blank_pattern: '\(' is not a regular expression"):
         preset("mr", blank_pattern="(")
 
 

@@ -235,7 +235,7 @@ def test_rows_are_taken_off_train_where_the_hub_data_set_lacks_a_split(tmp_path:
 
 def test_faults_of_local_rows_are_told(tmp_path: Path) -> None:
     jsonl = write(tmp_path / "a.jsonl", '{"text": "ok"}\n{"text": null}\n')
-    with pytest.raises(InputError, match=r"a\.jsonl:2: column 'text' holds None, which is no text"):
+    with pytest.raises(InputError, match=r"a\.jsonl:2: column 'text' contains None, which is not text"):
         lines_of(HubSource(name="no/matter", train=jsonl), "train")
     with pytest.raises(InputError, match=r"data\.text_column: .*a\.jsonl has no 'words', only text"):
         lines_of(HubSource(name="no/matter", train=jsonl, text_column="words"), "train")
@@ -243,7 +243,7 @@ def test_faults_of_local_rows_are_told(tmp_path: Path) -> None:
         lines_of(HubSource(name="no/matter", train=write(tmp_path / "b.parquet", "x")), "train")
     with pytest.raises(InputError, match=r"data\.train: .*c\.doc is none of \.parquet"):
         HubSource(name="no/matter", train=write(tmp_path / "c.doc", "x")).check()
-    with pytest.raises(InputError, match=r"data\.skip: '\(' is no regular expression"):
+    with pytest.raises(InputError, match=r"data\.skip: '\(' is not a regular expression"):
         HubSource(name="no/matter", skip="(")
 
 
