@@ -1,7 +1,7 @@
-"""The commands, and what they stand on: config, trainer, checkpoints, logging, files.
+"""The commands, with their config, trainer, checkpoints, logging and files.
 
-Imported without the packages of the extra `experiments`, it says so in one line and ends the program with
-exit code 2: Python imports it before any command's own file.
+If packages of the extra `experiments` are missing, the import prints one line and exits with code 2: Python
+imports this file before any command's own.
 """
 
 from __future__ import annotations

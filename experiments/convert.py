@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(config: ConvertConfig, overrides: list[str]) -> None:
-    """Convert a biLM and say in a line what was written."""
+    """Convert a biLM and print one line about the written files."""
     if config.to is ConvertTarget.model:
         bilm = _to_model(config)
         written = [config.model]

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from experiments.io.sentence_reader import Sentence, SentenceReader
     from experiments.io.vector_spool import VectorSpool
 
-WINDOW_WORDS = 8_192  # computed together, and lost when the process is killed
+WINDOW_WORDS = 8_192  # words that are computed and committed together; a killed process loses at most these
 
 
 def main(config: EmbedConfig, overrides: list[str]) -> None:
-    """Embed all sentences, or go on where an interrupted command stopped, and write the output."""
+    """Embed all sentences, or continue an interrupted command, and write the output."""
     from elmo.device import choose_device
     from elmo.inference.embedder import ElmoEmbedder
     from elmo.registry import REGISTRY
@@ -53,7 +53,7 @@ def main(config: EmbedConfig, overrides: list[str]) -> None:
         precision=config.precision.value,
         tokens_per_batch=config.tokens_per_batch,
     )
-    # behind the loading, whose freed memory is not needed again
+    # after loading the model: with these settings, its temporary memory would not be returned to the system
     set_up_process(num_threads=config.num_threads, device=choose_device(config.device))
     metadata = {**embedder.metadata, "dtype": config.dtype.value, "tokenizer": tokenizer.fingerprint()}
     with _open_spool(config, embedder, metadata) as spool:
@@ -82,7 +82,7 @@ def _write(
     metadata: dict[str, Any],
     progress_kind: str,
 ) -> None:
-    """Put the output together from the spool."""
+    """Write the output from the spool."""
     from experiments.logging.progress import make_progress
 
     free = shutil.disk_usage(path.parent).free
@@ -104,7 +104,7 @@ def _write(
 
 
 def _open_spool(config: EmbedConfig, embedder: ElmoEmbedder, metadata: dict[str, Any]) -> VectorSpool:
-    """The work beside the output: `output.partial`."""
+    """The spool of the finished sentences, `output.partial`."""
     import numpy as np
 
     from experiments.io.vector_spool import VectorSpool
@@ -125,7 +125,7 @@ def _open_spool(config: EmbedConfig, embedder: ElmoEmbedder, metadata: dict[str,
 def _embed_all(
     reader: SentenceReader, embedder: ElmoEmbedder, spool: VectorSpool, progress_kind: str
 ) -> None:
-    """Append the vectors of all sentences that the spool does not have yet, a window at a time."""
+    """Append the vectors of all sentences that are not yet in the spool, a window at a time."""
     from experiments.io.sentence_reader import windows
     from experiments.logging.progress import make_progress
 
@@ -151,7 +151,7 @@ def _embed_all(
 
 
 def _skip_known(sentences: Iterator[Sentence], spool: VectorSpool, name: str) -> None:
-    """Read past the sentences that the spool has; InputError where the text is another."""
+    """Skip the sentences that are in the spool; InputError if the text is a different one."""
     known = spool.sentences() if spool.num_sentences else iter(())
     line = 0
     for words in known:

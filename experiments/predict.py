@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from tasks.task import ExplainingPredictor, Predictor
 
 Show = Callable[[Sequence["_Line"], Sequence[Mapping[str, Any]]], None]
-WINDOW_BYTES = 1_000_000  # about so much input is held at once
+WINDOW_BYTES = 1_000_000  # approximate limit of the input that is held at once
 
 
 class _Line(NamedTuple):
-    """A line of the input: the model's input, or why there is none."""
+    """A line of the input: the model's input, or the error if the line has none."""
 
     number: int
     num_bytes: int
@@ -65,7 +65,7 @@ def main(config: PredictConfig, overrides: list[str]) -> int:
 
 
 def _load(config: PredictConfig) -> tuple[Any, int]:
-    """The run's predictor, and how many inputs it takes at once."""
+    """The run's predictor, and its batch size."""
     from elmo.device import choose_device
     from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
@@ -180,7 +180,7 @@ def _explained(config: PredictConfig, predictor: ExplainingPredictor) -> Iterato
 
 
 def _in_short(answer: Mapping[str, Any]) -> str:
-    """The plain values of an answer."""
+    """A prediction's plain values as text."""
     parts = []
     for key, value in answer.items():
         if isinstance(value, (str, int)):

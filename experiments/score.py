@@ -1,4 +1,4 @@
-"""How likely a trained biLM finds each word: `python -m experiments.score run=DIR input=FILE output=FILE`."""
+"""Log-probabilities of words under a biLM: `python -m experiments.score run=DIR input=FILE output=FILE`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from experiments.io.sentence_reader import Sentence
     from tasks.language_model.scores import SentenceScore
 
-WINDOW_WORDS = 65_536  # whose sentences are sorted by length together
+WINDOW_WORDS = 65_536  # words of the sentences that are sorted by length together
 
 
 def main(config: ScoreConfig, overrides: list[str]) -> None:
-    """Write a line of JSON for every sentence, and say the perplexity of the whole on standard error."""
+    """Write a line of JSON for every sentence, and print the total perplexity to standard error."""
     from elmo.device import choose_device
     from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
@@ -73,7 +73,7 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
 
 
 def _row(sentence: Sentence, score: SentenceScore) -> dict[str, Any]:
-    """What is told of a sentence; one without words has no figures."""
+    """A sentence's line of output; a sentence without words has no perplexities."""
     row: dict[str, Any] = {
         "line": sentence.line,
         "words": sentence.words,

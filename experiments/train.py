@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # torch and what stands on it take a second to import, which 
 
 
 def main(config: TrainConfig, overrides: list[str]) -> None:
-    """Train as configured and leave the run's directory behind; InputError for what the user has to mend."""
+    """Train as configured and write the run's directory; InputError for the user's mistakes."""
     from elmo.device import choose_device
     from experiments.config.resume import resumed_config
     from experiments.io.run_directory import open_run_directory
@@ -71,7 +71,7 @@ def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, 
 
 
 def _start_training(config: TrainConfig, device: torch.device) -> Training:
-    """The task under way on its device; faults of the components' values come before any data is read."""
+    """The training on its device; faults of the components' values are found before data is read."""
     import torch
 
     from elmo.registry import REGISTRY

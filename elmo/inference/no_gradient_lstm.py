@@ -49,9 +49,9 @@ def layers_without_gradient(
 class NoGradientLstm:
     """`BiLstm.forward` in evaluation mode, faster; see `layers_without_gradient`.
 
-    The directions run one after the other, each in plain matrices: oneDNN has no batched product for
-    prepacked weights. The gates of a few steps share one product with the input; the product with the output
-    of the previous step cannot be shared.
+    The directions run one after the other, as oneDNN's linear operator takes a single, two-dimensional
+    weight. The gates of a few steps share one product with the input; the product with the output of the
+    previous step cannot be shared.
     """
 
     def __init__(self, bilstm: BiLstm, *, dtype: torch.dtype, release_weights: bool = False) -> None:

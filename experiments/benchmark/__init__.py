@@ -1,1 +1,1 @@
-"""How fast this machine does a part of the work."""
+"""Speed measurements on this machine."""

@@ -1,4 +1,4 @@
-"""How fast this machine does a part of the work: `python -m experiments.benchmark embed|prepare`."""
+"""Speed measurements on this machine: `python -m experiments.benchmark embed|prepare`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from experiments.config.schema import BenchmarkEmbedConfig, BenchmarkPrepareConf
 
 
 def prepare(config: BenchmarkPrepareConfig, overrides: list[str]) -> None:
-    """Prepare a corpus in a directory that is removed afterwards, and print how long each split took."""
-    from experiments.benchmark.prepare import prepare as run  # late: torch takes a second
+    """Prepare a corpus in a temporary directory, and print the time of each split."""
+    from experiments.benchmark.prepare import prepare as run  # late: importing torch takes a second
 
     run(config)
 
 
 def embed(config: BenchmarkEmbedConfig, overrides: list[str]) -> None:
-    """Measure the embedder at some batch sizes, beside the machine's own limits."""
+    """Measure the embedder at some batch sizes, relative to the machine's own limits."""
     from experiments.benchmark.embed import embed as run
 
     run(config)

@@ -1,4 +1,4 @@
-"""How fast sentences are embedded here, beside what the machine can do: `experiments.benchmark embed`."""
+"""Measures the speed of embedding, relative to the machine's limits: `experiments.benchmark embed`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from experiments.logging.report import write_figures
 from experiments.training.process import set_up_process
 from tasks.sources.text.source import Source
 
-Model: TypeAlias = tuple[str | Path, str | None]  # what an embedder takes: a model, or options and weights
+Model: TypeAlias = tuple[str | Path, str | None]  # arguments of an embedder: a model, or options and weights
 
-_BATCHES = 16  # of a batch size, at most: small ones are slow enough to measure on fewer sentences
+_BATCHES = 16  # largest number of batches per batch size: small batches are slow, and few sentences suffice
 
 
 def embed(config: BenchmarkEmbedConfig) -> None:
-    """Measure the embedder at some batch sizes, and print and write what came out."""
+    """Measure the embedder at some batch sizes; print and write the figures."""
     device = choose_device(config.device)
     set_up_process(num_threads=config.num_threads, device=device)
     sentences = _read_sentences(config)
@@ -43,7 +43,7 @@ def embed(config: BenchmarkEmbedConfig) -> None:
         model = _model(config, Path(scratch))
         figures["seconds_to_first_vector"] = seconds(lambda: _embedder(config, model, sentences[-1]), device)
         figures |= _measure_batches(config, model, sentences, device)
-        figures["peak_memory_bytes"] = peak_memory_bytes()  # before the machine's limits take theirs
+        figures["peak_memory_bytes"] = peak_memory_bytes()  # before measuring the machine's limits
         figures |= _count(config, model)
     figures |= _compare(config, figures, device)
     _print(config, figures)
@@ -74,7 +74,7 @@ def _read_sentences(config: BenchmarkEmbedConfig) -> list[list[str]]:
 
 
 def _model(config: BenchmarkEmbedConfig, scratch: Path) -> Model:
-    """What the embedder reads: the model that is named, or one with random weights in a scratch directory."""
+    """The model to measure: the given one, or one with random weights, saved in a temporary directory."""
     if config.model is not None:
         return config.model, config.weights
     torch.manual_seed(0)
@@ -84,7 +84,7 @@ def _model(config: BenchmarkEmbedConfig, scratch: Path) -> Model:
 
 
 def _embedder(config: BenchmarkEmbedConfig, model: Model, sentence: Sequence[str]) -> ElmoEmbedder:
-    """A fresh embedder, which remembers no words but those of the sentence that it began with."""
+    """A new embedder after its first sentence: its word cache contains only the words of this sentence."""
     path, weights = model
     embedder = ElmoEmbedder(path, weights, device=config.device, precision=config.precision.value)
     embedder.embed_sentences([sentence])
@@ -94,7 +94,7 @@ def _embedder(config: BenchmarkEmbedConfig, model: Model, sentence: Sequence[str
 def _measure_batches(
     config: BenchmarkEmbedConfig, model: Model, sentences: Sequence[Sequence[str]], device: torch.device
 ) -> dict[str, float]:
-    """Words per second of each batch size, the median of runs that take turns."""
+    """Words per second of each batch size: the median of several runs, which alternate between the sizes."""
     runs = [size for _ in range(config.repeats) for size in config.batch_sizes]
     speeds: dict[int, list[float]] = {size: [] for size in config.batch_sizes}
     num_words = 0
@@ -116,7 +116,7 @@ def _embed_all(embedder: ElmoEmbedder, batches: Sequence[Sequence[Sequence[str]]
 
 
 def _count(config: BenchmarkEmbedConfig, model: Model) -> dict[str, float]:
-    """What the model asks of a machine: FLOPs for a word, bytes of weights for an LSTM step."""
+    """The model's FLOPs per word, and the bytes of weights that it reads for each recurrent step."""
     bilm = load_bilm(*model).bilm
     return {
         "flops_per_word": bilm.flops_per_word(),
@@ -127,7 +127,7 @@ def _count(config: BenchmarkEmbedConfig, model: Model) -> dict[str, float]:
 def _compare(
     config: BenchmarkEmbedConfig, figures: Mapping[str, float], device: torch.device
 ) -> dict[str, float]:
-    """The machine's limits, and how near to them each batch size comes."""
+    """The machine's limits, and each batch size's speed relative to them."""
     compared = {
         "peak/flops_per_second": product_peak(_dtype(config), device),
         "peak/bytes_per_second": read_bandwidth(device),
@@ -162,8 +162,8 @@ def _print(config: BenchmarkEmbedConfig, figures: Mapping[str, float]) -> None:
     summary_table(rows, columns=["batch size", "words/s", "GFLOP/s", "of the peak"])
     precision, threads = config.precision.value, torch.get_num_threads()
     print(
-        f"{figures['words_per_sentence']:.1f} words a sentence,"
-        f" {figures['flops_per_word'] / 1e6:,.0f} MFLOP a word, every word spelled anew"
+        f"{figures['words_per_sentence']:.1f} words per sentence,"
+        f" {figures['flops_per_word'] / 1e6:,.0f} MFLOP per word, recomputed from its characters"
     )
     print(
         f"matrix products of {precision} peak at {figures['peak/flops_per_second'] / 1e9:,.0f} GFLOP/s,"

@@ -1,4 +1,4 @@
-"""How fast a corpus is prepared here, the result thrown away: `experiments.benchmark prepare`."""
+"""Measures the speed of preparing a corpus: `experiments.benchmark prepare`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tasks.sources.shared.split import SPLITS
 
 
 def prepare(config: BenchmarkPrepareConfig) -> None:
-    """Prepare a corpus in a directory that is removed afterwards, and print how long each split took."""
+    """Prepare a corpus in a temporary directory, and print the time of each split."""
     source, tokenizer = REGISTRY.build("data", config.data), REGISTRY.build("tokenizer", config.tokenizer)
     source.check(SPLITS)
-    cache_path = Path(config.cache_dir)  # where training would have the store, on the same disk
+    cache_path = Path(config.cache_dir)  # on the same disk as in training
     try:
         cache_path.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix=".benchmark-", dir=cache_path)
@@ -43,9 +43,9 @@ def prepare(config: BenchmarkPrepareConfig) -> None:
 def _measure(
     config: BenchmarkPrepareConfig, source: Any, tokenizer: Any, path: Path, split: Any
 ) -> dict[str, float]:
-    """What preparing a split takes: all that training would wait for.
+    """The time that preparing a split takes, as training would wait for it.
 
-    A core's speed is tokens per second that a processor was busy, in this process and in the workers.
+    The speed per core is tokens per second of processor time, of this process and its workers.
     """
     with make_progress(config.progress.value, title=f"preparing {split}") as progress:
         start, busy_start = time.perf_counter(), _processor_seconds()
@@ -69,7 +69,7 @@ def _measure(
 
 
 def _processor_seconds() -> float:
-    """Processor time of this process and of those that it has started and that have ended."""
+    """Processor time of this process and of its finished child processes."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 

@@ -1,4 +1,4 @@
-"""Words coloured by how much they speak for or against a prediction: in the terminal, and as HTML."""
+"""Words coloured by their contribution to a prediction: in the terminal, and as HTML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-Saliencies = Sequence[tuple[str, float]]  # words, and how much each speaks for (> 0) or against (< 0)
+Saliencies = Sequence[
+    tuple[str, float]
+]  # words with their contributions for (> 0) or against (< 0) a prediction
 
 # The same two hues in both places, blue and orange: told apart by nearly all who see colours differently.
 _FOR = ("#dbeafe", "#93c5fd", "#60a5fa")  # of the terminal, with black letters; for saliencies from weak
@@ -110,7 +112,7 @@ def _spans(saliencies: Saliencies) -> str:
 
 
 def printable(text: str) -> str:
-    """A text without what would command a terminal or is no character of a file."""
+    """A text without control characters and unpaired surrogates."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

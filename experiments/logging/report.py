@@ -1,4 +1,4 @@
-"""What a training prints: facts before the first step, metrics after the last."""
+"""The printed reports of a training: facts before the first step, figures after the last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.task import Training
 
 
 def print_facts(name: str, training: Training, trainer: Trainer) -> None:
-    """Sizes, counts and plans, before the first step."""
+    """Print sizes, counts and the planned steps, before the first step."""
     per_step = training.units_per_batch * trainer.accumulate_batches
     facts: dict[str, float | str] = {
         "device": str(trainer.device),
@@ -34,7 +34,7 @@ def print_facts(name: str, training: Training, trainer: Trainer) -> None:
 def print_figures(
     table: tuple[list[str], list[list[str | float | None]]], figures: Mapping[str, float], path: Path
 ) -> None:
-    """The task's own table, speed and memory, and where everything is."""
+    """Print the task's own table, speed, memory and the run's directory."""
     columns, rows = table
     print()
     summary_table(rows, columns=columns)
@@ -46,19 +46,19 @@ def print_figures(
 
 
 def write_figures(path: Path, figures: Mapping[str, float]) -> None:
-    """Write figures as JSON, aside first."""
+    """Write figures as JSON, atomically."""
     with write_aside(path) as aside:
         aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def _estimated_bytes(trainer: Trainer) -> int:
-    """Of the device; of the CPU with what this process has taken so far, libraries included."""
+    """Estimated memory on the device; on the CPU, with the memory that this process has used so far."""
     taken = peak_memory_bytes() if trainer.device.type == "cpu" else 0
     return taken + trainer.estimated_bytes()
 
 
 def _planned(trainer: Trainer) -> str:
-    """The steps of the run; epochs say only about how many, as batches of sentences are not quite full."""
+    """The planned steps; approximate for a limit of epochs, as batches of sentences are not quite full."""
     limits, steps = trainer.limits, trainer.planned_steps()
     parts = [] if steps is None else [f"{steps:,}" if limits.epochs is None else f"about {steps:,}"]
     if limits.minutes is not None:

@@ -34,7 +34,7 @@ POINTERS = ("last", "best")
 
 
 def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
-    """Writes a state aside, flushes it to the disk and then renames it to `path`.
+    """Writes a state atomically: under a temporary name, flushed to disk, then renamed to `path`.
 
     Args:
         path: the directory; an existing one is replaced.

@@ -1,4 +1,4 @@
-"""Settings of the process that decide how fast torch runs: threads and the allocator."""
+"""Settings of the process for torch's speed: threads and the allocator."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_MAX = -1, -4  # of glibc's mallopt
 def set_up_process(*, num_threads: int | None, device: torch.device) -> None:
     """Set torch's threads (None: its own choice) and, for work on the CPU, the settings of the allocator.
 
-    glibc gives large blocks back to the system when they are freed; a training step frees and takes the same
-    ones again, and the page faults cost more than many of its computations. So freed memory is kept. With an
-    accelerator these blocks are not here.
+    glibc returns large freed blocks to the system. Every training step frees and allocates the same blocks
+    again, and the page faults cost more than many of its computations; freed memory is therefore kept. With
+    an accelerator, these blocks are in its own memory.
     """
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    torch.sparse.check_sparse_tensor_invariants.disable()  # the default; unsaid, torch warns of it
+    torch.sparse.check_sparse_tensor_invariants.disable()  # the default; torch warns if it is not set
     if device.type == "cpu" and sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl does not have it
         if mallopt is not None:
             mallopt(_MALLOC_MMAP_MAX, 0)
             mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)

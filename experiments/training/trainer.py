@@ -64,10 +64,10 @@ class Position:
 
 
 class Trainer:
-    """Trains a task's model until a limit or no more progress.
+    """Trains a task's model until a limit, or until the metric stops improving.
 
     Args:
-        training: the task under way.
+        training: the training of a task.
         optimizer: of its model; its learning rates are multiplied by the schedule.
         schedule: of the learning rates.
         limits: of the run.
@@ -299,7 +299,7 @@ class Trainer:
             )
 
     def _save_and_evaluate(self) -> None:
-        """What is due behind a step; a stop leaves the evaluation to the run's next start."""
+        """Save and evaluate after a step, if due; after a stop request, the resumed run evaluates."""
         is_evaluation_due = self._is_due(self.periods.evaluate_every)
         self.position.is_evaluation_due = is_evaluation_due
         if is_evaluation_due or self._is_due(self.periods.save_every) or self._stop_requested:
@@ -314,7 +314,7 @@ class Trainer:
         return self.position.units // units > self._units_before // units
 
     def _evaluate(self) -> None:
-        """Score the model, which is saved already, and add to its checkpoint how good it is."""
+        """Score the model, whose checkpoint is already saved, and add the scores to the checkpoint."""
         position, started = self.position, time.monotonic()
         generators = generator_states(self.device)
         position.last_scores = self.training.evaluate()

@@ -156,7 +156,7 @@ def test_its_speed_is_measured(runs: Runs, capsys: pytest.CaptureFixture[str]) -
     files = [override for override in runs.text if override.startswith("data") or "tokenizer" in override]
     sizes = ["encoder=gru_tiny", "num_sentences=4", "batch_sizes=[1,2]", "repeats=1"]
     assert benchmark(["embed", *files, *sizes, *QUIET]) == 0
-    assert "MFLOP a word" in capsys.readouterr().out
+    assert "MFLOP per word" in capsys.readouterr().out
 
 
 def test_the_official_format_has_no_place_for_it(
