@@ -1,4 +1,4 @@
-"""Finds all faults of a command line, also where Hydra would stop at the first, one line each."""
+"""Finds all faults of a command line, one line each, although Hydra stops at the first."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _faults_apart(config_name: str, overrides: Sequence[str]) -> list[str]:
     files = [file for override in sound for file in _chosen_files(override)]
     in_files = [fault for file in files for fault in _file_faults(config_name, file)]
     further = in_files or _composition_faults(config_name, [_opened(override) for override in sound])
-    # Without its choice a group is the default one: what is wrong with that one is none of the user's faults.
+    # Without its choice, a group has the default one, whose faults are not the user's.
     return faults + [fault for fault in further if not fault.startswith(tuple(unknown))]
 
 
@@ -134,7 +134,7 @@ def _chosen_files(override: Override) -> list[str]:
 
 
 def _opened(override: Override) -> str:
-    """The override as one that may add a key to a component: the registry says best what is wrong."""
+    """The override, changed to allow new keys of a component: the registry has the better error message."""
     text = str(override.input_line)
     inside_component = override.key_or_group.split(".")[0] in GIVEN and "." in override.key_or_group
     is_plain = override.type is not None and not text.startswith(("+", "~"))
@@ -142,7 +142,7 @@ def _opened(override: Override) -> str:
 
 
 def _file_faults(config_name: str, path: str) -> Iterator[str]:
-    """What the schema refuses in a config file of conf/ (path without .yaml)."""
+    """The faults of a config file of conf/ (path without .yaml) against the schema."""
     loader: Any = GlobalHydra.instance().config_loader()
     try:
         loaded = loader.repository.load_config(path)
@@ -184,7 +184,7 @@ def one_line(error: Exception, config_name: str) -> str:
 
 
 def _choice_faults(defaults: Iterable[Any]) -> Iterator[str]:
-    """What is wrong with the choices of a file's defaults list; groups relative to its own are left out."""
+    """The faults of the choices in a file's defaults list, except for relative groups."""
     for entry in defaults:
         group, choice = getattr(entry, "group", None), getattr(entry, "value", None)
         if group is None or not group.startswith("/") or not isinstance(choice, str) or "$" in choice:

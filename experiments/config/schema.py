@@ -28,7 +28,7 @@ class Section:
     """A part of the config, or its root."""
 
     def disagreements(self) -> Iterable[str]:
-        """Faults that types cannot tell, each beginning with the key within this section."""
+        """Faults that types cannot express, each beginning with the key within this section."""
         return ()
 
 
@@ -46,7 +46,7 @@ class VocabularyConfig(Section):
 
 @dataclass
 class TrainerConfig(Section):
-    """How long, how fast, how often; the run ends at whichever of the three limits comes first."""
+    """Limits, speed and periods; the run ends at the first of the three limits."""
 
     max_steps: int | None = None
     max_epochs: float | None = None
@@ -92,7 +92,7 @@ class TrainerConfig(Section):
 
 @dataclass
 class FineTuningConfig(Section):
-    """How an encoder from `init_from` goes on learning within a task."""
+    """Fine-tuning of an encoder from `init_from` in a task."""
 
     trainable: bool = False
     learning_rate_factor: float = 0.1
@@ -107,7 +107,7 @@ class FineTuningConfig(Section):
 
 @dataclass
 class FeaturesConfig(Section):
-    """Where the vectors of a frozen encoder are kept from epoch to epoch and from run to run."""
+    """The store of a frozen encoder's vectors, for later epochs and runs."""
 
     cached: bool = True
     max_gigabytes: float = 20.0
@@ -120,7 +120,7 @@ class FeaturesConfig(Section):
 
 @dataclass
 class LoggerConfig(Section):
-    """Where figures go beside metrics.jsonl, which is always written."""
+    """Destinations of figures besides metrics.jsonl, which is always written."""
 
     wandb: WandbMode = WandbMode.auto
     project: str = "elmo"
@@ -169,7 +169,7 @@ class TrainConfig(Section):
 
 @dataclass
 class InferenceConfig(Section):
-    """What the roots of all commands that run a saved model have in common."""
+    """The common keys of all commands that run a saved model."""
 
     device: str = "auto"
     num_threads: int | None = None
@@ -321,7 +321,7 @@ class PredictConfig(InferenceConfig):
             yield "explain_output: expected another file than output"
 
     def page_path(self) -> str | None:
-        """Where the page of explanations goes: beside the output, if nothing else is said."""
+        """The path of the page of explanations: by default the output's, with the suffix .html."""
         if not self.explain or self.explain_output is not None or self.output == "-":
             return self.explain_output
         return str(Path(self.output).with_suffix(".html"))

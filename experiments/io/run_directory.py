@@ -1,4 +1,4 @@
-"""The directory of a run: where each of its files lies, and that no other run is ever overwritten."""
+"""The directory of a run: the paths of its files, and protection against overwriting another run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elmo.files import file_lock
 
 
 class RunDirectory:
-    """The places of a run's files below `path`. Making the object touches no file.
+    """The paths of a run's files below `path`; the constructor touches no file.
 
     Processes other than the first of a distributed run build it from the path that the first one chose.
     """
@@ -41,7 +41,7 @@ class RunDirectory:
 
 @contextmanager
 def open_run_directory(path: Path, *, resumed: bool = False) -> Iterator[RunDirectory]:
-    """Makes `path`, or goes on with it, and keeps other processes out of it until the context ends.
+    """Creates or resumes the run directory `path`, with a file lock against other processes.
 
     Raises:
         InputError: another run's results are in it and it is not resumed, a running process writes there,

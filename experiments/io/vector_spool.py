@@ -1,4 +1,4 @@
-"""A temporary store of vectors, from which an interrupted command goes on: append, then commit."""
+"""A temporary store of vectors, with which an interrupted command can be continued: append, then commit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class VectorSpool:
     """A directory with the vectors and words of the sentences done so far.
 
-    What was appended is safe after the next `commit`: a process that is killed loses only what came after it.
+    Appended sentences are safe after the next `commit`; a killed process loses only the later ones.
     A file lock keeps other processes out.
 
     Shape legend: W words of a sentence, P vector size, L layers.
@@ -110,7 +110,7 @@ class VectorSpool:
 
     @property
     def num_bytes(self) -> int:
-        """Of all vectors and words."""
+        """The size of all vectors and words in bytes."""
         return self._vectors.tell() + self._words.tell()
 
     def sentences(self) -> Iterator[list[str]]:
@@ -129,11 +129,11 @@ class VectorSpool:
                 yield words, vectors
 
     def remove(self) -> None:
-        """Delete it with all it holds."""
+        """Delete the directory."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _read_record(self) -> dict[str, Any]:
-        """The record of what is committed; zeros if nothing is."""
+        """The record of the last commit; zeros if there is none."""
         nothing = {"num_sentences": 0, "num_words": 0, "vector_bytes": 0, "word_bytes": 0}
         path = self.path / _RECORD_FILE
         try:

@@ -15,7 +15,7 @@ from experiments.io.run_directory import RunDirectory
 
 
 class Sink(Protocol):
-    """Another place than the files that metrics go to."""
+    """A destination of metrics besides the files."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None: ...
 

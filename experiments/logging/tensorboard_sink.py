@@ -1,4 +1,4 @@
-"""TensorBoard event files as a place for a run's figures."""
+"""Logs a run's figures to TensorBoard event files."""
 
 from __future__ import annotations
 

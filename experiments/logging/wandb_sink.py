@@ -1,4 +1,4 @@
-"""Weights & Biases as a place for a run's figures, never a reason for a run to fail."""
+"""Logs a run's figures to Weights & Biases; its failures never stop the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_HOSTS = {"api.wandb.ai", "api.forge.coreweave.com"}  # W&B's own service
 
 
 class WandbSink:
-    """A W&B run in the run's directory; after the first failure it warns in one line and takes nothing more.
+    """A W&B run in the run's directory; after the first failure it warns in one line and stops logging.
 
     It says in one line where the run goes. What it sends names no place of this machine: of paths in the
     config the last part stays, and W&B's own record of the machine (host, command line, paths of the program)
