@@ -115,7 +115,9 @@ def write_official(bilm: BiLm, options: Path, weights: Path) -> None:
         with h5py.File(image, "w") as file:
             for name, tensor in official_tensors(bilm).items():
                 file.create_dataset(name, data=tensor.float().cpu().contiguous().numpy())
-        weights_aside.write_bytes(image.getbuffer())
+        # released also where the disk is full: an image that is still viewed, by the error, cannot be freed
+        with image.getbuffer() as view, weights_aside.open("wb") as raw:
+            raw.write(view)
 
 
 def official_tensors(bilm: BiLm) -> dict[str, Tensor]:
