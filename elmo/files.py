@@ -20,7 +20,7 @@ _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIS
 
 
 @contextmanager
-def write_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file atomically: yields a temporary path, which replaces `path` when the block ends.
 
     If the block fails, the temporary file is removed and `path` is unchanged.
@@ -28,7 +28,7 @@ def write_aside(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full, or the file cannot be written.
     """
-    with _written_aside(path, _remove_file) as aside:
+    with _atomic(path, _remove_file) as aside:
         yield aside
         _flush(aside)
         os.replace(aside, path)
@@ -76,7 +76,7 @@ def refuse_existing(path: Path) -> None:
 
 
 @contextmanager
-def directory_aside(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path) -> Iterator[Path]:
     """Write a directory atomically: yields an empty temporary one, renamed to `path` when the block ends.
 
     If the block fails, the temporary directory is removed.
@@ -85,7 +85,7 @@ def directory_aside(path: Path) -> Iterator[Path]:
         FileExistsError: another process has created `path` meanwhile; it is left unchanged.
         InputError: the disk is full, or the directory cannot be written.
     """
-    with _written_aside(path, _remove_directory) as aside:
+    with _atomic(path, _remove_directory) as aside:
         aside.mkdir()
         yield aside
         for directory, _, names in os.walk(aside):
@@ -119,7 +119,7 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _written_aside(path: Path, remove: Callable[[Path], None]) -> Iterator[Path]:
+def _atomic(path: Path, remove: Callable[[Path], None]) -> Iterator[Path]:
     aside = path.with_name(f"{_prefix(path)}{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

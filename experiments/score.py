@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from elmo.errors import InputError
-from elmo.files import refuse_existing, write_aside
+from elmo.files import atomic_write, refuse_existing
 from experiments.config.command import run_command
 from experiments.config.schema import ScoreConfig
 from experiments.io.line_reader import STANDARD_STREAM
@@ -139,7 +139,7 @@ def _opened(output: str) -> Iterator[TextIO]:
     if output == STANDARD_STREAM:
         yield sys.stdout
         return
-    with write_aside(Path(output)) as aside, aside.open("w", encoding="utf-8") as file:
+    with atomic_write(Path(output)) as aside, aside.open("w", encoding="utf-8") as file:
         yield file
 
 

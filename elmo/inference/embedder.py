@@ -21,7 +21,7 @@ from torch import Tensor
 from elmo.bilm.bilm import BiLm
 from elmo.device import choose_device
 from elmo.errors import InputError
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from elmo.inference.layer_choice import LayerChoice, Layers
 from elmo.inference.no_gradient_lstm import onednn_multiplies
 from elmo.inference.runner import BatchPlan, SentenceRunner
@@ -201,7 +201,7 @@ class ElmoEmbedder:
         choice = self._choice_of(layers)
         numbers: dict[str, str] = {}
         # through a Python file object: on a full disk, HDF5's own driver fails repeatedly and then crashes
-        with write_aside(Path(output_path)) as aside, aside.open("w+b") as raw, h5py.File(raw, "w") as file:
+        with atomic_write(Path(output_path)) as aside, aside.open("w+b") as raw, h5py.File(raw, "w") as file:
             lines = _read_lines(Path(input_path), numbers if sentences_stored else None)
             for number, vectors in enumerate(self._embed_stream(lines, choice, self._start())):
                 file.create_dataset(str(number), data=vectors)

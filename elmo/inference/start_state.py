@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from elmo.bilm.bilm import BiLm, State
 from elmo.errors import InputError
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from elmo.inference.runner import BatchPlan, plan_by_length
 
 
@@ -144,7 +144,7 @@ class WarmState(StartState):
         """Write the state atomically, replacing an existing file. `fingerprint` is that of the biLM."""
         tensors = {f"start_{index}": part.cpu().contiguous() for index, part in enumerate(self._state)}
         metadata = {"fingerprint": fingerprint, "num_sentences": str(self._num_sentences)}
-        with write_aside(path) as aside:
+        with atomic_write(path) as aside:
             save_file(tensors, aside, metadata=metadata)
 
     @classmethod

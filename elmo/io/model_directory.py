@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from elmo.bilm import char_cnn_lstm, word_lstm  # noqa: F401  # importing them registers the encoders
 from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
-from elmo.files import directory_aside
+from elmo.files import atomic_directory
 from elmo.io.meta_device import meta_device
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
@@ -58,7 +58,7 @@ def save_model(
     if path.exists():
         raise InputError(f"{path}: exists already; a model is never overwritten")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with directory_aside(path) as aside:
+    with atomic_directory(path) as aside:
         save_file(weights, aside / WEIGHTS_FILE)
         if vocabulary is not None:
             vocabulary.save(aside / VOCABULARY_FILE)

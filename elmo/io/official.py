@@ -21,7 +21,7 @@ from elmo.bilm import char_cnn_lstm  # noqa: F401  # importing it registers the 
 from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.bilm.word_lstm import EMBEDDING
 from elmo.errors import InputError
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from elmo.io.meta_device import meta_device
 from elmo.io.official_options import official_options, read_options, read_word_options
 from elmo.text.characters import NUM_CHARACTERS
@@ -108,7 +108,7 @@ def write_official(bilm: BiLm, options: Path, weights: Path) -> None:
     for path in (options, weights):
         if path.exists():
             raise InputError(f"{path}: exists already; a model is never overwritten")
-    with write_aside(weights) as weights_aside, write_aside(options) as options_aside:
+    with atomic_write(weights) as weights_aside, atomic_write(options) as options_aside:
         options_aside.write_text(json.dumps(official_options(bilm), indent=2) + "\n", encoding="utf-8")
         # in memory first: on a full disk, HDF5 itself would fail again for every object that it closes
         image = io.BytesIO()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from elmo.errors import InputError
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable
 
 MARKERS = ("<S>", "</S>", "<UNK>")
@@ -76,7 +76,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Writes one word per line in UTF-8, atomically."""
-        with write_aside(Path(path)) as aside:
+        with atomic_write(Path(path)) as aside:
             aside.write_text("\n".join(self.words) + "\n", encoding="utf-8", newline="\n")
 
     def __len__(self) -> int:

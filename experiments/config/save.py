@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from elmo.files import write_aside
+from elmo.files import atomic_write
 
 
 def plain_config(config: Any) -> dict[str, Any]:
@@ -28,5 +28,5 @@ def save_overrides(overrides: list[str], path: Path) -> None:
 
 
 def _write(path: Path, values: Any) -> None:
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from elmo.errors import InputError
-from elmo.files import write_aside
+from elmo.files import atomic_write
 
 
 def describe_environment(*, seed: int, fingerprints: Mapping[str, str]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def write_starts(path: Path, starts: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         InputError: the disk is full or the place cannot be written to.
     """
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(json.dumps({"starts": list(starts)}, indent=2) + "\n", encoding="utf-8")
 
 

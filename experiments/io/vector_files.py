@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from elmo.errors import InputError
-from elmo.files import directory_aside, write_aside
+from elmo.files import atomic_directory, atomic_write
 
 SENTENCE_INDEX, METADATA = "sentence_to_index", "metadata"
 _ROWS_AT_ONCE = 32  # of a data set, in memory: a sentence's vectors are some hundred kilobytes
@@ -47,7 +47,7 @@ def write_hdf5(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
     number; of equal sentences the last one counts. The attribute `metadata` is a JSON object. The file
     appears whole or not at all; one sentence is in memory at a time.
     """
-    with write_aside(path) as aside, tempfile.TemporaryFile(dir=path.parent) as index:
+    with atomic_write(path) as aside, tempfile.TemporaryFile(dir=path.parent) as index:
         offset = None
         # through a file of Python: a full disk is then an OSError that leaves nothing open
         with aside.open("w+b") as image, h5py.File(image, "w") as file:
@@ -69,7 +69,7 @@ def write_npz(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
     A zip file's directory is in memory while it is made: some 600 bytes a sentence.
     """
     with (
-        write_aside(path) as aside,
+        atomic_write(path) as aside,
         tempfile.TemporaryFile(dir=path.parent) as index,
         zipfile.ZipFile(aside, "w", allowZip64=True) as archive,
     ):
@@ -96,7 +96,7 @@ def write_dataset(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> Non
     disable_progress_bars()
     rows = iter(rows)
     first = next(rows)
-    with directory_aside(path) as aside:
+    with atomic_directory(path) as aside:
         info = DatasetInfo(description=json.dumps(metadata), features=_features(first[1]))
         # Saving all rows this way would need them in a file before, and that file in memory.
         one_row = {"words": [first[0]], "vectors": [first[1]]}

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from elmo.errors import InputError, shown
-from elmo.files import file_lock, write_aside
+from elmo.files import atomic_write, file_lock
 
 _VECTORS_FILE, _WORDS_FILE, _RECORD_FILE = "vectors.bin", "words.jsonl", "progress.json"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -100,7 +100,7 @@ class VectorSpool:
             "vector_bytes": self._vectors.tell(),
             "word_bytes": self._words.tell(),
         }
-        with write_aside(self.path / _RECORD_FILE) as aside:
+        with atomic_write(self.path / _RECORD_FILE) as aside:
             aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
     @property

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from experiments.io.environment import peak_memory_bytes
 from experiments.logging.progress import summary_table
 from experiments.training.trainer import Trainer
@@ -47,7 +47,7 @@ def print_figures(
 
 def write_figures(path: Path, figures: Mapping[str, float]) -> None:
     """Write figures as JSON, atomically."""
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 

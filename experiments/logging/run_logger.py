@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from elmo.errors import InputError
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from experiments.io.run_directory import RunDirectory
 
 
@@ -77,7 +77,7 @@ class RunLogger:
         Raises:
             InputError: the disk is full.
         """
-        with write_aside(self.metrics_path) as aside:
+        with atomic_write(self.metrics_path) as aside:
             aside.write_text(json.dumps(_finite(figures), indent=2) + "\n", encoding="utf-8")
         for sink in self.sinks:
             sink.summarize(self._last_step, figures)
@@ -166,7 +166,7 @@ def cut_metrics(path: Path, last_step: int, *, is_evaluated: bool = True) -> Non
 
     Without `is_evaluated` the scores of `last_step` go as well: a kill came before the checkpoint had them.
     """
-    with path.open("rb") as lines, write_aside(path) as aside, aside.open("wb") as kept:
+    with path.open("rb") as lines, atomic_write(path) as aside, aside.open("wb") as kept:
         kept.writelines(line for line in lines if _is_kept(line, last_step, is_evaluated))
 
 

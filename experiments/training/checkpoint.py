@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from elmo.errors import InputError
-from elmo.files import directory_aside, write_aside
+from elmo.files import atomic_directory, atomic_write
 
 FORMAT = 2
 TENSORS_FILE = "state.safetensors"
@@ -116,7 +116,7 @@ class Checkpoints:
         document = _read_document(path)
         tree = {**document["tree"], **encoder.encode(values, "state")}
         assert not encoder.tensors
-        with write_aside(path) as aside:
+        with atomic_write(path) as aside:
             _write_document(aside, tree, document["tensors_crc32"])
 
     def mark_best(self, step: int) -> bool:
@@ -183,7 +183,7 @@ class Checkpoints:
 def _write(path: Path, state: dict[Any, Any]) -> None:
     encoder = _Encoder()
     tree = encoder.encode(state, "state")
-    with directory_aside(path) as aside:
+    with atomic_directory(path) as aside:
         _write_tensors(aside / TENSORS_FILE, encoder.tensors)
         _write_document(aside / STATE_FILE, tree, _file_checksum(aside / TENSORS_FILE))
 

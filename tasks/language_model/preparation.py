@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from elmo.errors import InputError
-from elmo.files import directory_aside
+from elmo.files import atomic_directory
 from elmo.text.characters import NUM_MARKERS, TypeTable
 from elmo.text.sentence_splitting import split_sentences
 from elmo.text.tokenizers import Tokenizer
@@ -79,7 +79,7 @@ def prepare_corpus(
             source.lines(split), tokenizer, language=source.language, num_workers=num_workers
         )
         # If another process prepared the same corpus meanwhile (FileExistsError), its result is opened.
-        with closing(texts), suppress(FileExistsError), directory_aside(path) as aside:
+        with closing(texts), suppress(FileExistsError), atomic_directory(path) as aside:
             totals = _write_store(aside, texts, source.num_bytes(split), progress)
             if not totals["num_tokens"]:
                 raise InputError(f"data: the {split} text has no words")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from tasks.question_answering.baselines import score_baselines
 from tasks.question_answering.decoding import FoundAnswers, predictions_of
 from tasks.question_answering.examples import QuestionExamples, UnusableAnswer
@@ -156,7 +156,7 @@ def write_predictions(path: Path, split: str, found: Mapping[str, FoundAnswers],
         "_n_best": {id: [answer._asdict() for answer in answers.best] for id, answers in found.items()},
     }
     for name, content in contents.items():
-        with write_aside(path / "predictions" / f"{split}{name}.json") as aside:
+        with atomic_write(path / "predictions" / f"{split}{name}.json") as aside:
             aside.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -168,5 +168,5 @@ def write_unusable(path: Path, unusable: Mapping[str, Sequence[UnusableAnswer]])
         for answer in answers
     ]
     if lines:
-        with write_aside(path / "unusable_answers.jsonl") as aside:
+        with atomic_write(path / "unusable_answers.jsonl") as aside:
             aside.write_text("".join(lines), encoding="utf-8")

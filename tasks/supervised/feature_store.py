@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.errors import InputError
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from elmo.io.loading import fingerprint
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised.representation import Window
@@ -154,7 +154,7 @@ class FeatureCache:
         self, path: Path, layout: _Layout, encoder: TokenEncoder, sentences: Sequence[Sequence[str]]
     ) -> None:
         num_words = num_sentences = 0
-        with write_aside(path) as aside, aside.open("wb") as file:
+        with atomic_write(path) as aside, aside.open("wb") as file:
             if shutil.disk_usage(aside).free < layout.num_bytes:  # fail now, not after an hour
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(aside))
             file.write(layout.header)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from elmo.files import write_aside
+from elmo.files import atomic_write
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
@@ -173,15 +173,15 @@ def tables(results: Results, split: str) -> dict[str, Table]:
 
 def write_reports(path: Path, results: Results, split: str) -> None:
     """Write `predictions/<split>.jsonl`, `predictions/<split>_labels.json` and `plots/confusion.png`."""
-    with write_aside(path / "predictions" / f"{split}.jsonl") as aside:
+    with atomic_write(path / "predictions" / f"{split}.jsonl") as aside:
         aside.write_text("".join(f"{line}\n" for line in _lines(results)), encoding="utf-8")
     columns, rows = label_scores(results.predicted(), results.gold, results.labels)
     report = {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in rows}
-    with write_aside(path / "predictions" / f"{split}_labels.json") as aside:
+    with atomic_write(path / "predictions" / f"{split}_labels.json") as aside:
         aside.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if not results.decision.multi_label:
         counts_VV = confusion_matrix(results.predicted(), results.gold)
-        with write_aside(path / "plots" / "confusion.png") as aside:
+        with atomic_write(path / "plots" / "confusion.png") as aside:
             draw_confusion(aside, counts_VV, results.labels)
 
 

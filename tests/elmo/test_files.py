@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from elmo.errors import InputError
-from elmo.files import directory_aside, file_lock, partial_path, write_aside, write_partial
+from elmo.files import atomic_directory, atomic_write, file_lock, partial_path, write_partial
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "new" / "words.txt"
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text("the")
         assert not path.exists()
     assert path.read_text() == "the"
@@ -26,7 +26,7 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
 def test_a_failure_keeps_the_old_file_and_leaves_no_trace(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), write_aside(path) as aside:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as aside:
         aside.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
@@ -34,18 +34,18 @@ def test_a_failure_keeps_the_old_file_and_leaves_no_trace(tmp_path: Path) -> Non
 
 
 def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), directory_aside(tmp_path / "store") as aside:
+    with pytest.raises(ZeroDivisionError), atomic_directory(tmp_path / "store") as aside:
         (aside / "half").touch()
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
-    with directory_aside(tmp_path / "store") as aside:
+    with atomic_directory(tmp_path / "store") as aside:
         (aside / "whole").touch()
     assert (tmp_path / "store" / "whole").exists()
 
 
 def test_the_first_of_two_writers_of_a_directory_wins(tmp_path: Path) -> None:
     path = tmp_path / "store"
-    with pytest.raises(FileExistsError), directory_aside(path) as aside:
+    with pytest.raises(FileExistsError), atomic_directory(path) as aside:
         path.mkdir()
         (path / "first").touch()
         (aside / "second").touch()
@@ -55,12 +55,12 @@ def test_the_first_of_two_writers_of_a_directory_wins(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:
     code = (
-        "import os; from pathlib import Path; from elmo.files import directory_aside\n"
-        f"with directory_aside(Path({str(tmp_path / 'store')!r})): os._exit(9)"
+        "import os; from pathlib import Path; from elmo.files import atomic_directory\n"
+        f"with atomic_directory(Path({str(tmp_path / 'store')!r})): os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", code], check=False)
     assert len(list(tmp_path.iterdir())) == 1
-    with directory_aside(tmp_path / "store"):
+    with atomic_directory(tmp_path / "store"):
         pass
     assert list(tmp_path.iterdir()) == [tmp_path / "store"]
 
@@ -86,7 +86,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(os, "fsync", fail)
     message = r"words.txt: no space left to write it; free some space"
-    with pytest.raises(InputError, match=message), write_aside(tmp_path / "words.txt") as aside:
+    with pytest.raises(InputError, match=message), atomic_write(tmp_path / "words.txt") as aside:
         aside.write_text("the")
     assert list(tmp_path.iterdir()) == []
 
@@ -94,7 +94,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     message = r"file/words.txt: cannot be written \(.*\); choose another place"
-    with pytest.raises(InputError, match=message), write_aside(tmp_path / "file" / "words.txt"):
+    with pytest.raises(InputError, match=message), atomic_write(tmp_path / "file" / "words.txt"):
         pass
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elmo.files import write_aside
+from elmo.files import atomic_write
 
 FILE = "training_sentences.npy"  # in a model's directory
 MOST_HASHES = 1 << 20
@@ -101,7 +101,7 @@ def save_training_sentences(directory: Path, parts: Iterable[np.ndarray], *, ini
     """
     before = None if initial is None else TrainingSentences.load(initial)
     read = TrainingSentences.collect(chain([] if before is None else [before.hashes], parts))
-    with write_aside(directory / FILE) as aside, aside.open("wb") as file:
+    with atomic_write(directory / FILE) as aside, aside.open("wb") as file:
         np.save(file, read.hashes, allow_pickle=False)
 
 

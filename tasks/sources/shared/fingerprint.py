@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from elmo.files import write_aside
+from elmo.files import atomic_write
 
 _REMEMBERED_SIZE = 1 << 18  # bytes; digests of larger files are cached
 _CHUNK_SIZE = 1 << 20  # bytes
@@ -51,7 +51,7 @@ def _remembered_digest(path: Path, directory: Path) -> str:
             return str(record["digest"])
     digest = _digest(path)
     if time.time() - status.st_ctime > _CLOCK_TICK:
-        with write_aside(record_path) as aside:
+        with atomic_write(record_path) as aside:
             aside.write_text(json.dumps({"state": state, "digest": digest}), encoding="utf-8")
     return digest
 

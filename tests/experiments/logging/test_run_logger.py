@@ -151,7 +151,7 @@ def test_wandb_is_sent_no_local_path_and_no_name_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train", "data.train=/home/reader/secret/train.txt"])
+    monkeypatch.setattr(sys, "argv", ["train", "data.train=/secret/reader/train.txt"])
     (tmp_path / "corpora").mkdir()
     (tmp_path / "corpora" / "one.txt").touch()
     run = new_run(tmp_path / "small_run")
@@ -159,7 +159,7 @@ def test_wandb_is_sent_no_local_path_and_no_name_of_the_machine(
         "output_dir": str(run.path),
         "cache_dir": "~/.cache/elmo-experiments",
         "resume": None,
-        "data": {"train": ["/home/reader/secret/train.txt", "corpora/*.txt"], "name": "owner/name"},
+        "data": {"train": ["/secret/reader/train.txt", "corpora/*.txt"], "name": "owner/name"},
         "vocabulary": {"path": "corpora/one.txt"},
         "init_from": "../other/run",
         "trainer": {"metric": "dev/accuracy"},
