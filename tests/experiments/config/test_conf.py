@@ -114,7 +114,7 @@ def test_sentiment_is_text_classification_with_its_own_data_and_length() -> None
     )
     assert isinstance(sentiment, dict)
     assert isinstance(topics, dict)
-    assert {key for key in topics if sentiment[key] != topics[key]} == {"data", "trainer"}
+    assert {key for key in topics if sentiment[key] != topics[key]} == {"data", "optimizer", "trainer"}
     assert sentiment["data"]["type"] == "movie_reviews"
     assert (sentiment["trainer"]["max_epochs"], sentiment["trainer"]["patience"]) == (5, 3)
     chosen = composed("task=sentiment", "data=imdb", "trainer.patience=1")
