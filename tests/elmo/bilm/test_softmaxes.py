@@ -418,3 +418,10 @@ def test_arguments_that_make_no_softmax_are_told(node: dict[str, Any], message: 
     with pytest.raises(InputError, match=message) as caught:
         REGISTRY.build("softmax", node, input_size=P, num_types=V)
     assert "\n" not in str(caught.value)
+
+
+def test_a_large_vocabulary_is_not_scored_a_few_tokens_at_a_time() -> None:
+    """Reading the weights of 793,471 words for every five tokens would take hours per evaluation."""
+    pieces = list(adaptive._pieces(1000, 793_471))
+    assert [piece.stop - piece.start for piece in pieces] == [256] * 4
+    assert next(iter(adaptive._pieces(10**6, 1000))).stop == adaptive.PIECE_VALUES // 1000
