@@ -35,7 +35,7 @@ class Batch:
     targets_DN: Tensor  # int64, vocabulary ids of the words to predict
     batch_sizes: list[int]
     carried: bool  # whether the rows continue those of the previous batch
-    begins_with: str  # the first words of the first row, to find the batch in the data
+    first_types: np.ndarray  # type ids of the first row's first tokens, to find the batch in the data
 
     @property
     def num_tokens(self) -> int:
@@ -80,15 +80,8 @@ class BatchBuilder:
             targets_DN=torch.from_numpy(self.target_ids[targets_DN].astype(np.int64)),
             batch_sizes=batch_sizes,
             carried=carried,
-            begins_with=self._first_words(inputs_DN[0], batch_sizes),
+            first_types=inputs_DN[0, np.cumsum([0, *batch_sizes[:11]])[: len(batch_sizes)]],
         )
-
-    def _first_words(self, inputs_N: np.ndarray, batch_sizes: list[int]) -> str:
-        """The first words of the first row, with markers."""
-        columns = np.cumsum([0, *batch_sizes[:-1]])[:12]
-        markers = {BEGIN_TYPE: "<S>", END_TYPE: "</S>"}
-        ids = inputs_N[columns].tolist()
-        return " ".join(markers.get(type_id) or self.types.word(type_id) for type_id in ids)
 
 
 class LanguageModel(nn.Module):
@@ -206,7 +199,9 @@ class LanguageModelTraining:
 
     def describe(self, batch: Batch) -> str:
         """The first words of a batch's first row."""
-        return f"the batch that begins with: {batch.begins_with}"
+        markers, types = {BEGIN_TYPE: "<S>", END_TYPE: "</S>"}, self.train.types
+        words = [markers.get(index) or types.word(index) for index in batch.first_types.tolist()]
+        return f"the batch that begins with: {' '.join(words)}"
 
     def evaluate(self) -> dict[str, float]:
         """Perplexities on the dev split with the full softmax, over all words and one marker per sentence."""
