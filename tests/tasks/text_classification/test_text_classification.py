@@ -614,8 +614,10 @@ def test_a_run_is_trained_resumed_and_scored_from_the_command_line(
 ) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
     data = Data(tmp_path)
-    straight = command_run(data, "straight", "trainer.max_steps=6", "schedule=constant")
-    resumed = command_run(data, "resumed", "trainer.max_steps=3", "schedule=constant")
+    # Both runs are evaluated at the same steps: a score more could choose another best model.
+    options = ["trainer.evaluate_every=3", "schedule=constant"]
+    straight = command_run(data, "straight", "trainer.max_steps=6", *options)
+    resumed = command_run(data, "resumed", "trainer.max_steps=3", *options)
     arguments = [f"resume={resumed}", "trainer.max_steps=6"]
     assert run_command(train_command.main, config_name="train", arguments=arguments) == 0
     weights = [load_file(run / "model" / "model.safetensors") for run in (straight, resumed)]
