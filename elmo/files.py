@@ -1,21 +1,26 @@
-"""Atomic writes: files and directories are written under a temporary name, flushed to disk and renamed."""
+"""Writing files: atomically, under a temporary name, flushed to disk and renamed; and the text of JSON."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import glob
+import io
+import json
 import os
+import re
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from elmo.errors import InputError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
 
@@ -23,13 +28,17 @@ _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIS
 def atomic_write(path: Path) -> Iterator[Path]:
     """Write a file atomically: yields a temporary path, which replaces `path` when the block ends.
 
-    If the block fails, the temporary file is removed and `path` is unchanged.
+    If the block fails, the temporary file is removed and `path` is unchanged. Its permissions are those that
+    the umask gives a new file.
 
     Raises:
         InputError: the disk is full, or the file cannot be written.
     """
     with _atomic(path, _remove_file) as aside:
+        aside.touch()
+        mode = aside.stat().st_mode
         yield aside
+        os.chmod(aside, mode)  # some libraries write files that nobody else may read
         _flush(aside)
         os.replace(aside, path)
 
@@ -64,6 +73,19 @@ def write_partial(path: Path) -> Iterator[TextIO]:
             _remove_file(partial)
 
 
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON with every character as it is; only unpaired surrogates, which UTF-8 cannot hold, are escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def utf8_output() -> TextIO:
+    """Standard output for data: UTF-8, whatever the locale of the terminal is."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    return sys.stdout
+
+
 def partial_path(path: Path) -> Path:
     """The name of the file that `write_partial` has not finished yet."""
     return path.with_name(f"{path.name}.partial")
@@ -79,7 +101,8 @@ def refuse_existing(path: Path) -> None:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Write a directory atomically: yields an empty temporary one, renamed to `path` when the block ends.
 
-    If the block fails, the temporary directory is removed.
+    If the block fails, the temporary directory is removed. The permissions of its files are those that the
+    umask gives new ones.
 
     Raises:
         FileExistsError: another process has created `path` meanwhile; it is left unchanged.
@@ -87,9 +110,11 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """
     with _atomic(path, _remove_directory) as aside:
         aside.mkdir()
+        mode = aside.stat().st_mode & 0o666
         yield aside
         for directory, _, names in os.walk(aside):
             for name in names:
+                os.chmod(Path(directory, name), mode)  # see `atomic_write`
                 _flush(Path(directory, name))
             _flush(Path(directory))
         _rename_directory(aside, path)

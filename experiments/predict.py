@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from elmo.errors import InputError
-from elmo.files import partial_path, refuse_existing, write_partial
+from elmo.files import json_text, partial_path, refuse_existing, utf8_output, write_partial
 from experiments.config.choices import Progress
 from experiments.config.command import INCOMPLETE, run_command
 from experiments.config.schema import PredictConfig
@@ -129,7 +128,7 @@ def _write(output: TextIO, window: Sequence[_Line], answers: Sequence[Mapping[st
     remaining = iter(answers)
     for line in window:
         row = next(remaining) if line.error is None else {"error": line.error}
-        output.write(json.dumps({"line": line.number, **row}) + "\n")
+        output.write(json_text({"line": line.number, **row}) + "\n")
     output.flush()
 
 
@@ -137,7 +136,7 @@ def _write(output: TextIO, window: Sequence[_Line], answers: Sequence[Mapping[st
 def _opened(output: str) -> Iterator[TextIO]:
     """The output; a file is `output.partial` until the end, and stays that if the command is interrupted."""
     if output == STANDARD_STREAM:
-        yield sys.stdout
+        yield utf8_output()
         return
     try:
         with write_partial(Path(output)) as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from elmo.errors import InputError
-from elmo.files import atomic_write, refuse_existing
+from elmo.files import atomic_write, json_text, refuse_existing, utf8_output
 from experiments.config.command import run_command
 from experiments.config.schema import ScoreConfig
 from experiments.io.line_reader import STANDARD_STREAM
@@ -64,7 +63,7 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
                 device=device,
             )
             for sentence, score in zip(window, scores, strict=True):
-                output.write(json.dumps(_row(sentence, score)) + "\n")
+                output.write(json_text(_row(sentence, score)) + "\n")
                 totals.add(score)
             progress.update(fraction=reader.fraction, tokens=totals.num_words, sentences=totals.num_sentences)
         if not totals.num_sentences:
@@ -137,7 +136,7 @@ def _perplexity(log_probability: float, num_predictions: int) -> float:
 @contextmanager
 def _opened(output: str) -> Iterator[TextIO]:
     if output == STANDARD_STREAM:
-        yield sys.stdout
+        yield utf8_output()
         return
     with atomic_write(Path(output)) as aside, aside.open("w", encoding="utf-8") as file:
         yield file

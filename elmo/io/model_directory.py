@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from elmo.bilm import char_cnn_lstm, word_lstm  # noqa: F401  # importing them registers the encoders
 from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
-from elmo.files import atomic_directory
+from elmo.files import atomic_directory, json_text
 from elmo.io.meta_device import meta_device
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
@@ -63,7 +63,7 @@ def save_model(
         if vocabulary is not None:
             vocabulary.save(aside / VOCABULARY_FILE)
         lists = _write_words(aside / WORDS, words or {})
-        text = json.dumps({"format": FORMAT, **config, **lists}, indent=2, ensure_ascii=False)
+        text = json_text({"format": FORMAT, **config, **lists}, indent=2)
         (aside / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from elmo.errors import InputError
-from elmo.files import atomic_write
+from elmo.files import atomic_write, json_text
 
 
 def describe_environment(*, seed: int, fingerprints: Mapping[str, str]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def write_starts(path: Path, starts: Sequence[Mapping[str, Any]]) -> None:
         InputError: the disk is full or the place cannot be written to.
     """
     with atomic_write(path) as aside:
-        aside.write_text(json.dumps({"starts": list(starts)}, indent=2) + "\n", encoding="utf-8")
+        aside.write_text(json_text({"starts": list(starts)}, indent=2) + "\n", encoding="utf-8")
 
 
 def describe_start(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from elmo.files import atomic_write
+from elmo.files import atomic_write, json_text
 from experiments.io.environment import peak_memory_bytes
 from experiments.logging.progress import summary_table
 from experiments.training.trainer import Trainer
@@ -48,7 +47,7 @@ def print_figures(
 def write_figures(path: Path, figures: Mapping[str, float]) -> None:
     """Write figures as JSON, atomically."""
     with atomic_write(path) as aside:
-        aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        aside.write_text(json_text(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def _estimated_bytes(trainer: Trainer) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elmo.files import atomic_write
+from elmo.files import atomic_write, json_text
 from tasks.question_answering.baselines import score_baselines
 from tasks.question_answering.decoding import FoundAnswers, predictions_of
 from tasks.question_answering.examples import QuestionExamples, UnusableAnswer
@@ -157,13 +156,13 @@ def write_predictions(path: Path, split: str, found: Mapping[str, FoundAnswers],
     }
     for name, content in contents.items():
         with atomic_write(path / "predictions" / f"{split}{name}.json") as aside:
-            aside.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+            aside.write_text(json_text(content) + "\n", encoding="utf-8")
 
 
 def write_unusable(path: Path, unusable: Mapping[str, Sequence[UnusableAnswer]]) -> None:
     """Write `unusable_answers.jsonl` into the run's directory if there are such answers."""
     lines = [
-        json.dumps({"split": split, **answer._asdict()}, ensure_ascii=False) + "\n"
+        json_text({"split": split, **answer._asdict()}) + "\n"
         for split, answers in unusable.items()
         for answer in answers
     ]

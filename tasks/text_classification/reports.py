@@ -5,7 +5,6 @@ Shape legend: N texts, V labels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from elmo.files import atomic_write
+from elmo.files import atomic_write, json_text
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
@@ -178,7 +177,7 @@ def write_reports(path: Path, results: Results, split: str) -> None:
     columns, rows = label_scores(results.predicted(), results.gold, results.labels)
     report = {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in rows}
     with atomic_write(path / "predictions" / f"{split}_labels.json") as aside:
-        aside.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(json_text(report, indent=2) + "\n", encoding="utf-8")
     if not results.decision.multi_label:
         counts_VV = confusion_matrix(results.predicted(), results.gold)
         with atomic_write(path / "plots" / "confusion.png") as aside:
@@ -244,7 +243,7 @@ def _lines(results: Results) -> list[str]:
         gold = names_of(gold_V, results.labels)
         said = {"name": name, "gold": gold if multi_label else gold[0]}
         said |= answer(logits_V, results.labels, results.decision)
-        lines.append(json.dumps(said, ensure_ascii=False))
+        lines.append(json_text(said))
     return lines
 
 

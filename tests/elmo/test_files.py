@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from elmo.errors import InputError
-from elmo.files import atomic_directory, atomic_write, file_lock, partial_path, write_partial
+from elmo.files import atomic_directory, atomic_write, file_lock, json_text, partial_path, write_partial
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -41,6 +44,29 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with atomic_directory(tmp_path / "store") as aside:
         (aside / "whole").touch()
     assert (tmp_path / "store" / "whole").exists()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_who_may_read_a_file_is_decided_by_the_umask_and_not_by_the_library_that_wrote_it(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with atomic_directory(tmp_path / "model") as aside:
+            save_file({"a": torch.zeros(1)}, aside / "weights.safetensors")  # writes 0600
+        with atomic_write(tmp_path / "weights.safetensors") as aside:
+            save_file({"a": torch.zeros(1)}, aside)
+    finally:
+        os.umask(before)
+    for path in tmp_path.rglob("*.safetensors"):
+        assert oct(path.stat().st_mode & 0o777) == oct(mode), path
+
+
+def test_json_holds_every_script_as_it_is_and_is_utf8_also_with_half_a_character() -> None:
+    value = {"word": "na\u00efve \u65e5\u672c \U0001f600", "half": "\ud83d", "escape": "\\ud83d"}
+    text = json_text(value)
+    assert "na\u00efve \u65e5\u672c \U0001f600" in text
+    assert json.loads(text.encode("utf-8")) == value
 
 
 def test_the_first_of_two_writers_of_a_directory_wins(tmp_path: Path) -> None:
