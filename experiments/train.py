@@ -10,23 +10,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config.check import GIVEN
 from experiments.config.command import run_command
 from experiments.config.save import plain_config, save_overrides, save_resolved
 from experiments.config.schema import TrainConfig
 
 if TYPE_CHECKING:  # torch and what stands on it take a second to import, which `--help` shall not wait for
-    import torch
-
     from experiments.io.run_directory import RunDirectory
     from experiments.logging.run_logger import RunLogger
     from experiments.training.trainer import Trainer
-    from tasks.task import Report, Setup, Training
+    from tasks.task import Training
 
 
 def main(config: TrainConfig, overrides: list[str]) -> None:
     """Train as configured and write the run's directory; InputError for the user's mistakes."""
     from elmo.device import choose_device
+    from experiments.config.build import make_trainer, start_training
     from experiments.config.resume import resumed_config
     from experiments.io.run_directory import open_run_directory
     from experiments.logging.report import print_facts
@@ -39,8 +37,8 @@ def main(config: TrainConfig, overrides: list[str]) -> None:
     device = choose_device(config.trainer.device)
     set_up_process(num_threads=config.trainer.num_threads, device=device)
     with open_run_directory(Path(config.output_dir), resumed=resumed) as run:
-        training = _start_training(config, device)
-        trainer = _make_trainer(config, training, run)
+        training = start_training(config, device)
+        trainer = make_trainer(config, training, run.checkpoints_path)
         if resumed:
             trainer.load_state_dict(trainer.checkpoints.load("last"))
         _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
@@ -70,48 +68,6 @@ def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, 
         save_overrides(overrides, run.overrides_path)
 
 
-def _start_training(config: TrainConfig, device: torch.device) -> Training:
-    """The training on its device; faults of the components' values are found before data is read."""
-    import torch
-
-    from elmo.registry import REGISTRY
-    from experiments.logging.progress import make_progress
-
-    with make_progress(config.logger.progress.value, title="preparing") as progress:
-        setup = _make_setup(
-            config,
-            device,
-            report=lambda tokens, sentences, fraction: progress.update(
-                fraction=fraction or 0.0, tokens=tokens, sentences=sentences
-            ),
-        )
-        task = REGISTRY.build("task", config.task)
-        task.check(setup)
-        REGISTRY.build("optimizer", config.optimizer)
-        REGISTRY.build("schedule", config.schedule)
-        torch.manual_seed(config.seed)
-        training: Training = task.start(setup)
-    return training
-
-
-def _make_setup(config: TrainConfig, device: torch.device, *, report: Report) -> Setup:
-    from tasks.task import Setup
-
-    nodes = {group: getattr(config, group) for group in GIVEN}
-    return Setup(
-        nodes={group: node for group, node in nodes.items() if node is not None},
-        vocabulary=dataclasses.asdict(config.vocabulary),
-        batch_size=config.trainer.batch_size,
-        seed=config.seed,
-        device=device,
-        cache_path=Path(config.cache_dir),
-        report=report,
-        initial=config.init_from,
-        fine_tuning=dataclasses.asdict(config.fine_tuning),
-        features={**dataclasses.asdict(config.features), "dtype": config.features.dtype.value},
-    )
-
-
 def _open_logger(config: TrainConfig, run: RunDirectory, trainer: Trainer) -> RunLogger:
     from experiments.logging.run_logger import open_run_logger
 
@@ -127,32 +83,6 @@ def _open_logger(config: TrainConfig, run: RunDirectory, trainer: Trainer) -> Ru
         config=plain_config(config),
         resumed_step=None if config.resume is None else position.step,
         is_evaluated=position.evaluated_step == position.step,
-    )
-
-
-def _make_trainer(config: TrainConfig, training: Training, run: RunDirectory) -> Trainer:
-    import torch
-
-    from elmo.registry import REGISTRY
-    from experiments.training.checkpoint import Checkpoints
-    from experiments.training.trainer import Limits, Periods, Trainer
-
-    options = config.trainer
-    return Trainer(
-        training=training,
-        optimizer=REGISTRY.build("optimizer", config.optimizer).create(
-            training.model, training.rate_factors()
-        ),
-        schedule=REGISTRY.build("schedule", config.schedule),
-        limits=Limits(options.max_steps, options.max_epochs, options.max_minutes),
-        periods=Periods(options.evaluate_every, options.save_every, options.log_every),
-        accumulate_batches=options.accumulate_batches,
-        clip_norm=options.clip_norm,
-        dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[options.precision.value],
-        metric=options.metric,
-        is_minimized=options.metric_goal.value == "minimize",
-        patience=options.patience,
-        checkpoints=Checkpoints(run.checkpoints_path, keep=options.keep_checkpoints),
     )
 
 

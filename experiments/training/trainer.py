@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from elmo.errors import InputError
 from experiments.training.checkpoint import Checkpoints
 from experiments.training.generators import generator_states, restore_generators
+from experiments.training.position import Limits, Periods, Position
 from tasks.task import Batches, Training
 
 Log = Callable[[int, Mapping[str, float]], None]  # step, values by metric name
@@ -27,40 +28,6 @@ class Schedule(Protocol):
     def factor(self, step: int, progress: float) -> float:
         """The factor on the learning rate, given the step from 0 and the share of the run that is done."""
         ...
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The run ends at whichever comes first; None for no such limit."""
-
-    steps: int | None
-    epochs: float | None
-    minutes: float | None
-
-
-@dataclass(frozen=True)
-class Periods:
-    """How often things happen, in steps; None: once per epoch."""
-
-    evaluate_every: int | None
-    save_every: int | None
-    log_every: int
-
-
-@dataclass
-class Position:
-    """How far a run is, as a checkpoint has it."""
-
-    step: int = 0
-    units: int = 0
-    seconds: float = 0.0  # from the first step on, over all starts
-    overhead_seconds: float = 0.0  # of which were spent on evaluating and saving
-    best_value: float | None = None
-    best_step: int = 0
-    num_worse: int = 0  # evaluations since the best
-    last_scores: dict[str, float] = field(default_factory=dict)
-    evaluated_step: int = -1
-    is_evaluation_due: bool = False  # of the saved step; a kill may come before its end
 
 
 class Trainer:
@@ -159,18 +126,14 @@ class Trainer:
 
     def progress(self) -> float:
         """The share of the run that is done: the largest over its limits, 1 at the end."""
-        position, limits = self.position, self.limits
-        epochs = position.units / self.training.units_per_epoch
-        shares = [
-            used / limit
-            for used, limit in (
-                (position.step, limits.steps),
-                (epochs, limits.epochs),
-                (self.seconds() / 60, limits.minutes),
-            )
-            if limit is not None
-        ]
-        return max(shares)
+        return max(self._shares().values())
+
+    def _shares(self) -> dict[str, float]:
+        return self.limits.shares(
+            steps=self.position.step,
+            epochs=self.position.units / self.training.units_per_epoch,
+            minutes=self.seconds() / 60,
+        )
 
     def seconds(self) -> float:
         """Time spent on this run, earlier starts included."""

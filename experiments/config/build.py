@@ -1,0 +1,73 @@
+"""Builds what a checked config describes: the training of its task on a device, and the trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from elmo.registry import REGISTRY
+from experiments.config.check import GIVEN
+from experiments.config.schema import TrainConfig
+from experiments.logging.progress import make_progress
+from experiments.training.checkpoint import Checkpoints
+from experiments.training.position import Limits, Periods
+from experiments.training.trainer import Trainer
+from tasks.task import Report, Setup, Training
+
+
+def start_training(config: TrainConfig, device: torch.device) -> Training:
+    """The training on its device; faults of the components' values are found before data is read."""
+    with make_progress(config.logger.progress.value, title="preparing") as progress:
+        setup = _make_setup(
+            config,
+            device,
+            report=lambda tokens, sentences, fraction: progress.update(
+                fraction=fraction or 0.0, tokens=tokens, sentences=sentences
+            ),
+        )
+        task = REGISTRY.build("task", config.task)
+        task.check(setup)
+        REGISTRY.build("optimizer", config.optimizer)
+        REGISTRY.build("schedule", config.schedule)
+        torch.manual_seed(config.seed)
+        training: Training = task.start(setup)
+    return training
+
+
+def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path) -> Trainer:
+    """The trainer of a training, at its start; its checkpoints go to `checkpoints_path`."""
+    options = config.trainer
+    return Trainer(
+        training=training,
+        optimizer=REGISTRY.build("optimizer", config.optimizer).create(
+            training.model, training.rate_factors()
+        ),
+        schedule=REGISTRY.build("schedule", config.schedule),
+        limits=Limits(options.max_steps, options.max_epochs, options.max_minutes),
+        periods=Periods(options.evaluate_every, options.save_every, options.log_every),
+        accumulate_batches=options.accumulate_batches,
+        clip_norm=options.clip_norm,
+        dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[options.precision.value],
+        metric=options.metric,
+        is_minimized=options.metric_goal.value == "minimize",
+        patience=options.patience,
+        checkpoints=Checkpoints(checkpoints_path, keep=options.keep_checkpoints),
+    )
+
+
+def _make_setup(config: TrainConfig, device: torch.device, *, report: Report) -> Setup:
+    nodes = {group: getattr(config, group) for group in GIVEN}
+    return Setup(
+        nodes={group: node for group, node in nodes.items() if node is not None},
+        vocabulary=dataclasses.asdict(config.vocabulary),
+        batch_size=config.trainer.batch_size,
+        seed=config.seed,
+        device=device,
+        cache_path=Path(config.cache_dir),
+        report=report,
+        initial=config.init_from,
+        fine_tuning=dataclasses.asdict(config.fine_tuning),
+        features={**dataclasses.asdict(config.features), "dtype": config.features.dtype.value},
+    )

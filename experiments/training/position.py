@@ -1,0 +1,52 @@
+"""How far a run is, what ends it, and how often things happen in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The run ends at whichever comes first; None for no such limit."""
+
+    steps: int | None
+    epochs: float | None
+    minutes: float | None
+
+    def shares(self, *, steps: int, epochs: float, minutes: float) -> dict[str, float]:
+        """The share of each limit that is used up, by the limit's key in the config with its value."""
+        used = (
+            ("max_steps", steps, self.steps),
+            ("max_epochs", epochs, self.epochs),
+            ("max_minutes", minutes, self.minutes),
+        )
+        return {
+            f"trainer.{key}={limit:g}" if isinstance(limit, float) else f"trainer.{key}={limit}": done / limit
+            for key, done, limit in used
+            if limit is not None
+        }
+
+
+@dataclass(frozen=True)
+class Periods:
+    """How often things happen, in steps; None: once per epoch."""
+
+    evaluate_every: int | None
+    save_every: int | None
+    log_every: int
+
+
+@dataclass
+class Position:
+    """How far a run is, as a checkpoint has it."""
+
+    step: int = 0
+    units: int = 0
+    seconds: float = 0.0  # from the first step on, over all starts
+    overhead_seconds: float = 0.0  # of which were spent on evaluating and saving
+    best_value: float | None = None
+    best_step: int = 0
+    num_worse: int = 0  # evaluations since the best
+    last_scores: dict[str, float] = field(default_factory=dict)
+    evaluated_step: int = -1
+    is_evaluation_due: bool = False  # of the saved step; a kill may come before its end
