@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 
 
 class InputError(ValueError):
@@ -23,3 +24,13 @@ def shown(value: object, write: Callable[[object], str] = repr) -> str:
 def shown_with_type(value: object) -> str:
     """`shown`, followed by the name of the value's type."""
     return f"{shown(value)} ({type(value).__name__})"
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """The end of an error message about a name: the nearest valid names, or all of them if none is near."""
+    valid = sorted(valid)
+    by_lower = {choice.lower(): choice for choice in valid}
+    near = [by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)]
+    if near:
+        return f"; nearest: {', '.join(near)}"
+    return f"; one of: {', '.join(valid)}" if valid else "; there is none"

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import enum
+import functools
 import importlib
 import inspect
 import pkgutil
 import traceback
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
-from elmo.errors import InputError, shown_with_type
+from elmo.errors import InputError, shown_with_type, suggest
+from elmo.values import hint_name, range_faults, read_value
 
 MISSING_VALUE = "???"  # OmegaConf's mark for a value that the user must set
-_SCALARS = (bool, int, float, str)
 
 Class = TypeVar("Class", bound=type)
 
@@ -35,6 +33,9 @@ class Registry:
     def register(self, kind: str, name: str) -> Callable[[Class], Class]:
         """Class decorator that registers a class under `name`.
 
+        From then on its constructor refuses, with an InputError, values outside of the ranges in its
+        annotations (see `elmo.values`), however it is called.
+
         Raises:
             ValueError: the name is taken.
             TypeError: the constructor has an argument that is not keyword-only or not annotated.
@@ -45,6 +46,8 @@ class Registry:
             if other is not None:
                 raise ValueError(f"{_full_name(cls)}: {kind} {name!r} is already {_full_name(other)}")
             _refuse_loose_constructor(cls)
+            if _parameters(cls):
+                cls.__init__ = _with_ranges(cls.__init__, kind)  # type: ignore[misc]
             self._classes.setdefault(kind, {})[name] = cls
             return cls
 
@@ -107,10 +110,10 @@ class Registry:
                     _import(found.name)
 
     def _name_fault(self, kind: str, name: object) -> str | None:
-        if name in self._classes.get(kind, {}):
-            return None
         if not isinstance(name, str):
             return f"expected the name of a component (str), got {shown_with_type(name)}"
+        if name in self._classes.get(kind, {}):
+            return None
         others = " or ".join(self.kinds_of(name))
         if not others:
             return f"unknown {kind} {name!r}{suggest(name, self.names(kind))}"
@@ -134,21 +137,11 @@ class Registry:
 REGISTRY = Registry()
 
 
-def suggest(name: str, valid: Iterable[str]) -> str:
-    """The end of an error message about a name: the nearest valid names, or all of them if none is near."""
-    valid = sorted(valid)
-    by_lower = {choice.lower(): choice for choice in valid}
-    near = [by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)]
-    if near:
-        return f"; nearest: {', '.join(near)}"
-    return f"; one of: {', '.join(valid)}" if valid else "; there is none"
-
-
 def _read_arguments(
     cls: type, node: Mapping[str, Any], given: Collection[str], where: str
 ) -> tuple[dict[str, Any], list[str]]:
     parameters = _parameters(cls)
-    hints = _hints(cls, [name for name in parameters if name not in given])
+    hints = _hints(vars(cls).get("__init__"), [name for name in parameters if name not in given])
     arguments: dict[str, Any] = {}
     faults: list[str] = []
     for key, value in node.items():
@@ -159,77 +152,16 @@ def _read_arguments(
         elif key not in hints:
             faults.append(f"{where}.{key}: unknown key{suggest(str(key), hints)}")
         elif isinstance(value, str) and value == MISSING_VALUE:
-            faults.append(f"{where}.{key}: missing; give a value of type {_hint_name(hints[key])}")
+            faults.append(f"{where}.{key}: missing; give a value of type {hint_name(hints[key])}")
         else:
-            arguments[key] = _read_value(value, hints[key], f"{where}.{key}", faults)
+            arguments[key] = read_value(value, hints[key], f"{where}.{key}", faults)
     for key, hint in hints.items():
         if key not in node and parameters[key].default is inspect.Parameter.empty:
-            faults.append(f"{where}.{key}: missing; give a value of type {_hint_name(hint)}")
+            faults.append(f"{where}.{key}: missing; give a value of type {hint_name(hint)}")
     for key in given:
         if key not in parameters:
             faults.append(f"{where}.type: {_full_name(cls)} must take the argument {key!r}")
     return arguments, faults
-
-
-def _read_value(value: Any, hint: Any, where: str, faults: list[str]) -> Any:
-    """A config value converted to its annotated type (an int to float, a str to a Path or an Enum member)."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return _read_union(value, hint, where, faults)
-    if origin is typing.Literal:
-        return _read_choice(value, {choice: choice for choice in inner}, hint, where, faults)
-    if isinstance(hint, type) and issubclass(hint, enum.Enum) and not isinstance(value, hint):
-        return _read_choice(value, dict(hint.__members__), hint, where, faults)
-    container = origin or hint
-    if container in (list, tuple, Sequence) and isinstance(value, (list, tuple)):
-        item_hint = inner[0] if inner else Any
-        return [_read_value(item, item_hint, f"{where}[{i}]", faults) for i, item in enumerate(value)]
-    if container in (dict, Mapping) and isinstance(value, Mapping):
-        item_hint = inner[1] if inner else Any
-        return {key: _read_value(item, item_hint, f"{where}.{key}", faults) for key, item in value.items()}
-    return _read_plain(value, hint, container, where, faults)
-
-
-def _read_plain(value: Any, hint: Any, cls: Any, where: str, faults: list[str]) -> Any:
-    if hint is Any:
-        return value
-    if cls is float and type(value) is int:
-        return float(value)
-    if cls is Path and isinstance(value, str):
-        return Path(value)
-    wanted = type(None) if cls is None else cls
-    # scalars by exact type: a bool is not accepted as an int
-    fits = type(value) is wanted if wanted in _SCALARS else isinstance(value, wanted)
-    if not fits:
-        faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
-    return value
-
-
-def _read_union(value: Any, hint: Any, where: str, faults: list[str]) -> Any:
-    members = typing.get_args(hint)
-    if value is None and type(None) in members:
-        return None
-    for member in members:
-        found: list[str] = []
-        converted = _read_value(value, member, where, found)
-        if not found:
-            return converted
-        if not found[0].startswith(f"{where}: expected"):  # of this member's type, with a fault inside
-            faults.extend(found)
-            return value
-    faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
-    return value
-
-
-def _read_choice(value: Any, choices: Mapping[Any, Any], hint: Any, where: str, faults: list[str]) -> Any:
-    for choice, member in choices.items():
-        if type(choice) is type(value) and choice == value:
-            return member
-    if isinstance(value, str):
-        faults.append(f"{where}: unknown choice {value!r}{suggest(value, map(str, choices))}")
-    else:
-        faults.append(f"{where}: expected {_hint_name(hint)}, got {shown_with_type(value)}")
-    return value
 
 
 def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
@@ -243,20 +175,44 @@ def _parameters(cls: type) -> Mapping[str, inspect.Parameter]:
     return parameters
 
 
-def _hints(cls: type, names: Collection[str]) -> dict[str, Any]:
+def _hints(init: Any, names: Collection[str]) -> dict[str, Any]:
     """The resolved annotations of the named constructor arguments, in the constructor's order.
 
     The others are not resolved: their annotations may use names that are only imported for type checkers.
     """
-    init: Any = cls.__init__  # type: ignore[misc]
     if not names:
         return {}
 
     def stub() -> None: ...
 
     stub.__annotations__ = {name: init.__annotations__[name] for name in names}
-    resolved = typing.get_type_hints(stub, globalns=init.__globals__)
+    scope = inspect.unwrap(init).__globals__
+    resolved = typing.get_type_hints(stub, globalns=scope, include_extras=True)
     return {name: resolved[name] for name in names}
+
+
+def _with_ranges(init: Callable[..., None], kind: str) -> Callable[..., None]:
+    """A constructor that refuses arguments outside of their annotations' ranges."""
+
+    @functools.cache
+    def hint_of(name: str) -> Any:
+        try:
+            return _hints(init, [name])[name]
+        except (KeyError, NameError):  # no such argument; or a class that only type checkers import
+            return Any
+
+    @functools.wraps(init)
+    def checked(self: Any, **arguments: Any) -> None:
+        faults = [
+            fault
+            for name, value in arguments.items()
+            for fault in range_faults(value, hint_of(name), f"{kind}.{name}")
+        ]
+        if faults:
+            raise InputError("\n".join(faults))
+        init(self, **arguments)
+
+    return checked
 
 
 def _refuse_loose_constructor(cls: type) -> None:
@@ -288,13 +244,3 @@ def _place(error: Exception) -> str:
 
 def _full_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _hint_name(hint: Any) -> str:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " | ".join(_hint_name(member) for member in typing.get_args(hint))
-    if hint is None or hint is type(None):
-        return "None"
-    if isinstance(hint, type) and typing.get_origin(hint) is None:
-        return hint.__name__
-    return str(hint).replace("typing.", "").replace("collections.abc.", "")

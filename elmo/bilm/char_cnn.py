@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from elmo.bilm.bilm import WordLayer
 from elmo.errors import InputError
 from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS, TypeTable
+from elmo.values import Length, Size
 
+Filters = Annotated[Sequence[Sequence[Size]], Length(1, 100)]  # [width, number] of each convolution
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 CARRY_BIAS = -2.0  # sigmoid(-2) = 0.12: at first, highway layers copy most of their input
 
@@ -39,7 +41,7 @@ class CharCnn(WordLayer):
         self,
         *,
         embedding_size: int,
-        filters: Sequence[Sequence[int]],
+        filters: Filters,
         num_highways: int,
         projection_size: int,
         activation: str,
@@ -178,10 +180,8 @@ class Highway(nn.Module):
 
 
 def _check_filters(filters: Sequence[Sequence[int]]) -> None:
-    if not filters:
-        raise InputError("encoder.filters: expected at least one [width, number]")
     for entry in filters:
-        if len(entry) != 2 or not 1 <= entry[0] <= MAX_CHARACTERS or entry[1] < 1:
+        if len(entry) != 2 or entry[0] > MAX_CHARACTERS:
             raise InputError(
                 f"encoder.filters: expected [width 1-{MAX_CHARACTERS}, number >= 1], got {list(entry)}"
             )

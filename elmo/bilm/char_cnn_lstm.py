@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 from elmo.bilm.bilm import BiLm
-from elmo.bilm.char_cnn import CharCnn
+from elmo.bilm.char_cnn import CharCnn, Filters
 from elmo.bilm.lstm import BiLstm
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.values import Depth, Dropout, Positive, Range, Size
 
 
 @REGISTRY.register("encoder", "char_cnn_lstm")
@@ -34,8 +35,8 @@ class CharCnnLstm(BiLm):
     def __init__(
         self,
         *,
-        character_embedding_size: int = 16,
-        filters: Sequence[Sequence[int]] = (
+        character_embedding_size: Size = 16,
+        filters: Filters = (
             (1, 32),
             (2, 32),
             (3, 64),
@@ -44,25 +45,20 @@ class CharCnnLstm(BiLm):
             (6, 512),
             (7, 1024),
         ),
-        num_highways: int = 2,
+        num_highways: Annotated[int, Range(0, 100)] = 2,
         activation: str = "relu",
-        cell_size: int = 4096,
-        projection_size: int = 512,
-        num_layers: int = 2,
-        cell_clip: float | None = 3.0,
-        projection_clip: float | None = 3.0,
+        cell_size: Size = 4096,
+        projection_size: Size = 512,
+        num_layers: Depth = 2,
+        cell_clip: Positive | None = 3.0,
+        projection_clip: Positive | None = 3.0,
         skip_connected: bool = True,
-        dropout: float = 0.1,
+        dropout: Dropout = 0.1,
     ) -> None:
-        smallest = {
-            "character_embedding_size": (character_embedding_size, 1),
-            "num_highways": (num_highways, 0),
-            "cell_size": (cell_size, 1),
-            "projection_size": (projection_size, 1),
-            "num_layers": (num_layers, 1),
-        }
-        _check_sizes(smallest=smallest, cell_size=cell_size, projection_size=projection_size, dropout=dropout)
-        _check_clips(cell_clip=cell_clip, projection_clip=projection_clip)
+        if projection_size > cell_size:
+            raise InputError(
+                f"encoder.projection_size: expected at most cell_size ({cell_size}), got {projection_size}"
+            )
         words = CharCnn(
             embedding_size=character_embedding_size,
             filters=filters,
@@ -80,23 +76,3 @@ class CharCnnLstm(BiLm):
             dropout=dropout,
         )
         super().__init__(words=words, context=context)
-
-
-def _check_sizes(
-    *, smallest: Mapping[str, tuple[int, int]], cell_size: int, projection_size: int, dropout: float
-) -> None:
-    for name, (size, least) in smallest.items():
-        if size < least:
-            raise InputError(f"encoder.{name}: expected at least {least}, got {size}")
-    if projection_size > cell_size:
-        raise InputError(
-            f"encoder.projection_size: expected at most cell_size ({cell_size}), got {projection_size}"
-        )
-    if not 0 <= dropout < 1:
-        raise InputError(f"encoder.dropout: expected at least 0 and less than 1, got {dropout}")
-
-
-def _check_clips(**clips: float | None) -> None:
-    for name, clip in clips.items():
-        if clip is not None and not clip > 0:
-            raise InputError(f"encoder.{name}: expected more than 0, or null for no limit, got {clip}")

@@ -5,9 +5,9 @@ Shape legend: L layers, B sentences, T tokens of the longest one, P size of a ve
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.values import Dropout, NotNegative, Range, Size
 
 _VARIANCE_FLOOR = 1e-12  # of the original's layer normalisation
 
@@ -40,10 +41,6 @@ class Mix(nn.Module, ABC):
         self, *, num_layers: int, dropout: float, standardized: bool = False, size: int | None = None
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise InputError(f"mix.num_layers: expected at least 1, got {num_layers}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"mix.dropout: expected at least 0 and less than 1, got {dropout}")
         self.num_layers = num_layers
         self.dropout = dropout
         self.standardized = standardized
@@ -120,23 +117,21 @@ class ScalarMix(Mix):
     def __init__(
         self,
         *,
-        num_layers: int,
+        num_layers: Size,
         layer_normed: bool = False,
-        dropout: float = 0.5,
-        l2: float = 0.0,
-        initial_weights: Sequence[float] | None = None,
+        dropout: Dropout = 0.5,
+        l2: NotNegative = 0.0,
+        initial_weights: Sequence[Annotated[float, Range(-(10**12), 10**12)]] | None = None,
         trainable: bool = True,
         standardized: bool = False,
         size: int | None = None,
     ) -> None:
         super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
         weights = [0.0] * num_layers if initial_weights is None else [float(w) for w in initial_weights]
-        if len(weights) != num_layers or not all(map(math.isfinite, weights)):
+        if len(weights) != num_layers:
             raise InputError(
-                f"mix.initial_weights: expected {num_layers} finite numbers, one per layer, got {weights}"
+                f"mix.initial_weights: expected {num_layers} numbers, one per layer, got {weights}"
             )
-        if not l2 >= 0:
-            raise InputError(f"mix.l2: expected at least 0, got {l2}")
         self.layer_normed = layer_normed
         self.l2 = l2
         self.scalars = nn.Parameter(torch.tensor(weights), requires_grad=trainable)
@@ -182,7 +177,7 @@ class AverageMix(Mix):
     """
 
     def __init__(
-        self, *, num_layers: int, dropout: float = 0.5, standardized: bool = False, size: int | None = None
+        self, *, num_layers: Size, dropout: Dropout = 0.5, standardized: bool = False, size: int | None = None
     ) -> None:
         super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
 
@@ -204,7 +199,7 @@ class TopMix(Mix):
     """
 
     def __init__(
-        self, *, num_layers: int, dropout: float = 0.5, standardized: bool = False, size: int | None = None
+        self, *, num_layers: Size, dropout: Dropout = 0.5, standardized: bool = False, size: int | None = None
     ) -> None:
         super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
 
@@ -227,9 +222,9 @@ class SingleMix(Mix):
     def __init__(
         self,
         *,
-        num_layers: int,
+        num_layers: Size,
         layer: int,
-        dropout: float = 0.5,
+        dropout: Dropout = 0.5,
         standardized: bool = False,
         size: int | None = None,
     ) -> None:

@@ -16,6 +16,7 @@ from elmo.bilm.lstm import BiLstm
 from elmo.registry import REGISTRY
 from elmo.text.characters import TypeTable
 from elmo.text.vocabulary import BEGIN_ID, END_ID, MARKERS, UNKNOWN_ID, Vocabulary
+from elmo.values import Depth, Positive, Size
 
 EMBEDDING = "embedding"  # the table's name in official files
 
@@ -75,11 +76,11 @@ class WordLstm(BiLm):
         self,
         *,
         vocabulary: Vocabulary,
-        cell_size: int,
-        projection_size: int,
-        num_layers: int,
-        cell_clip: float | None,
-        projection_clip: float | None,
+        cell_size: Size,
+        projection_size: Size,
+        num_layers: Depth,
+        cell_clip: Positive | None,
+        projection_clip: Positive | None,
         skip_connected: bool,
     ) -> None:
         context = BiLstm(

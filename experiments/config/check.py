@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY, suggest
+from elmo.values import range_faults, resolved_hints
 from experiments.config.schema import Section
 
 # What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
@@ -125,9 +126,11 @@ def _discover(values: Mapping[str, Any]) -> list[str]:
 
 
 def _disagreements(config: Section, where: str) -> list[str]:
+    hints = resolved_hints(type(config))
     faults = [f"{where}{fault}" for fault in config.disagreements()]
     for entry in dataclasses.fields(config):
         value = getattr(config, entry.name)
+        faults += range_faults(value, hints[entry.name], f"{where}{entry.name}")
         if isinstance(value, Section):
             faults += _disagreements(value, f"{where}{entry.name}.")
     return faults

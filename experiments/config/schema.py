@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from elmo.values import Count, Length, Positive, Range, Seed, Size, Threads
 from experiments.config.choices import (
     ConvertTarget,
     MetricGoal,
@@ -37,54 +38,35 @@ class VocabularyConfig(Section):
     """The softmax's targets: a file, or the corpus's own types by count."""
 
     path: str | None = None
-    min_count: int = 2
-    max_size: int | None = None
-
-    def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "min_count", "max_size")
+    min_count: Count = 2
+    max_size: Count | None = None
 
 
 @dataclass
 class TrainerConfig(Section):
     """Limits, speed and periods; the run ends at the first of the three limits."""
 
-    max_steps: int | None = None
-    max_epochs: float | None = None
-    max_minutes: float | None = None
-    batch_size: int = MISSING
-    accumulate_batches: int = 1
-    clip_norm: float | None = None
+    max_steps: Count | None = None
+    max_epochs: Positive | None = None
+    max_minutes: Positive | None = None
+    batch_size: Size = MISSING
+    accumulate_batches: Size = 1
+    clip_norm: Positive | None = None
     device: str = "auto"
     precision: Precision = Precision.fp32
-    num_threads: int | None = None
-    evaluate_every: int | None = None
-    save_every: int | None = None
-    log_every: int = 50
+    num_threads: Threads | None = None
+    evaluate_every: Count | None = None
+    save_every: Count | None = None
+    log_every: Count = 50
     metric: str = MISSING
     metric_goal: MetricGoal = MetricGoal.minimize
-    patience: int | None = None
-    keep_checkpoints: int = 2
+    patience: Count | None = None
+    keep_checkpoints: Count = 2
 
     def disagreements(self) -> Iterator[str]:
         limits = ("max_steps", "max_epochs", "max_minutes")
         if all(getattr(self, limit) is None for limit in limits):
             yield f"max_steps: nothing ends the run; set one of {', '.join(limits)}"
-        yield from (
-            f"{name}: must be above 0, got {getattr(self, name)}"
-            for name in limits
-            if _not_above_zero(self, name)
-        )
-        counts = (
-            "batch_size",
-            "accumulate_batches",
-            "num_threads",
-            "evaluate_every",
-            "save_every",
-            "log_every",
-        )
-        yield from _below_one(self, *counts, "patience", "keep_checkpoints")
-        if _not_above_zero(self, "clip_norm"):
-            yield f"clip_norm: must be above 0, got {self.clip_norm}; null clips nothing"
         yield from _bad_device(self.device)
         if "/" not in self.metric:
             yield f"metric: expected split/quantity, such as dev/perplexity, got {self.metric!r}"
@@ -95,14 +77,9 @@ class FineTuningConfig(Section):
     """Fine-tuning of an encoder from `init_from` in a task."""
 
     trainable: bool = False
-    learning_rate_factor: float = 0.1
-    layer_factor: float = 1.0
-    unfreeze_every: float | None = None
-
-    def disagreements(self) -> Iterator[str]:
-        for name in ("learning_rate_factor", "layer_factor", "unfreeze_every"):
-            if _not_above_zero(self, name):
-                yield f"{name}: must be above 0, got {getattr(self, name)}"
+    learning_rate_factor: Positive = 0.1
+    layer_factor: Annotated[float, Range(0, 1, above=True)] = 1.0
+    unfreeze_every: Positive | None = None
 
 
 @dataclass
@@ -110,12 +87,8 @@ class FeaturesConfig(Section):
     """The store of a frozen encoder's vectors, for later epochs and runs."""
 
     cached: bool = True
-    max_gigabytes: float = 20.0
+    max_gigabytes: Positive = 20.0
     dtype: VectorType = VectorType.float16
-
-    def disagreements(self) -> Iterator[str]:
-        if _not_above_zero(self, "max_gigabytes"):
-            yield f"max_gigabytes: must be above 0, got {self.max_gigabytes}; cached=false keeps nothing"
 
 
 @dataclass
@@ -150,7 +123,7 @@ class TrainConfig(Section):
     schedule: dict[str, Any] = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
-    seed: int = 1
+    seed: Seed = 1
     name: str | None = None
     output_dir: str | None = None
     cache_dir: str = MISSING
@@ -161,8 +134,6 @@ class TrainConfig(Section):
     def disagreements(self) -> Iterator[str]:
         if self.resume is not None and self.init_from is not None:
             yield "init_from: a resumed run has its weights; leave out init_from or resume"
-        if self.seed < 0:
-            yield f"seed: must not be negative, got {self.seed}"
         if self.name is not None and Path(self.name).name != self.name:
             yield f"name: must be a plain directory name, got {self.name!r}; output_dir takes a path"
 
@@ -172,12 +143,11 @@ class InferenceConfig(Section):
     """The common keys of all commands that run a saved model."""
 
     device: str = "auto"
-    num_threads: int | None = None
+    num_threads: Threads | None = None
     progress: Progress = Progress.auto
     plugins: list[str] = field(default_factory=list)
 
     def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "num_threads")
         yield from _bad_device(self.device)
 
 
@@ -189,11 +159,7 @@ class EvaluateConfig(InferenceConfig):
     output: str | None = None
     data: dict[str, Any] | None = None
     cache_dir: str = MISSING
-    batch_size: int | None = None
-
-    def disagreements(self) -> Iterator[str]:
-        yield from super().disagreements()
-        yield from _below_one(self, "batch_size")
+    batch_size: Size | None = None
 
 
 @dataclass
@@ -202,14 +168,11 @@ class BenchmarkPrepareConfig(Section):
 
     data: dict[str, Any] = MISSING
     tokenizer: dict[str, Any] = MISSING
-    num_workers: int | None = None
+    num_workers: Threads | None = None
     output: str | None = None
     cache_dir: str = MISSING
     progress: Progress = Progress.auto
     plugins: list[str] = field(default_factory=list)
-
-    def disagreements(self) -> Iterator[str]:
-        yield from _below_one(self, "num_workers")
 
 
 @dataclass
@@ -221,17 +184,14 @@ class BenchmarkEmbedConfig(InferenceConfig):
     encoder: dict[str, Any] = MISSING
     data: dict[str, Any] = MISSING
     tokenizer: dict[str, Any] = MISSING
-    num_sentences: int = 1024
-    batch_sizes: list[int] = field(default_factory=lambda: [1, 8, 64, 256])
-    repeats: int = 3
+    num_sentences: Count = 1024
+    batch_sizes: Annotated[list[Size], Length(1, 100)] = field(default_factory=lambda: [1, 8, 64, 256])
+    repeats: Size = 3
     precision: Precision = Precision.fp32
     output: str | None = None
 
     def disagreements(self) -> Iterator[str]:
         yield from super().disagreements()
-        yield from _below_one(self, "num_sentences", "repeats")
-        if not self.batch_sizes or min(self.batch_sizes) < 1:
-            yield f"batch_sizes: expected numbers of sentences, 1 or more, got {self.batch_sizes}"
         if self.weights is not None and self.model is None:
             yield "weights: belongs to an options.json; give model=OPTIONS"
 
@@ -272,12 +232,11 @@ class EmbedConfig(InferenceConfig):
     tokenizer: dict[str, Any] = MISSING
     prose: bool = False
     language: str = "en"
-    tokens_per_batch: int = 4096
+    tokens_per_batch: Size = 4096
     field: str | None = None  # last: the name hides the function above
 
     def disagreements(self) -> Iterator[str]:
         yield from super().disagreements()
-        yield from _below_one(self, "tokens_per_batch")
         if not re.fullmatch(r"all|top|average|\d+", self.layers):
             yield f"layers: expected all, top, average or a layer's number from 0, got {self.layers!r}"
 
@@ -292,12 +251,8 @@ class ScoreConfig(InferenceConfig):
     tokenizer: dict[str, Any] | None = None
     prose: bool = False
     language: str = "en"
-    tokens_per_batch: int = 4096
+    tokens_per_batch: Size = 4096
     field: str | None = None
-
-    def disagreements(self) -> Iterator[str]:
-        yield from super().disagreements()
-        yield from _below_one(self, "tokens_per_batch")
 
 
 @dataclass
@@ -310,11 +265,10 @@ class PredictConfig(InferenceConfig):
     format: RecordFormat = RecordFormat.auto
     explain: bool = False
     explain_output: str | None = None
-    batch_size: int | None = None
+    batch_size: Size | None = None
 
     def disagreements(self) -> Iterator[str]:
         yield from super().disagreements()
-        yield from _below_one(self, "batch_size")
         if self.explain_output is not None and not self.explain:
             yield "explain_output: nothing is explained; add explain=true"
         if self.explain and self.page_path() == self.output:
@@ -343,18 +297,6 @@ def store_schemas() -> None:
     """Makes the schemas known to Hydra, as `train_schema` and so on: a yaml of that name would hide one."""
     for command, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{command}_schema", node=schema)
-
-
-def _below_one(config: Any, *names: str) -> Iterator[str]:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            yield f"{name}: must be at least 1, got {value}"
-
-
-def _not_above_zero(config: Any, name: str) -> bool:
-    value = getattr(config, name)
-    return value is not None and not value > 0
 
 
 def _bad_device(device: str) -> Iterator[str]:

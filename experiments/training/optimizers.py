@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from elmo.errors import InputError
-from elmo.registry import REGISTRY, suggest
+from elmo.errors import InputError, suggest
+from elmo.registry import REGISTRY
+from elmo.values import LearningRate, read_value
 
 SPARSE_OPTIMIZERS = ("Adagrad", "SGD")
 # One evaluates the loss several times a step, one takes sparse gradients only.
@@ -39,11 +41,9 @@ class OptimizerChoice:
     """
 
     def __init__(
-        self, *, name: str, learning_rate: float, options: dict[str, Any], groups: list[dict[str, Any]]
+        self, *, name: str, learning_rate: LearningRate, options: dict[str, Any], groups: list[dict[str, Any]]
     ) -> None:
         self.cls = _find_class(name)
-        if not learning_rate > 0:
-            raise InputError(f"optimizer.learning_rate: expected more than 0, got {learning_rate}")
         self.learning_rate = learning_rate
         self.options = options
         self.groups = groups
@@ -51,7 +51,9 @@ class OptimizerChoice:
         _refuse_unknown("optimizer.options", options, valid)
         for index, group in enumerate(groups):
             _check_pattern(f"optimizer.groups[{index}]", group)
+            _check_rate(f"optimizer.groups[{index}]", group)
             _refuse_unknown(f"optimizer.groups[{index}]", group, ["pattern", "learning_rate", *valid])
+        self._try()
 
     def create(
         self, model: nn.Module, rate_factors: Mapping[str, float] | None = None
@@ -91,12 +93,32 @@ class OptimizerChoice:
                 )
 
     def _make(self, settings: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        try:
+        with self._faults_of_options():
             for group in settings:  # alone, because torch checks a group's own options only when it steps
                 self.cls(**{**self.options, **group})  # type: ignore[call-arg]
             return self.cls(settings, lr=self.learning_rate, **self.options)  # type: ignore[call-arg]
-        except (TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {error}") from error
+
+    @contextmanager
+    def _faults_of_options(self) -> Iterator[None]:
+        try:
+            yield
+        except (TypeError, ValueError, IndexError, RuntimeError, OverflowError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"optimizer: {self.cls.__name__} refuses its options: {reason}") from error
+
+    def _try(self) -> None:
+        """Make and step the optimizer of two parameters: torch checks some options, such as the number of
+        betas, only in a step."""
+        parameters = [nn.Parameter(torch.ones(2, 2)) for _ in range(len(self.groups) + 1)]
+        optimizer = self._make(
+            [{"params": [p], **self._settings_of(i, 1.0)} for i, p in enumerate(parameters)]
+        )
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        with self._faults_of_options():
+            optimizer.step()
+        if not all(bool(parameter.isfinite().all()) for parameter in parameters):
+            raise InputError(f"optimizer.options: a step of {self.cls.__name__} leads to NaN or infinity")
 
     def _check_gradients(self, model: nn.Module) -> None:
         name = self.cls.__name__
@@ -134,6 +156,14 @@ def _refuse_unknown(where: str, given: dict[str, Any], valid: list[str]) -> None
     for key in given:
         if key not in valid:
             raise InputError(f"{where}.{key}: unknown key{suggest(key, valid)}")
+
+
+def _check_rate(where: str, group: dict[str, Any]) -> None:
+    faults: list[str] = []
+    if "learning_rate" in group:
+        read_value(group["learning_rate"], LearningRate, f"{where}.learning_rate", faults)
+    if faults:
+        raise InputError(faults[0])
 
 
 def _check_pattern(where: str, group: dict[str, Any]) -> None:

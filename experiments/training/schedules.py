@@ -6,9 +6,12 @@ Progress, from 0 to 1, is the largest of the shares of steps, epochs and minutes
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
-from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.values import Count, Probability, Range
+
+WarmUp = Annotated[int, Range(0, 10**12)]
 
 
 @REGISTRY.register("schedule", "constant")
@@ -19,8 +22,8 @@ class ConstantSchedule:
         warmup_steps: steps until the full learning rate; 0 for none.
     """
 
-    def __init__(self, *, warmup_steps: int) -> None:
-        self.warmup_steps = _checked_warmup(warmup_steps)
+    def __init__(self, *, warmup_steps: WarmUp) -> None:
+        self.warmup_steps = warmup_steps
 
     def factor(self, step: int, progress: float) -> float:
         """The multiplier of step `step`, the first being 0."""
@@ -36,9 +39,9 @@ class CosineSchedule:
         final_factor: the multiplier at the end of the run.
     """
 
-    def __init__(self, *, warmup_steps: int, final_factor: float) -> None:
-        self.warmup_steps = _checked_warmup(warmup_steps)
-        self.final_factor = _checked_final(final_factor)
+    def __init__(self, *, warmup_steps: WarmUp, final_factor: Probability) -> None:
+        self.warmup_steps = warmup_steps
+        self.final_factor = final_factor
 
     def factor(self, step: int, progress: float) -> float:
         """The multiplier of step `step`, the first being 0; `progress` is how far the run is."""
@@ -55,9 +58,9 @@ class LinearSchedule:
         final_factor: the multiplier at the end of the run.
     """
 
-    def __init__(self, *, warmup_steps: int, final_factor: float) -> None:
-        self.warmup_steps = _checked_warmup(warmup_steps)
-        self.final_factor = _checked_final(final_factor)
+    def __init__(self, *, warmup_steps: WarmUp, final_factor: Probability) -> None:
+        self.warmup_steps = warmup_steps
+        self.final_factor = final_factor
 
     def factor(self, step: int, progress: float) -> float:
         """The multiplier of step `step`, the first being 0; `progress` is how far the run is."""
@@ -73,9 +76,7 @@ class InverseSquareRootSchedule:
         warmup_steps: steps until the full learning rate, at least 1.
     """
 
-    def __init__(self, *, warmup_steps: int) -> None:
-        if warmup_steps < 1:
-            raise InputError(f"schedule.warmup_steps: expected at least 1, got {warmup_steps}")
+    def __init__(self, *, warmup_steps: Count) -> None:
         self.warmup_steps = warmup_steps
 
     def factor(self, step: int, progress: float) -> float:
@@ -85,15 +86,3 @@ class InverseSquareRootSchedule:
 
 def _warmup(step: int, warmup_steps: int) -> float:
     return min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-
-
-def _checked_warmup(warmup_steps: int) -> int:
-    if warmup_steps < 0:
-        raise InputError(f"schedule.warmup_steps: expected at least 0, got {warmup_steps}")
-    return warmup_steps
-
-
-def _checked_final(final_factor: float) -> float:
-    if not 0 <= final_factor <= 1:
-        raise InputError(f"schedule.final_factor: expected 0 to 1, got {final_factor}")
-    return final_factor

@@ -6,14 +6,15 @@ Shape legend: S sentences, T words of the longest one, U distinct words, P size 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from torch import Tensor
 
-from elmo.bilm.char_cnn import CharCnn
-from elmo.errors import InputError
+from elmo.bilm.char_cnn import CharCnn, Filters
 from elmo.registry import REGISTRY
 from elmo.text.characters import NUM_MARKERS, TypeTable, number_words
+from elmo.values import Range, Size
 from tasks.encoders.token_encoder import TokenEncoder, padded_vectors
 
 
@@ -34,18 +35,13 @@ class CharCnnEncoder(TokenEncoder):
     def __init__(
         self,
         *,
-        character_embedding_size: int = 16,
-        filters: Sequence[Sequence[int]] = ((1, 16), (2, 16), (3, 32), (4, 64), (5, 128)),
-        num_highways: int = 1,
+        character_embedding_size: Size = 16,
+        filters: Filters = ((1, 16), (2, 16), (3, 32), (4, 64), (5, 128)),
+        num_highways: Annotated[int, Range(0, 100)] = 1,
         activation: str = "relu",
-        projection_size: int = 128,
+        projection_size: Size = 128,
     ) -> None:
         super().__init__()
-        least = {"character_embedding_size": 1, "num_highways": 0, "projection_size": 1}
-        given = (character_embedding_size, num_highways, projection_size)
-        for (name, smallest), number in zip(least.items(), given, strict=True):
-            if number < smallest:
-                raise InputError(f"encoder.{name}: expected at least {smallest}, got {number}")
         self.size = projection_size
         self.char_cnn = CharCnn(
             embedding_size=character_embedding_size,

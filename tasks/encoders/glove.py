@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.text.characters import number_words
+from elmo.values import Count, Size
 from tasks.encoders.token_encoder import TokenEncoder, padded_vectors
 from tasks.encoders.word_vector_file import (
     WordVectorTable,
@@ -50,14 +51,11 @@ class GloveEncoder(TokenEncoder):
         self,
         *,
         path: Path | None = None,
-        max_words: int | None = None,
-        size: int | None = None,
+        max_words: Count | None = None,
+        size: Size | None = None,
         trainable: bool = False,
     ) -> None:
         super().__init__()
-        for name, number in (("max_words", max_words), ("size", size)):
-            if number is not None and number < 1:
-                raise InputError(f"encoder.{name}: expected at least 1, or null, got {number}")
         self.path = None if path is None else path.expanduser()
         self.max_words, self.trainable = max_words, trainable
         self.size = size or 0  # 0: unknown until the table is read

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.text.characters import number_words
+from elmo.values import Count, Size
 from tasks.encoders.token_encoder import TokenEncoder, padded_vectors
 
 _UNKNOWN_ROW = 0
@@ -34,11 +35,8 @@ class WordEncoder(TokenEncoder):
 
     num_layers, is_contextual = 1, False
 
-    def __init__(self, *, size: int = 100, min_count: int = 2, lowercased: bool = False) -> None:
+    def __init__(self, *, size: Size = 100, min_count: Count = 2, lowercased: bool = False) -> None:
         super().__init__()
-        for name, number in (("size", size), ("min_count", min_count)):
-            if number < 1:
-                raise InputError(f"encoder.{name}: expected at least 1, got {number}")
         self.size, self.min_count, self.lowercased = size, min_count, lowercased
         self._rows: dict[str, int] = {}
 

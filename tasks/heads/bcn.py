@@ -6,13 +6,13 @@ Shape legend: B windows, T words of the longest one, P and E sizes of the vector
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from tasks.heads.arguments import check_dropout, check_sizes
+from elmo.values import Dropout, Length, Range, Size
 from tasks.heads.pooling import Pooling, masked_softmax
 from tasks.heads.recurrent import RecurrentLayer
 from tasks.heads.text_head import TextHead
@@ -46,14 +46,12 @@ class BcnHead(TextHead):
         *,
         input_size: int,
         injected_size: int,
-        hidden_size: int = 300,
-        output_sizes: Sequence[int] = (1200, 600),
-        maxout_pieces: int | None = None,
-        dropout: float = 0.2,
+        hidden_size: Size = 300,
+        output_sizes: Annotated[Sequence[Size], Length(1, 100)] = (1200, 600),
+        maxout_pieces: Annotated[int, Range(2, 1000)] | None = None,
+        dropout: Dropout = 0.2,
     ) -> None:
         super().__init__()
-        check_sizes({"hidden_size": hidden_size})
-        check_dropout(dropout)
         self.feed_forward = nn.Sequential(nn.Dropout(dropout), nn.Linear(input_size, hidden_size), nn.ReLU())
         self.encoder = RecurrentLayer(cell="lstm", input_size=hidden_size, hidden_size=hidden_size)
         self.integrator = RecurrentLayer(
@@ -97,10 +95,6 @@ def self_attended(x_BTS: Tensor, mask_BT: Tensor) -> Tensor:
 def _output_network(
     input_size: int, sizes: Sequence[int], maxout_pieces: int | None, dropout: float
 ) -> nn.Sequential:
-    if not sizes or min(sizes) < 1:
-        raise InputError(f"head.output_sizes: expected one size or more, all above 0, got {list(sizes)}")
-    if maxout_pieces is not None and maxout_pieces < 2:
-        raise InputError(f"head.maxout_pieces: expected at least 2, or null for relu, got {maxout_pieces}")
     layers: list[nn.Module] = []
     for before, size in zip([input_size, *sizes], sizes, strict=False):
         if maxout_pieces is None:

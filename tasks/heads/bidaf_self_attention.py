@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
-from tasks.heads.arguments import check_dropout, check_sizes
+from elmo.values import Dropout, Size
 from tasks.heads.attention import TrilinearSimilarity, variational_dropout
 from tasks.heads.no_answer import NoAnswerScore
 from tasks.heads.pooling import AttentionPooling, masked_softmax
@@ -42,13 +42,11 @@ class BidafSelfAttention(SpanHead):
         input_size: int,
         injected_size: int,
         cell: Cell,
-        hidden_size: int,
-        linear_size: int,
-        dropout: float,
+        hidden_size: Size,
+        linear_size: Size,
+        dropout: Dropout,
     ) -> None:
         super().__init__()
-        check_sizes({"hidden_size": hidden_size, "linear_size": linear_size})
-        check_dropout(dropout)
         context_size = 2 * hidden_size + injected_size
         self.context = RecurrentLayer(cell=cell, input_size=input_size, hidden_size=hidden_size)
         self.similarity = TrilinearSimilarity(size=context_size)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
-from tasks.heads.arguments import check_dropout, check_sizes
+from elmo.values import Depth, Dropout, Size
 from tasks.heads.pooling import Pooling, PoolingName
 from tasks.heads.recurrent import RecurrentLayer
 from tasks.heads.text_head import TextHead
@@ -35,14 +35,12 @@ class BiLstmHead(TextHead):
         *,
         input_size: int,
         injected_size: int,
-        hidden_size: int = 128,
-        num_layers: int = 1,
-        dropout: float = 0.2,
+        hidden_size: Size = 128,
+        num_layers: Depth = 1,
+        dropout: Dropout = 0.2,
         pooling: Sequence[PoolingName] = ("max", "mean"),
     ) -> None:
         super().__init__()
-        check_sizes({"hidden_size": hidden_size, "num_layers": num_layers})
-        check_dropout(dropout)
         sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
         self.layers = nn.ModuleList(
             RecurrentLayer(cell="lstm", input_size=size, hidden_size=hidden_size) for size in sizes

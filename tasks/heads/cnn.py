@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from tasks.heads.arguments import check_sizes
+from elmo.values import Size
 from tasks.heads.text_head import TextHead, refuse_injection
 
 
@@ -35,14 +35,13 @@ class CnnHead(TextHead):
         *,
         input_size: int,
         injected_size: int,
-        num_words: int,
-        num_filters: int = 64,
-        width: int = 3,
-        hidden_size: int = 64,
+        num_words: Size,
+        num_filters: Size = 64,
+        width: Size = 3,
+        hidden_size: Size = 64,
     ) -> None:
         super().__init__()
         refuse_injection("cnn", injected_size)
-        check_sizes({"num_filters": num_filters, "width": width, "hidden_size": hidden_size})
         if num_words < 2 * width:
             raise InputError(
                 f"head.num_words: expected at least {2 * width}, twice head.width, got {num_words}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
-from tasks.heads.arguments import check_sizes
+from elmo.values import Size
 from tasks.heads.pooling import Pooling, PoolingName
 from tasks.heads.text_head import TextHead, refuse_injection
 
@@ -37,7 +37,7 @@ class PooledHead(TextHead):
         injected_size: int,
         pooling: Sequence[PoolingName] = ("mean", "max"),
         layer_normed: bool = False,
-        hidden_size: int | None = None,
+        hidden_size: Size | None = None,
     ) -> None:
         super().__init__()
         refuse_injection("pooled", injected_size)
@@ -46,7 +46,6 @@ class PooledHead(TextHead):
         self.hidden: nn.Module = nn.Identity()
         self.output_size = self.pooling.output_size
         if hidden_size is not None:
-            check_sizes({"hidden_size": hidden_size})
             self.hidden = nn.Sequential(nn.Linear(self.pooling.output_size, hidden_size), nn.ReLU())
             self.output_size = hidden_size
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
-from tasks.heads.arguments import check_dropout, check_sizes
+from elmo.values import Depth, Dropout, Size
 from tasks.heads.attention import variational_dropout
 from tasks.heads.no_answer import NoAnswerScore
 from tasks.heads.pooling import AttentionPooling, masked_softmax, weighted_sum
@@ -42,14 +42,12 @@ class PointerReader(SpanHead):
         input_size: int,
         injected_size: int,
         cell: Cell,
-        hidden_size: int,
-        num_layers: int,
-        alignment_size: int,
-        dropout: float,
+        hidden_size: Size,
+        num_layers: Depth,
+        alignment_size: Size,
+        dropout: Dropout,
     ) -> None:
         super().__init__()
-        check_sizes({"hidden_size": hidden_size, "num_layers": num_layers, "alignment_size": alignment_size})
-        check_dropout(dropout)
         read_size = num_layers * 2 * hidden_size + injected_size
         self.alignment = nn.Linear(input_size, alignment_size)
         self.passage_reader = _reader(cell, 2 * input_size, injected_size, hidden_size, num_layers)

@@ -12,6 +12,7 @@ from elmo.errors import InputError
 from elmo.io.model_directory import SavedModel, read_model
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
+from elmo.values import Positive
 from tasks.language_model.corpus import Corpus
 from tasks.language_model.model import (
     LanguageModelTraining,
@@ -36,9 +37,7 @@ class LanguageModelTask:
             whose accumulator does not start at zero; the original training used the number of steps, 20.
     """
 
-    def __init__(self, *, loss_scale: float) -> None:
-        if not loss_scale > 0:
-            raise InputError(f"task.loss_scale: expected more than 0, got {loss_scale}")
+    def __init__(self, *, loss_scale: Positive) -> None:
         self.loss_scale = loss_scale
 
     def check(self, setup: Setup) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from elmo.errors import InputError
 from elmo.io.model_directory import SavedModel, load_weights
 from elmo.registry import REGISTRY
+from elmo.values import Dropout, Size
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.span_head import SpanHead
 from tasks.question_answering.baselines import score_baselines
@@ -43,21 +44,17 @@ class QuestionAnsweringTask:
     def __init__(
         self,
         *,
-        window_words: int,
-        window_stride: int,
-        max_answer_words: int,
-        num_best: int,
+        window_words: Size,
+        window_stride: Size,
+        max_answer_words: Size,
+        num_best: Size,
         injection: Literal["input", "output", "both"],
-        word_dropout: float,
+        word_dropout: Dropout,
         word_features: bool,
     ) -> None:
-        counts = {"window_words": window_words, "max_answer_words": max_answer_words, "num_best": num_best}
-        for name, count in counts.items():
-            if count < 1:
-                raise InputError(f"task.{name}: expected at least 1, got {count}")
-        if not 1 <= window_stride <= window_words:
+        if window_stride > window_words:
             raise InputError(
-                f"task.window_stride: expected 1 to {window_words} (window_words), got {window_stride}"
+                f"task.window_stride: expected at most {window_words} (window_words), got {window_stride}"
             )
         self.window_words, self.window_stride = window_words, window_stride
         self.decoding = Decoding(max_answer_words, num_best)

@@ -8,7 +8,6 @@ from typing import Protocol, cast
 
 from torch import nn
 
-from elmo.errors import InputError
 from tasks.encoders.token_encoder import TokenEncoder
 
 
@@ -36,9 +35,6 @@ class FineTuning:
         layer_factor: each layer's learning rate, relative to that of the layer above; 1 / 2.6 in the paper.
         unfreeze_every: number of epochs after which the next lower layer is unfrozen; the top layer is
             trained from the start. None: all layers are.
-
-    Raises:
-        InputError: an argument is out of range.
     """
 
     def __init__(
@@ -50,10 +46,6 @@ class FineTuning:
         layer_factor: float,
         unfreeze_every: float | None,
     ) -> None:
-        _check_range("learning_rate_factor", learning_rate_factor, math.inf)
-        _check_range("layer_factor", layer_factor, 1)
-        if unfreeze_every is not None:
-            _check_range("unfreeze_every", unfreeze_every, math.inf)
         self.learning_rate_factor, self.layer_factor = learning_rate_factor, layer_factor
         self.unfreeze_every = unfreeze_every
         contextual = {name: part for name, part in parts.items() if part.is_contextual}
@@ -93,9 +85,3 @@ def _layers_from_top(part: TokenEncoder) -> list[dict[str, nn.Parameter]]:
     parameters = dict(part.named_parameters())
     groups = cast(Layered, part).layer_groups()
     return [{name: parameters[name] for name in group} for group in reversed(groups)]
-
-
-def _check_range(name: str, value: float, most: float) -> None:
-    if not (0 < value <= most and math.isfinite(value)):
-        limit = "a finite number" if most == math.inf else f"at most {most:g}"
-        raise InputError(f"fine_tuning.{name}: expected more than 0 and {limit}, got {value}")

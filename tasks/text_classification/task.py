@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from elmo.errors import InputError
 from elmo.io.model_directory import SavedModel, load_weights
 from elmo.registry import REGISTRY
+from elmo.values import Count, Dropout, Range, Size
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.text_head import TextHead
 from tasks.sources.labelled.source import LabelledSource
@@ -50,24 +51,15 @@ class TextClassificationTask:
     def __init__(
         self,
         *,
-        window_words: int,
-        max_words: int | None,
+        window_words: Size,
+        max_words: Count | None,
         injection: Literal["input", "output", "both"],
-        word_dropout: float,
-        dropout: float,
-        label_smoothing: float,
+        word_dropout: Dropout,
+        dropout: Dropout,
+        label_smoothing: Dropout,
         class_weights: Literal["none", "balanced"],
-        threshold: float,
+        threshold: Annotated[float, Range(0, 1, above=True, below=True)],
     ) -> None:
-        for name, number in (("window_words", window_words), ("max_words", max_words)):
-            if number is not None and number < 1:
-                raise InputError(f"task.{name}: expected at least 1, got {number}")
-        if not 0 <= label_smoothing < 1:
-            raise InputError(
-                f"task.label_smoothing: expected at least 0 and less than 1, got {label_smoothing}"
-            )
-        if not 0 < threshold < 1:
-            raise InputError(f"task.threshold: expected more than 0 and less than 1, got {threshold}")
         self.window_words, self.max_words = window_words, max_words
         self.injection, self.word_dropout, self.dropout = injection, word_dropout, dropout
         self.label_smoothing, self.class_weights = label_smoothing, class_weights

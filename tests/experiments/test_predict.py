@@ -253,7 +253,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
         "explain_output: expected another file than output",
     ),
     "no such format": ({"format": "csv"}, "format: unknown choice 'csv'"),
-    "no batch": ({"batch_size": "0"}, "batch_size: must be at least 1, got 0"),
+    "no batch": ({"batch_size": "0"}, "batch_size: expected at least 1 or null, got 0"),
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from elmo.bilm.softmaxes.softmax import Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.values import Count, Range
 
 PIECE_VALUES = 2**22  # scores held at once, 16 MiB in single precision
 PIECE_TOKENS = 256  # minimum: for fewer tokens, reading the weights takes longer than the multiplications
@@ -41,13 +42,20 @@ class AdaptiveSoftmax(Softmax):
         shrink: each cluster's vectors are this many times smaller than those of the previous cluster.
     """
 
-    def __init__(self, *, input_size: int, num_types: int, cutoffs: Sequence[int], shrink: float) -> None:
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        num_types: int,
+        cutoffs: Sequence[Count],
+        shrink: Annotated[float, Range(1, 10**6)],
+    ) -> None:
         super().__init__()
         used = [cutoff for cutoff in cutoffs if cutoff < num_types]
-        if not used or sorted(set(used)) != used or used[0] < 1 or shrink < 1:
+        if not used or sorted(set(used)) != used:
             raise InputError(
-                f"softmax.cutoffs, softmax.shrink: expected growing ids, the first below {num_types}"
-                f" words, and at least 1, got {list(cutoffs)} and {shrink}; softmax=full needs neither"
+                f"softmax.cutoffs: expected growing ids, the first below {num_types} words, got"
+                f" {list(cutoffs)}; softmax=full needs none"
             )
         self.bounds = [*used, num_types]
         self.head_weight = _random(used[0] + len(used), input_size)

@@ -17,6 +17,7 @@ from elmo.bilm.softmaxes.adaptive import log_probabilities
 from elmo.bilm.softmaxes.softmax import Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.values import Count
 
 
 @REGISTRY.register("softmax", "sampled")
@@ -36,11 +37,11 @@ class SampledSoftmax(Softmax):
 
     loss_name = "train/sampled_loss"
 
-    def __init__(self, *, input_size: int, num_types: int, num_samples: int, sparse: bool) -> None:
+    def __init__(self, *, input_size: int, num_types: int, num_samples: Count, sparse: bool) -> None:
         super().__init__()
-        if not 1 <= num_samples < num_types:
+        if num_samples >= num_types:
             raise InputError(
-                f"softmax.num_samples: expected at least 1 and fewer than the vocabulary's {num_types} words,"
+                f"softmax.num_samples: expected fewer than the vocabulary's {num_types} words,"
                 f" got {num_samples}"
             )
         self.weight = nn.Parameter(torch.empty(num_types, input_size))

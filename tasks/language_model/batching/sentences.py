@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from elmo.bilm.packing import Packing, bucket_by_length
-from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.values import Size
 from tasks.language_model.corpus import BATCHES, Sentences, ShuffledWindows, blocks, with_markers
 from tasks.language_model.model import Batch, BatchBuilder
 
@@ -30,11 +30,7 @@ class SentenceBatching:
 
     carries_state = False
 
-    def __init__(self, *, num_steps: int, batch_size: int) -> None:
-        if num_steps < 1 or batch_size < 1:
-            raise InputError(
-                f"batching.num_steps, trainer.batch_size: expected at least 1, got {num_steps}, {batch_size}"
-            )
+    def __init__(self, *, num_steps: Size, batch_size: Size) -> None:
         self.tokens_per_batch = num_steps * batch_size
 
     def training_batches(self, windows: ShuffledWindows, builder: BatchBuilder) -> SentenceBatches:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.values import Size
 from tasks.language_model.corpus import Sentences, ShuffledWindows, blocks, with_markers
 from tasks.language_model.model import Batch, BatchBuilder
 
@@ -34,11 +34,7 @@ class StreamBatching:
 
     carries_state = True
 
-    def __init__(self, *, num_steps: int, batch_size: int) -> None:
-        if num_steps < 1 or batch_size < 1:
-            raise InputError(
-                f"batching.num_steps, trainer.batch_size: expected at least 1, got {num_steps}, {batch_size}"
-            )
+    def __init__(self, *, num_steps: Size, batch_size: Size) -> None:
         self.num_steps = num_steps
         self.num_rows = batch_size
 

@@ -377,7 +377,7 @@ def test_a_state_is_zeros_for_each_layer() -> None:
         ({"cell_size": 0, "projection_size": 0}, "cell_size: expected at least 1, got 0"),
         ({"projection_size": 0}, "projection_size: expected at least 1, got 0"),
         ({"projection_size": 8}, r"projection_size: expected at most cell_size \(7\), got 8"),
-        ({"num_layers": 0}, "num_layers: expected at least 1, got 0"),
+        ({"num_layers": 0}, "num_layers: expected at least 1 and at most 100, got 0"),
         ({"dropout": 1.0}, "dropout: expected at least 0 and less than 1, got 1.0"),
         ({"dropout": -0.1}, "dropout: .* got -0.1"),
         ({"filters": []}, "filters"),

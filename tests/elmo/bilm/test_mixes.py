@@ -151,8 +151,14 @@ def test_padding_alone_is_zero_not_nan(layers_LBTP: Tensor) -> None:
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ({"type": "scalar", "initial_weights": [1.0, 2.0]}, "initial_weights: expected 3 finite numbers"),
-        ({"type": "scalar", "initial_weights": [1.0, 2.0, float("nan")]}, "expected 3 finite numbers"),
+        ({"type": "scalar", "initial_weights": [1.0, 2.0]}, "initial_weights: expected 3 numbers"),
+        (
+            {"type": "scalar", "initial_weights": [1.0, 2.0, float("nan")]},
+            "mix.initial_weights[2]: expected at least -1,000,000,000,000",
+        ),
+        ({"type": "scalar", "l2": float("nan")}, "mix.l2: expected at least 0"),
+        ({"type": "scalar", "dropout": float("inf")}, "mix.dropout: expected at least 0"),
+        ({"type": "top", "dropout": -1.0}, "mix.dropout: expected at least 0 and less than 1, got -1.0"),
         ({"type": "scalar", "l2": -1.0}, "mix.l2: expected at least 0, got -1.0"),
         ({"type": "scalar", "dropout": 1.0}, "mix.dropout: expected at least 0 and less than 1, got 1.0"),
         ({"type": "single", "layer": 3}, "mix.layer: expected 0..2, got 3"),

@@ -405,13 +405,13 @@ def test_expected_counts_keep_their_precision_for_rare_words() -> None:
     ("node", "message"),
     [
         ({"type": "sampled", "num_samples": V, "sparse": False}, f"num_samples: .* {V} words, got {V}"),
-        ({"type": "sampled", "num_samples": 0, "sparse": False}, "num_samples: expected at least 1 .* got 0"),
-        ({"type": "adaptive", "cutoffs": [], "shrink": 2.0}, r"cutoffs.* got \[\] and 2.0"),
+        ({"type": "sampled", "num_samples": 0, "sparse": False}, "num_samples: expected at least 1, got 0"),
+        ({"type": "adaptive", "cutoffs": [], "shrink": 2.0}, r"cutoffs.* got \[\]"),
         ({"type": "adaptive", "cutoffs": [V], "shrink": 2.0}, f"cutoffs.* {V} words"),
         ({"type": "adaptive", "cutoffs": [9, 4], "shrink": 2.0}, r"cutoffs.* got \[9, 4\]"),
         ({"type": "adaptive", "cutoffs": [4, 4], "shrink": 2.0}, r"cutoffs.* got \[4, 4\]"),
-        ({"type": "adaptive", "cutoffs": [0, 4], "shrink": 2.0}, r"cutoffs.* got \[0, 4\]"),
-        ({"type": "adaptive", "cutoffs": [4], "shrink": 0.5}, r"shrink: .* got \[4\] and 0.5"),
+        ({"type": "adaptive", "cutoffs": [0, 4], "shrink": 2.0}, r"cutoffs\[0\]: expected at least 1, got 0"),
+        ({"type": "adaptive", "cutoffs": [4], "shrink": 0.5}, "shrink: expected at least 1, got 0.5"),
     ],
 )
 def test_arguments_that_make_no_softmax_are_told(node: dict[str, Any], message: str) -> None:

@@ -284,7 +284,7 @@ def test_wrong_inputs_are_refused_in_one_line(inputs: Any, message: str, model: 
     [
         ({"num_output_representations": 0}, "num_output_representations: expected at least 1, got 0"),
         ({"layer_norm_statistics": "with_marker"}, "unknown 'with_marker'; nearest: with_markers"),
-        ({"scalar_mix_parameters": [1.0]}, "expected 3 finite numbers, one per layer, got [1.0]"),
+        ({"scalar_mix_parameters": [1.0]}, "expected 3 numbers, one per layer, got [1.0]"),
         ({"dropout": 1.0}, "dropout: expected at least 0 and less than 1, got 1.0"),
     ],
 )

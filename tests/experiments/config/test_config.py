@@ -213,8 +213,8 @@ def test_another_task_brings_its_own_groups(train: Command, configs: list[TrainC
         ("trainer.precision=bf17", "trainer.precision: unknown choice 'bf17'; nearest: bf16"),
         ("trainer.batch_size=???", "trainer.batch_size: missing; give a value: trainer.batch_size=..."),
         ("seed=[1", "seed=[1: cannot be read; write key=value, and quote special characters: key='a b'"),
-        ("trainer.batch_size=0", "trainer.batch_size: must be at least 1, got 0"),
-        ("trainer.clip_norm=0", "trainer.clip_norm: must be above 0, got 0.0; null clips nothing"),
+        ("trainer.batch_size=0", "trainer.batch_size: expected at least 1, got 0"),
+        ("trainer.clip_norm=0", "trainer.clip_norm: expected more than 0 or null, got 0.0"),
         ("trainer.device=gpu", "trainer.device: expected auto, cpu, cuda, cuda:<number> or mps, got 'gpu'"),
         (
             "trainer.metric=loss",
@@ -225,7 +225,7 @@ def test_another_task_brings_its_own_groups(train: Command, configs: list[TrainC
             "trainer.max_steps: nothing ends the run; set one of max_steps, max_epochs, max_minutes",
         ),
         ("name=a/b", "name: must be a plain directory name, got 'a/b'; output_dir takes a path"),
-        ("seed=-1", "seed: must not be negative, got -1"),
+        ("seed=-1", "seed: expected at least 0, got -1"),
         ("plugins=[absent_plugin]", "plugins: cannot import absent_plugin: ModuleNotFoundError"),
         (
             "experiment=wrong_option",

@@ -76,7 +76,7 @@ def test_groups_that_fit_everything_leave_no_empty_rest() -> None:
         ({"name": "AdmaW"}, r"optimizer\.name: no optimizer 'AdmaW' in torch\.optim; nearest: AdamW"),
         ({"name": "Optimizer"}, r"optimizer\.name: no optimizer 'Optimizer'"),
         ({"learning_rate": 0.0}, r"optimizer\.learning_rate: expected more than 0, got 0\.0"),
-        ({"learning_rate": float("nan")}, r"optimizer\.learning_rate: expected more than 0, got nan"),
+        ({"learning_rate": float("nan")}, r"optimizer\.learning_rate: expected more than 0 and"),
         (
             {"options": {"weight_decai": 0.1}},
             r"optimizer\.options\.weight_decai: unknown key; nearest: weight_decay",
@@ -85,6 +85,16 @@ def test_groups_that_fit_everything_leave_no_empty_rest() -> None:
         (
             {"groups": [{"pattern": "bias"}, {"pattern": "x", "momentun": 0.1}]},
             r"optimizer\.groups\[1\]\.momentun: unknown key",
+        ),
+        ({"learning_rate": 1e300}, r"optimizer\.learning_rate: expected at most 1,000, got 1e\+300"),
+        ({"options": {"betas": [0.9, 0.999, 0.5]}}, "optimizer: AdamW refuses its options: too many values"),
+        (
+            {"options": {"weight_decay": 1e300}},
+            r"optimizer\.options: a step of AdamW leads to NaN or infinity",
+        ),
+        (
+            {"groups": [{"pattern": "x", "learning_rate": float("inf")}]},
+            r"optimizer\.groups\[0\]\.learning_rate: expected at most 1,000, got inf",
         ),
         ({"groups": [{"pattern": "(bias"}]}, r"optimizer\.groups\[0\]\.pattern: expected a regular expr"),
         ({"groups": [{"weight_decay": 0.1}]}, r"optimizer\.groups\[0\]\.pattern: expected a regular expr"),

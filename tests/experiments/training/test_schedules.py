@@ -53,7 +53,11 @@ def test_impossible_values_are_refused_by_their_key() -> None:
         ConstantSchedule(warmup_steps=-1)
     with pytest.raises(InputError, match=r"schedule\.warmup_steps: expected at least 1, got 0"):
         InverseSquareRootSchedule(warmup_steps=0)
-    with pytest.raises(InputError, match=r"schedule\.final_factor: expected 0 to 1, got 1\.5"):
+    with pytest.raises(
+        InputError, match=r"schedule\.final_factor: expected at least 0 and at most 1, got 1\.5"
+    ):
         CosineSchedule(warmup_steps=0, final_factor=1.5)
-    with pytest.raises(InputError, match=r"schedule\.final_factor: expected 0 to 1, got -0\.5"):
+    with pytest.raises(
+        InputError, match=r"schedule\.final_factor: expected at least 0 and at most 1, got -0\.5"
+    ):
         LinearSchedule(warmup_steps=0, final_factor=-0.5)

@@ -358,8 +358,8 @@ WORD, ELMO = {"type": "word"}, {"type": "elmo"}
     [
         ({"type": "gloev"}, "encoder.type: unknown encoder 'gloev'; nearest: glove"),
         ({"type": "word", "size": 0}, "encoder.size: expected at least 1, got 0"),
-        ({"type": "glove", "max_words": 0}, "encoder.max_words: expected at least 1, or null, got 0"),
-        ({"type": "char_cnn", "filters": []}, "encoder.filters: expected at least one [width, number]"),
+        ({"type": "glove", "max_words": 0}, "encoder.max_words: expected at least 1 or null, got 0"),
+        ({"type": "char_cnn", "filters": []}, "encoder.filters: expected a list of 1 to 100 items, got []"),
         ({"type": "concat", "parts": {}}, "encoder.parts: expected at least two, got none"),
         ({"type": "concat", "parts": {"a": WORD}}, "encoder.parts: expected at least two, got a"),
         ({"type": "concat", "parts": {"a.b": WORD, "c": WORD}}, "encoder.parts.a.b: expected another name"),

@@ -176,7 +176,7 @@ def test_a_head_is_built_without_memory_as_its_yaml_says(name: str) -> None:
     ("name", "key", "value", "message"),
     [
         ("span", "hidden_size", 0, "head.hidden_size: expected at least 1, got 0"),
-        ("span", "num_layers", 0, "head.num_layers: expected at least 1, got 0"),
+        ("span", "num_layers", 0, "head.num_layers: expected at least 1 and at most 100, got 0"),
         ("span", "alignment_size", -1, "head.alignment_size: expected at least 1, got -1"),
         ("span", "dropout", 1.0, "head.dropout: expected at least 0 and less than 1, got 1.0"),
         ("span", "cell", "rnn", "head.cell: unknown choice 'rnn'; one of: gru, lstm"),

@@ -247,11 +247,15 @@ def test_texts_of_one_window_stay_as_they_are() -> None:
         ({"type": "pooled", "pooling": []}, 0, "head.pooling: expected attention, max, mean, min or several"),
         ({"type": "pooled", "pooling": ["max", "max"]}, 0, "each once, got ['max', 'max']"),
         ({"type": "pooled", "pooling": ["sum"]}, 0, "pooling[0]: unknown choice 'sum'"),
-        ({"type": "pooled", "hidden_size": 0}, 0, "head.hidden_size: expected at least 1, got 0"),
+        ({"type": "pooled", "hidden_size": 0}, 0, "head.hidden_size: expected at least 1 or null, got 0"),
         ({"type": "pooled"}, E, "head.type: pooled has no recurrent layer"),
         ({"type": "bilstm", "dropout": 1.0}, 0, "head.dropout: expected at least 0 and less than 1, got 1.0"),
         ({"type": "bilstm", "dropout": float("nan")}, 0, "head.dropout: expected at least 0"),
-        ({"type": "bilstm", "num_layers": 0}, 0, "head.num_layers: expected at least 1, got 0"),
+        (
+            {"type": "bilstm", "num_layers": 0},
+            0,
+            "head.num_layers: expected at least 1 and at most 100, got 0",
+        ),
         ({"type": "bilstm", "hidden_size": -1}, 0, "head.hidden_size: expected at least 1, got -1"),
         ({"type": "cnn", "num_words": 5}, 0, "head.num_words: expected at least 6, twice head.width, got 5"),
         (
@@ -262,9 +266,9 @@ def test_texts_of_one_window_stay_as_they_are() -> None:
         ({"type": "cnn", "num_words": 9, "width": 0}, 0, "head.width: expected at least 1, got 0"),
         ({"type": "cnn", "num_words": 9}, E, "head.type: cnn has no recurrent layer"),
         ({"type": "bcn", "dropout": -0.1}, 0, "head.dropout: expected at least 0"),
-        ({"type": "bcn", "output_sizes": []}, 0, "head.output_sizes: expected one size or more"),
-        ({"type": "bcn", "output_sizes": [8, 0]}, 0, "all above 0, got [8, 0]"),
-        ({"type": "bcn", "maxout_pieces": 1}, 0, "head.maxout_pieces: expected at least 2, or null"),
+        ({"type": "bcn", "output_sizes": []}, 0, "head.output_sizes: expected a list of 1 to 100 items"),
+        ({"type": "bcn", "output_sizes": [8, 0]}, 0, "head.output_sizes[1]: expected at least 1, got 0"),
+        ({"type": "bcn", "maxout_pieces": 1}, 0, "head.maxout_pieces: expected at least 2 or null, got 1"),
     ],
 )
 def test_a_head_that_cannot_be_is_refused(node: dict[str, Any], injected_size: int, message: str) -> None:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from elmo.errors import InputError
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised.fine_tuning import FineTuning
 
@@ -141,20 +140,3 @@ def test_an_optimizer_made_once_moves_only_the_layers_whose_turn_has_come() -> N
         after = [layer.state_dict()["weight"] for layer in elmo.layers]
         moved.append([not torch.equal(*pair) for pair in zip(before, after, strict=True)])
     assert moved == [[False, False, True], [False, True, True], [True, True, True]]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"learning_rate_factor": 0.0},
-            "learning_rate_factor: expected more than 0 and a finite number, got 0.0",
-        ),
-        ({"layer_factor": 1.5}, "layer_factor: expected more than 0 and at most 1, got 1.5"),
-        ({"layer_factor": float("nan")}, "layer_factor: expected more than 0 and at most 1, got nan"),
-        ({"unfreeze_every": -1.0}, "unfreeze_every: expected more than 0 and a finite number, got -1.0"),
-    ],
-)
-def test_values_without_sense_are_refused(changes: dict[str, float], message: str) -> None:
-    with pytest.raises(InputError, match=rf"^fine_tuning\.{message}"):
-        make(**changes)
