@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -70,13 +71,22 @@ def config_faults(cfg: DictConfig) -> list[str]:
     return sorted(set(faults))
 
 
-def schema_faults(schema: DictConfig, values: Mapping[Any, Any], where: str) -> Iterator[str]:
-    """Unknown keys and wrong types of a tree of values; `where` is its place, with a final dot."""
+def schema_faults(
+    schema: DictConfig, values: Mapping[Any, Any], where: str, keys: Sequence[str] = ()
+) -> Iterator[str]:
+    """Unknown keys and wrong types of a tree of values.
+
+    Args:
+        schema: of the tree.
+        values: the tree.
+        where: its place in the config, with a final dot.
+        keys: those of the whole config, for suggestions.
+    """
     names = [str(key) for key in schema]
     for key, value in values.items():
         place = f"{where}{key}"
         if key not in names:
-            yield f"{place}: unknown key{suggest(str(key), names)}"
+            yield f"{place}: unknown key{_suggest_key(str(key), where, names, keys)}"
             continue
         node: Any = schema._get_node(key)
         if (
@@ -85,12 +95,23 @@ def schema_faults(schema: DictConfig, values: Mapping[Any, Any], where: str) -> 
             and _is_typed(node)
             and isinstance(value, Mapping)
         ):
-            yield from schema_faults(node, value, f"{place}.")
+            yield from schema_faults(node, value, f"{place}.", keys)
             continue
         try:
             copy.deepcopy(schema)[key] = value
         except ValidationError:
             yield f"{place}: {_expectation(node, value)}"
+
+
+def _suggest_key(name: str, where: str, siblings: Sequence[str], keys: Sequence[str]) -> str:
+    """The nearest keys: of this name in any section, or of a similar name here, or else anywhere."""
+    same = [key for key in keys if key.rpartition(".")[2] == name]
+    if same:
+        return f"; nearest: {', '.join(same)}"
+    is_near_here = where and difflib.get_close_matches(name, siblings, n=1)
+    names = {key.rpartition(".")[2]: key for key in reversed(keys)}
+    near = [] if is_near_here else difflib.get_close_matches(name, names, n=1)
+    return f"; nearest: {names[near[0]]}" if near else suggest(name, siblings)
 
 
 def _is_typed(node: DictConfig) -> bool:

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import hydra
-from hydra import initialize_config_dir
-from hydra._internal.utils import get_args_parser  # Hydra has no public way to know its own flags
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from elmo.errors import InputError
+from experiments.config.arguments import Arguments, read_arguments
 from experiments.config.check import check_config
-from experiments.config.compose import command_line_faults, one_line
+from experiments.config.compose import command_line_faults, one_line, search_path
 from experiments.config.schema import TrainConfig
 
 CONF_PATH = Path(__file__).resolve().parents[2] / "conf"
@@ -72,8 +71,9 @@ def _is_unread(stream: TextIO | None) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def _exit_code(main: Main, config_name: str, arguments: list[str], conf_path: Path) -> int:
+def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) -> int:
     try:
+        arguments = read_arguments(given)
         faults = _faults(config_name, arguments, conf_path)
         if faults:
             return _refuse("\n".join(faults))
@@ -87,22 +87,15 @@ def _exit_code(main: Main, config_name: str, arguments: list[str], conf_path: Pa
         return INTERRUPTED
 
 
-def _faults(config_name: str, arguments: list[str], conf_path: Path) -> list[str]:
-    flags = get_args_parser().parse_args(arguments)
-    if flags.help or flags.hydra_help or flags.shell_completion or flags.info is not None:
-        return []
-    if flags.config_path is not None or flags.config_name is not None:
-        return []  # another root than ours: only its jobs can be checked
-    if flags.config_dir is not None and not Path(flags.config_dir).is_dir():
-        return [f"--config-dir: no directory {flags.config_dir}"]
-    overrides = list(flags.overrides)
-    if flags.config_dir is not None:
-        overrides.append(f"hydra.searchpath=[file://{Path(flags.config_dir).resolve()}]")
-    with initialize_config_dir(str(conf_path), version_base="1.3"):
-        return command_line_faults(config_name, overrides, is_multirun=flags.multirun)
+def _faults(config_name: str, arguments: Arguments, conf_path: Path) -> list[str]:
+    parsed = arguments.parsed
+    if arguments.only_explains or parsed.config_path is not None or parsed.config_name is not None:
+        return []  # of another root than ours, only the jobs can be checked
+    with search_path(conf_path, parsed.config_dir):
+        return command_line_faults(config_name, arguments.overrides, is_multirun=arguments.is_multirun)
 
 
-def _run_jobs(main: Main, config_name: str, arguments: list[str], conf_path: Path) -> int:
+def _run_jobs(main: Main, config_name: str, arguments: Arguments, conf_path: Path) -> int:
     exit_codes = [0]
 
     def job(cfg: DictConfig) -> None:
@@ -118,7 +111,7 @@ def _run_jobs(main: Main, config_name: str, arguments: list[str], conf_path: Pat
     # Hydra prints its own rendering of an exception and exits; with this the exception arrives here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     program = sys.argv
-    sys.argv = [program[0], *arguments]
+    sys.argv = [program[0], *arguments.in_order()]
     try:
         hydra.main(config_path=str(conf_path), config_name=config_name, version_base="1.3")(job)()
     except InputError:

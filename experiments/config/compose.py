@@ -5,10 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from hydra import compose
+from hydra import compose, version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -21,6 +26,25 @@ from experiments.config.check import GIVEN, config_faults, schema_faults
 from experiments.config.schema import SCHEMAS
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+@contextmanager
+def search_path(conf_path: Path, config_dir: str | None) -> Iterator[None]:
+    """Initializes Hydra with the search path of a job, so that the options of `--config-dir` are known.
+
+    `hydra.initialize_config_dir` is public, but knows no second directory.
+    """
+    path = create_config_search_path(str(conf_path))
+    if config_dir is not None:
+        place = f"file://{Path(config_dir).resolve()}"
+        path.prepend(provider="command-line", path=place, anchor=SearchPathQuery(provider="schema"))
+    version.setbase("1.3")
+    GlobalHydra.instance().clear()
+    try:
+        Hydra.create_main_hydra2("check", path)
+        yield
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def command_line_faults(config_name: str, overrides: Sequence[str], *, is_multirun: bool) -> list[str]:
@@ -72,29 +96,37 @@ def _job_faults(config_name: str, overrides: Sequence[str]) -> list[str]:
 def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     try:
         return compose(config_name, overrides=list(overrides))
-    except ValueError as error:  # Hydra's answer to a group whose option is a number
+    except (ValueError, AssertionError) as error:  # a group whose option is a number; a key below null
         raise HydraException(str(error)) from error
 
 
 def _faults_apart(config_name: str, overrides: Sequence[str]) -> list[str]:
     faults: list[str] = []
     sound: list[Override] = []
+    swept: list[Override] = []
     unknown: list[str] = []  # groups without a valid choice
+    chosen = _chosen(config_name, overrides)
+    keys = list(_keys_of(chosen))
     for text in overrides:
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException:
             faults.append(f"{text}: cannot be read; write key=value, and quote special characters: key='a b'")
             continue
-        found = _override_faults(config_name, override)
+        if override.is_sweep_override():
+            swept.append(override)
+            continue
+        found = _override_faults(config_name, override, keys) or list(_absent_section(override, chosen))
         faults += found
         if not found:
             sound.append(override)
         elif _group_options(override.key_or_group):
             unknown.append(f"{override.key_or_group}.")
     files = [file for override in sound for file in _chosen_files(override)]
-    in_files = [fault for file in files for fault in _file_faults(config_name, file)]
-    further = in_files or _composition_faults(config_name, [_opened(override) for override in sound])
+    in_files = [fault for file in files for fault in _file_faults(config_name, file, keys)]
+    opened = [_opened(override) for override in sound]
+    faults += [_sweep_fault(config_name, override, opened) for override in swept]
+    further = in_files or _composition_faults(config_name, opened)
     # Without its choice, a group has the default one, whose faults are not the user's.
     return faults + [fault for fault in further if not fault.startswith(tuple(unknown))]
 
@@ -104,11 +136,41 @@ def _composition_faults(config_name: str, overrides: list[str]) -> list[str]:
         return config_faults(_composed(config_name, overrides))
     except COMPOSE_ERRORS as error:
         file = re.match(r"In '([^']+)'", str(error))
-        in_file = list(_file_faults(config_name, file[1])) if file else []
+        in_file = list(_file_faults(config_name, file[1], ())) if file else []
         return in_file or [one_line(error, config_name)]
 
 
-def _override_faults(config_name: str, override: Override) -> list[str]:
+def _sweep_fault(config_name: str, override: Override, others: Sequence[str]) -> str:
+    """What to write instead of several values without -m: a list, if the key takes one."""
+    key, values = override.key_or_group, str(override.input_line).partition("=")[2]
+    advice = "add -m to run a job for each"
+    as_list = f"++{key}=[{values}]"
+    if override.is_discrete_sweep() and not _group_options(key) and "/" not in key:
+        parsed = OverridesParser.create().parse_override(as_list)
+        faults = _override_faults(config_name, parsed, ())
+        faults += _composition_faults(config_name, [*others, as_list])
+        if not any(fault.startswith(f"{key}: ") for fault in faults):
+            advice = f"write {key}=[{values}] for a list, or {advice}"
+    return f"{key}: {values} is more than one value; {advice}"
+
+
+def _chosen(config_name: str, overrides: Sequence[str]) -> Any:
+    """The values of the config with the options that are chosen, or, if they do not compose, without them."""
+    choices = [text for text in overrides if _group_options(text.lstrip("+").partition("=")[0])]
+    try:
+        cfg = _composed(config_name, choices)
+    except COMPOSE_ERRORS:
+        cfg = _composed(config_name, ())
+    return OmegaConf.to_container(cfg)
+
+
+def _keys_of(values: Any, where: str = "") -> Iterator[str]:
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        yield f"{where}{key}"
+        yield from _keys_of(value, f"{where}{key}.")
+
+
+def _override_faults(config_name: str, override: Override, keys: Sequence[str]) -> list[str]:
     key = override.key_or_group
     if key.startswith(("hydra.", "hydra/")) or override.is_delete():
         return []
@@ -123,7 +185,16 @@ def _override_faults(config_name: str, override: Override) -> list[str]:
     if "/" in key:
         return [f"{key}: unknown group{suggest(key, _groups())}"]
     values = _nested(key, override.value())
-    return list(schema_faults(OmegaConf.structured(SCHEMAS[config_name]), values, ""))
+    return list(schema_faults(OmegaConf.structured(SCHEMAS[config_name]), values, "", keys))
+
+
+def _absent_section(override: Override, chosen: Mapping[str, Any]) -> Iterator[str]:
+    """The fault of a key in a section that the chosen options leave out."""
+    section, dot, _ = override.key_or_group.partition(".")
+    if dot and chosen.get(section, {}) is None:
+        options = _group_options(section)
+        advice = f"; choose one: {section}={'|'.join(options)}" if options else ""
+        yield f"{override.key_or_group}: there is no {section} here{advice}"
 
 
 def _chosen_files(override: Override) -> list[str]:
@@ -141,8 +212,8 @@ def _opened(override: Override) -> str:
     return f"++{text}" if inside_component and is_plain else text
 
 
-def _file_faults(config_name: str, path: str) -> Iterator[str]:
-    """The faults of a config file of conf/ (path without .yaml) against the schema."""
+def _file_faults(config_name: str, path: str, keys: Sequence[str]) -> Iterator[str]:
+    """The faults of a config file (path without .yaml) against the schema; `keys` are all of the config."""
     loader: Any = GlobalHydra.instance().config_loader()
     try:
         loaded = loader.repository.load_config(path)
@@ -157,7 +228,7 @@ def _file_faults(config_name: str, path: str) -> Iterator[str]:
     values.pop("defaults", None)
     tree = values if package == "_global_" else _nested(package, values)
     schema = OmegaConf.structured(SCHEMAS[config_name])
-    yield from (f"{fault} (in {path}.yaml)" for fault in schema_faults(schema, tree, ""))
+    yield from (f"{fault} (in {path}.yaml)" for fault in schema_faults(schema, tree, "", keys))
 
 
 def one_line(error: Exception, config_name: str) -> str:

@@ -231,6 +231,22 @@ def test_another_task_brings_its_own_groups(train: Command, configs: list[TrainC
             "experiment=wrong_option",
             "softmax: unknown option 'sampeld'; nearest: sampled (in experiment/wrong_option",
         ),
+        ("max_steps=100", "max_steps: unknown key; nearest: trainer.max_steps"),
+        ("epochs=3", "epochs: unknown key; nearest: trainer.max_epochs"),
+        ("logger.metric=x", "logger.metric: unknown key; nearest: trainer.metric"),
+        ("head.size=3", "head.size: there is no head here"),
+        ("seed=1,2", "seed: 1,2 is more than one value; add -m to run a job for each"),
+        ("encoder=word,elmo_tiny", "encoder: word,elmo_tiny is more than one value; add -m to run"),
+        (
+            "logger.tags=a,b",
+            "logger.tags: a,b is more than one value; write logger.tags=[a,b] for a list, or",
+        ),
+        ("--seed=3", "--seed=3: unknown option; values are given without dashes: seed=3"),
+        ("--multrun", "--multrun: unknown option; nearest: --multirun"),
+        ("--experimental-rerun=x", "--experimental-rerun: reads a pickle"),
+        ("--resolve", "--resolve: belongs to --cfg job"),
+        ("--config-dir=nowhere", "--config-dir: no directory nowhere"),
+        ("--info=x", "argument --info/-i: invalid choice: 'x' (choose from "),
         ("cache_dir=${oc.env:ELMO_ABSENT}", "cache_dir: KeyError raised while resolving interpolation"),
         ("name=${nam}", "name: Interpolation key 'nam' not found"),
     ],
@@ -268,6 +284,37 @@ def test_typos_in_an_experiment_are_found_and_its_file_named(
         "trainer.max_step: unknown key; nearest: max_steps, max_epochs (in experiment/bad.yaml)",
         "trainr: unknown key; nearest: trainer (in experiment/bad.yaml)",
     ]
+
+
+def test_hydras_own_options_may_stand_anywhere(
+    train: Command, configs: list[TrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "mine" / "experiment" / "own.yaml", "# @package _global_\ntrainer: {max_steps: 3}\n")
+    options = ["--config-dir", str(tmp_path / "mine")]
+    assert train("seed=1,2", *options, "experiment=own", "-m", "name=anywhere") == 0
+    assert [(config.seed, config.trainer.max_steps) for config in configs] == [(1, 3), (2, 3)]
+    assert train("seed=1", "-m", "--cfg", "job") == 2
+    assert capsys.readouterr().err.startswith("--run, --multirun, --cfg, --info, --shell-completion: give")
+
+
+def test_a_users_own_options_and_the_faults_in_them_are_known(
+    train: Command, configs: list[TrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "mine" / "encoder" / "own_encoder.yaml", "type: probe_component\nsize: 5\n")
+    typos = "# @package _global_\ndefaults:\n  - override /encoder: own_encoder\ntrainer: {max_stepz: 3}\n"
+    write(tmp_path / "mine" / "experiment" / "own.yaml", f"{typos}learning_rate: 3\noptimizer: {{size: 4}}\n")
+    option = f"--config-dir={tmp_path / 'mine'}"
+    assert train(option, "encoder=own_encoder", "seed=x") == 2
+    assert capsys.readouterr().err == "seed: expected int, got 'x' (str)\n"
+    assert train(option, "experiment=own") == 2
+    assert [line.partition(";")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "learning_rate: unknown key",
+        "trainer.max_stepz: unknown key",
+    ]
+    assert train(option, "encoder=own_encodr") == 2
+    assert capsys.readouterr().err == "encoder: unknown option 'own_encodr'; nearest: own_encoder\n"
+    assert train(option, "encoder=own_encoder") == 0
+    assert configs[0].encoder["size"] == 5
 
 
 def test_a_group_that_the_task_has_not_is_refused(train: Command, capsys: pytest.CaptureFixture[str]) -> None:

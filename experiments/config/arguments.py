@@ -1,0 +1,82 @@
+"""Reads a command's arguments: Hydra's own options, which may stand anywhere, and the overrides."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from hydra._internal.utils import get_args_parser  # Hydra has no public way to know its own options
+
+from elmo.errors import InputError
+from elmo.registry import suggest
+
+
+class Arguments(NamedTuple):
+    """The arguments of a command.
+
+    Attributes:
+        overrides: `key=value` and the like, in their order.
+        options: Hydra's own, with their values, in their order.
+        parsed: the values of Hydra's options.
+    """
+
+    overrides: list[str]
+    options: list[str]
+    parsed: Namespace
+
+    @property
+    def is_multirun(self) -> bool:
+        return self.parsed.multirun or "hydra.mode=MULTIRUN" in self.overrides
+
+    @property
+    def only_explains(self) -> bool:
+        """Whether the command is asked for help or the like, and runs no job."""
+        parsed = self.parsed
+        return bool(parsed.help or parsed.hydra_help or parsed.shell_completion or parsed.info is not None)
+
+    def in_order(self) -> list[str]:
+        """All arguments, in an order in which Hydra can read them: it takes no override behind an option."""
+        return [*self.overrides, *self.options]
+
+
+def read_arguments(arguments: Sequence[str]) -> Arguments:
+    """The arguments, sorted out.
+
+    Raises:
+        InputError: a line for each unknown option, or one about options that do not go together.
+    """
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(f"{message}; see --hydra-help")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
+    if unknown:
+        names = [action for action in parser._option_string_actions if action.startswith("--")]
+        raise InputError("\n".join(_unknown_option(option, names) for option in unknown))
+    _check_options(parsed)
+    options = list(arguments)
+    for override in parsed.overrides:
+        options.remove(override)  # which of two equal ones makes no difference
+    return Arguments(list(parsed.overrides), options, parsed)
+
+
+def _unknown_option(option: str, names: Sequence[str]) -> str:
+    if "=" in option:
+        return f"{option}: unknown option; values are given without dashes: {option.lstrip('-')}"
+    return f"{option}: unknown option{suggest(option, names)}"
+
+
+def _check_options(parsed: Namespace) -> None:
+    modes = [parsed.run, parsed.multirun, parsed.cfg, parsed.shell_completion, parsed.info is not None]
+    if sum(map(bool, modes)) > 1:
+        raise InputError("--run, --multirun, --cfg, --info, --shell-completion: give only one of them")
+    if parsed.resolve and parsed.cfg is None and not parsed.help:
+        raise InputError("--resolve: belongs to --cfg job; add that, or leave it out")
+    if parsed.experimental_rerun is not None:
+        raise InputError("--experimental-rerun: reads a pickle, which may run any code; it is not supported")
+    if parsed.config_dir is not None and not Path(parsed.config_dir).is_dir():
+        raise InputError(f"--config-dir: no directory {parsed.config_dir}")
