@@ -88,7 +88,10 @@ def _open_logger(config: TrainConfig, run: RunDirectory, trainer: Trainer) -> Ru
 
 def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory, logger: RunLogger) -> dict[str, float]:
     """Run the trainer with a progress display; Ctrl-C or SIGTERM ends it behind the step under way."""
+    import torch
+
     from experiments.logging.progress import make_progress
+    from experiments.training.threads import watch_threads
 
     def stop(number: int, frame: object) -> None:
         trainer.request_stop()
@@ -98,16 +101,19 @@ def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory, logger: Run
     before = [signal.signal(number, stop) for number in signals]
     done = trainer.progress() if trainer.position.step else 0.0
     kind, units = config.logger.progress.value, trainer.position.units
+    is_adaptive = config.trainer.num_threads is None and trainer.device.type == "cpu"
+    threads = watch_threads() if is_adaptive else None
     try:
         with make_progress(
             kind, title="training", unit=trainer.training.unit, start_tokens=units, start_fraction=done
         ) as progress:
-            return trainer.run(
-                show=lambda step, units, loss, fraction: progress.update(
-                    fraction=fraction, tokens=units, step=step, loss=loss
-                ),
-                log=logger.log,
-            )
+
+            def show(step: int, units: int, loss: float, fraction: float) -> None:
+                progress.update(fraction=fraction, tokens=units, step=step, loss=loss)
+                if threads is not None and threads.adjust():
+                    logger.log(step, {"num_threads": torch.get_num_threads()})
+
+            return trainer.run(show=show, log=logger.log)
     except KeyboardInterrupt:
         print(f"stopped after step {trainer.position.step}; resume={run.path} goes on", file=sys.stderr)
         raise
