@@ -356,7 +356,10 @@ def test_batches_go_on_from_a_position(data: Data) -> None:
     ("changes", "message"),
     [
         ({"task": {"window_words": 0}}, r"task\.window_words: expected at least 1, got 0"),
-        ({"task": {"window_stride": 31}}, r"task\.window_stride: expected at most 30 \(window_words\), got 31"),
+        (
+            {"task": {"window_stride": 31}},
+            r"task\.window_stride: expected at most 30 \(window_words\), got 31",
+        ),
         ({"task": {"num_best": 0}}, r"task\.num_best: expected at least 1, got 0"),
         (
             {"head": {"type": "pooled", "pooling": ["mean"], "hidden_size": None}},
