@@ -233,6 +233,23 @@ def test_it_prints_the_facts_before_and_a_table_behind(
     assert printed.splitlines()[-1] == str(directory)
 
 
+@pytest.mark.parametrize(
+    ("softmax", "told"),
+    [
+        ("adaptive", "softmax adaptive with no of 2 clusters of rare words, as the vocabulary has 33 words"),
+        ("sampled", "softmax 16 samples, half of the vocabulary, instead of 8,192"),
+    ],
+)
+def test_a_small_vocabulary_is_trained_with_every_softmax_as_it_stands(
+    command: Command, softmax: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = command.run(f"small_{softmax}", f"softmax={softmax}", "trainer.max_steps=1")
+    assert told in " ".join(capsys.readouterr().out.split())
+    arguments = [f"run={directory}", f"cache_dir={command.cache_path}", "num_threads=1", "progress=none"]
+    assert run_command(evaluate.main, config_name="evaluate", arguments=arguments) == 0
+    assert f"{figures(directory)['test/perplexity']:.1f}" in capsys.readouterr().out
+
+
 def test_the_same_seed_gives_the_same_losses_and_another_others(command: Command, finished: Path) -> None:
     assert_same_run(command.run("same_seed"), finished)
     assert losses(command.run("other_seed", "seed=2", "trainer.max_steps=2")) != losses(finished)[:2]
@@ -551,7 +568,9 @@ def test_a_bad_vocabulary_is_refused_before_the_text_is_read(
         (["softmax=adaptive", "softmax.cutoffs=[9,5]"], "softmax.cutoffs: "),
         (["batching.num_steps=0"], "batching.num_steps: "),
         (["encoder.dropout=1.5"], "encoder.dropout: "),
-        (["init_from=nowhere"], "nowhere: no model here"),
+        (["init_from=nowhere"], "nowhere: no such directory and no published model"),
+        ([*SAMPLED, "vocabulary.max_size=8"], "softmax.num_samples: "),
+        (["softmax=adaptive", "softmax.cutoffs=[40]", "vocabulary.max_size=30"], "softmax.cutoffs: "),
     ],
 )
 def test_values_that_disagree_are_refused_before_the_text_is_read(

@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elmo.bilm.softmaxes.softmax import Softmax
+from elmo.bilm.softmaxes.softmax import Rows, Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.values import Count, Range
 
+DEFAULT_CUTOFFS = (2000, 10_000)
 PIECE_VALUES = 2**22  # scores held at once, 16 MiB in single precision
 PIECE_TOKENS = 256  # minimum: for fewer tokens, reading the weights takes longer than the multiplications
 
@@ -38,7 +39,8 @@ class AdaptiveSoftmax(Softmax):
     Args:
         input_size: P, size of the vectors.
         num_types: V, number of words of the vocabulary, markers included.
-        cutoffs: the ids at which the clusters of rare words begin; ids beyond V are ignored.
+        cutoffs: the ids at which the clusters of rare words begin; ids beyond V are ignored. None: 2,000 and
+            10,000; a vocabulary of 2,000 words or fewer then has no cluster, and this is a full softmax.
         shrink: each cluster's vectors are this many times smaller than those of the previous cluster.
     """
 
@@ -47,18 +49,24 @@ class AdaptiveSoftmax(Softmax):
         *,
         input_size: int,
         num_types: int,
-        cutoffs: Sequence[Count],
+        cutoffs: Sequence[Count] | None,
         shrink: Annotated[float, Range(1, 10**6)],
     ) -> None:
         super().__init__()
-        used = [cutoff for cutoff in cutoffs if cutoff < num_types]
-        if not used or sorted(set(used)) != used:
+        given = DEFAULT_CUTOFFS if cutoffs is None else cutoffs
+        used = [cutoff for cutoff in given if cutoff < num_types]
+        if (cutoffs is not None and not used) or sorted(set(used)) != used:
             raise InputError(
                 f"softmax.cutoffs: expected growing ids, the first below {num_types} words, got"
-                f" {list(cutoffs)}; softmax=full needs none"
+                f" {list(given)}; null fits them to the vocabulary"
+            )
+        if cutoffs is None and len(used) < len(given):
+            self.notice = (
+                f"adaptive with {len(used) or 'no'} of {len(given)} clusters of rare words, as the vocabulary"
+                f" has {num_types:,} words"
             )
         self.bounds = [*used, num_types]
-        self.head_weight = _random(used[0] + len(used), input_size)
+        self.head_weight = _random(self.bounds[0] + len(used), input_size)
         self.head_bias = nn.Parameter(torch.zeros(len(self.head_weight)))
         self.projections = nn.ParameterList()
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
@@ -82,6 +90,12 @@ class AdaptiveSoftmax(Softmax):
         for rows, logs in self._scores(vectors, targets, log_probabilities):
             total[rows] += logs
         return total.view(targets_DN.shape)
+
+    def rows(self) -> list[Rows]:
+        """The words of the head, and of each cluster."""
+        head = Rows(0, self.bounds[0], self.head_weight, self.head_bias)
+        parts = zip(self.bounds, self.bounds[1:], self.weights, self.biases, self.projections, strict=False)
+        return [head, *(Rows(*part) for part in parts)]
 
     def _scores(self, vectors_NP: Tensor, targets_N: Tensor, score: Scorer) -> list[tuple[Tensor, Tensor]]:
         """For the head and each cluster: the indices of its tokens, and the result of `score` for them."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.bilm.softmaxes.adaptive import log_probabilities, summed_loss
-from elmo.bilm.softmaxes.softmax import Softmax
+from elmo.bilm.softmaxes.softmax import Rows, Softmax
 from elmo.registry import REGISTRY
 
 
@@ -39,3 +39,7 @@ class FullSoftmax(Softmax):
         """(D, N) natural logarithms of the targets' probabilities."""
         vectors, targets = vectors_DNP.flatten(0, 1), targets_DN.flatten()
         return log_probabilities(vectors, self.weight, self.bias, targets).view(targets_DN.shape)
+
+    def rows(self) -> list[Rows]:
+        """All words."""
+        return [Rows(0, len(self.weight), self.weight, self.bias)]

@@ -14,10 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.bilm.softmaxes.adaptive import log_probabilities
-from elmo.bilm.softmaxes.softmax import Softmax
+from elmo.bilm.softmaxes.softmax import Rows, Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.values import Count
+
+DEFAULT_SAMPLES = 8192  # the original's
 
 
 @REGISTRY.register("softmax", "sampled")
@@ -31,18 +33,25 @@ class SampledSoftmax(Softmax):
     Args:
         input_size: P, size of the vectors.
         num_types: V, number of words of the vocabulary, markers included.
-        num_samples: number of candidates per direction and batch, less than V.
+        num_samples: number of candidates per direction and batch, less than V. None: 8,192, but at most half
+            of V.
         sparse: sparse gradients, of the used rows only; for optimizers that accept them (Adagrad, SGD).
     """
 
     loss_name = "train/sampled_loss"
 
-    def __init__(self, *, input_size: int, num_types: int, num_samples: Count, sparse: bool) -> None:
+    def __init__(self, *, input_size: int, num_types: int, num_samples: Count | None, sparse: bool) -> None:
         super().__init__()
+        if num_samples is None:
+            num_samples = min(DEFAULT_SAMPLES, num_types // 2)
+            if num_samples < DEFAULT_SAMPLES:
+                self.notice = (
+                    f"{num_samples:,} samples, half of the vocabulary, instead of {DEFAULT_SAMPLES:,}"
+                )
         if num_samples >= num_types:
             raise InputError(
                 f"softmax.num_samples: expected fewer than the vocabulary's {num_types} words,"
-                f" got {num_samples}"
+                f" got {num_samples}; null fits it to the vocabulary"
             )
         self.weight = nn.Parameter(torch.empty(num_types, input_size))
         self.bias = nn.Parameter(torch.zeros(num_types, 1))
@@ -75,6 +84,10 @@ class SampledSoftmax(Softmax):
         """(D, N) natural logarithms of the targets' probabilities under the full softmax."""
         vectors, targets = vectors_DNP.flatten(0, 1), targets_DN.flatten()
         return log_probabilities(vectors, self.weight, self.bias.squeeze(1), targets).view(targets_DN.shape)
+
+    def rows(self) -> list[Rows]:
+        """All words."""
+        return [Rows(0, len(self.weight), self.weight, self.bias.squeeze(1))]
 
 
 def log_uniform_candidates(num_types: int, num_samples: int) -> tuple[Tensor, int]:

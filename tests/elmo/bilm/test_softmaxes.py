@@ -234,6 +234,44 @@ def test_adaptive_is_torchs_own_with_the_same_weights(cutoffs: tuple[int, ...]) 
         torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("num_types", "bounds"), [(4, []), (2000, []), (2001, [2000]), (30_000, [2000, 10_000])]
+)
+def test_adaptive_fits_its_clusters_to_the_vocabulary_and_says_so(num_types: int, bounds: list[int]) -> None:
+    softmax = AdaptiveSoftmax(input_size=P, num_types=num_types, cutoffs=None, shrink=2.0)
+    assert softmax.bounds == [*bounds, num_types]
+    told = None if len(bounds) == 2 else f"adaptive with {len(bounds) or 'no'} of 2 clusters"
+    assert (softmax.notice is None) == (told is None)
+    assert (softmax.notice or "").startswith(told or "")
+
+
+def test_adaptive_without_clusters_is_a_full_softmax() -> None:
+    softmax = AdaptiveSoftmax(input_size=P, num_types=V, cutoffs=None, shrink=2.0)
+    oracle.widen(softmax)
+    full = FullSoftmax(input_size=P, num_types=V)
+    full.load_state_dict({"weight": softmax.head_weight.detach(), "bias": softmax.head_bias.detach()})
+    vectors, targets = vectors_and_targets()
+    torch.testing.assert_close(softmax(vectors, targets), full(vectors, targets), rtol=0, atol=0)
+    torch.testing.assert_close(
+        softmax.log_probabilities(vectors, targets), full.log_probabilities(vectors, targets)
+    )
+
+
+@pytest.mark.parametrize(
+    ("num_types", "num_samples", "notice"),
+    [
+        (4, 2, "2 samples, half of the vocabulary, instead of 8,192"),
+        (16_383, 8_191, "8,191 samples, half of the vocabulary, instead of 8,192"),
+        (16_384, 8_192, None),
+    ],
+)
+def test_sampled_draws_at_most_half_of_the_vocabulary_and_says_so(
+    num_types: int, num_samples: int, notice: str | None
+) -> None:
+    softmax = SampledSoftmax(input_size=2, num_types=num_types, num_samples=None, sparse=False)
+    assert (softmax.num_samples, softmax.notice) == (num_samples, notice)
+
+
 def test_adaptive_drops_cutoffs_beyond_the_vocabulary_and_never_shrinks_to_nothing() -> None:
     softmax = make_adaptive(cutoffs=(2, 10, V, 2000), shrink=4.0)
     assert [len(weight) for weight in (softmax.head_weight, *softmax.weights)] == [2 + 2, 8, V - 10]
