@@ -25,14 +25,14 @@ def main(config: TrainConfig, overrides: list[str]) -> None:
     """Train as configured and write the run's directory; InputError for the user's mistakes."""
     from elmo.device import choose_device
     from experiments.config.build import make_trainer, start_training
+    from experiments.config.initial import with_initial_encoder
     from experiments.config.resume import resumed_config
     from experiments.io.run_directory import open_run_directory
     from experiments.logging.report import print_facts
     from experiments.training.process import set_up_process
 
     resumed = config.resume is not None
-    if resumed:
-        config = resumed_config(config, overrides)
+    config = resumed_config(config, overrides) if resumed else with_initial_encoder(config, overrides)
     assert config.output_dir is not None  # filled in before any command runs
     device = choose_device(config.trainer.device)
     set_up_process(num_threads=config.trainer.num_threads, device=device)

@@ -31,6 +31,7 @@ class Setup:
         initial: the run, model or official files with the encoder's initial weights; None: random weights.
         fine_tuning: arguments of `tasks.supervised.fine_tuning.FineTuning`.
         features: the store of a frozen encoder's vectors (see `tasks.supervised.feature_store`).
+        accumulate_batches: number of batches whose gradients make one step.
     """
 
     nodes: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Setup:
     initial: str | None = None
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
+    accumulate_batches: int = 1
     shard: int = 0
     num_shards: int = 1
 
@@ -174,6 +176,15 @@ class Task(Protocol):
         Raises:
             InputError: the task has no predictions, or the directory is not complete.
         """
+        ...
+
+
+@runtime_checkable
+class ContinuingTask(Task, Protocol):
+    """A task that trains a whole biLM, and goes on with the one of `Setup.initial`, whatever its sizes."""
+
+    def initial_encoder(self, initial: str) -> dict[str, Any]:
+        """The `encoder` node of the biLM that `initial` names; InputError: it cannot be trained."""
         ...
 
 

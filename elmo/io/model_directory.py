@@ -93,6 +93,16 @@ def read_model(path: Path) -> SavedModel:
     )
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """The config of a run's or a model's directory; InputError: it is missing or damaged."""
+    return _read_config(find_model(path))
+
+
+def read_bilm_node(path: Path) -> dict[str, Any]:
+    """The config node of the biLM that `read_bilm` would read; InputError: there is none."""
+    return _place_of_bilm(read_config(path), name=str(find_model(path) / CONFIG_FILE))[0]
+
+
 def read_bilm(path: Path) -> BiLm:
     """The biLM of a run's or a model's directory, in evaluation mode, on the CPU; nothing else is read.
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from elmo.bilm import char_cnn_lstm  # noqa: F401  # importing it registers the encoder
 from elmo.bilm.bilm import BiLm, build_bilm
+from elmo.bilm.softmaxes.full import FullSoftmax
 from elmo.bilm.word_lstm import EMBEDDING
 from elmo.errors import InputError
 from elmo.files import atomic_write
@@ -95,6 +96,37 @@ def read_official_words(
         table = words.arranged(_read_table(file, words, bilm.projection_size))
     official_tensors(bilm)[EMBEDDING].copy_(table)
     return bilm.eval()
+
+
+def read_official_softmax(weights: Path, *, vocabulary: Path) -> tuple[FullSoftmax, Vocabulary] | None:
+    """The softmax over the next and the previous word, and its words, markers first; None if there is none.
+
+    Args:
+        weights: the HDF5 file with `softmax/W` (words, size) and `softmax/b` (words,).
+        vocabulary: one word per line, line i for row i, with `<S>` and `</S>` on any line.
+
+    Raises:
+        InputError: names the file and the line or dataset.
+    """
+    weight_name, bias_name = "softmax/W", "softmax/b"
+    with _WeightsFile(weights) as file:
+        if weight_name not in file.shapes:
+            return None
+        words, shape = _WordList(vocabulary), file.shapes[weight_name]
+        if len(shape) != 2 or shape[0] != words.num_rows:
+            raise InputError(
+                f"{weights}: {weight_name} has shape {shape}, but {vocabulary} has {words.num_rows} words;"
+                " likely cause: the vocabulary of another model"
+            )
+        weight, bias = torch.empty(shape), torch.empty(shape[0])
+        for name, table in ((weight_name, weight), (bias_name, bias)):
+            file.check(name, tuple(table.shape), None)
+            file.read(name, table)
+    with meta_device():
+        softmax = FullSoftmax(input_size=shape[1], num_types=len(words.vocabulary))
+    arranged = {"weight": words.arranged(weight), "bias": words.arranged(bias[:, None]).squeeze(1)}
+    softmax.load_state_dict(arranged, assign=True)
+    return softmax, words.vocabulary
 
 
 def write_official(bilm: BiLm, options: Path, weights: Path) -> None:

@@ -70,4 +70,5 @@ def _make_setup(config: TrainConfig, device: torch.device, *, report: Report) ->
         initial=config.init_from,
         fine_tuning=dataclasses.asdict(config.fine_tuning),
         features={**dataclasses.asdict(config.features), "dtype": config.features.dtype.value},
+        accumulate_batches=config.trainer.accumulate_batches,
     )

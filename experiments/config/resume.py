@@ -37,8 +37,9 @@ def resumed_config(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
             free = ", ".join(f"{key}..." for key in FREE_KEYS[:3])
             raise InputError(f"{key}: a resumed run keeps its own; new values can be given for {free}")
         OmegaConf.update(saved, key, override.value())
-    saved.resume, saved.output_dir = config.resume, config.resume
+    saved.resume, saved.output_dir = None, config.resume
     assert isinstance(saved, DictConfig)
     resumed = check_config(saved)
     assert isinstance(resumed, TrainConfig)
+    resumed.resume = config.resume  # only now: the command line may not give it beside the saved init_from
     return resumed

@@ -152,7 +152,7 @@ class LanguageModelTraining:
         vocabulary: Vocabulary,
         corpora: Mapping[str, Corpus],
         loss_scale: float,
-        initial: SavedModel | None,
+        frozen_steps: int,
         reports: Reports,
     ) -> None:
         self.setup, self.reports = setup, reports
@@ -165,21 +165,13 @@ class LanguageModelTraining:
         self.units_per_epoch = self.train.num_tokens + self.train.num_sentences
         self.units_per_batch = self.batching.tokens_per_batch
         self._state: State | None = None
+        self._frozen_batches = frozen_steps * setup.accumulate_batches
+        self._num_batches = 0
         if self.units_per_epoch < self.units_per_batch:
             raise InputError(
                 f"data: the training text has {self.units_per_epoch} predictions, fewer than one batch"
                 f" of {self.units_per_batch}; add text, or lower trainer.batch_size or batching.num_steps"
             )
-        if initial is not None:
-            self._initialize(initial, name=f"init_from={setup.initial}")
-
-    def _initialize(self, saved: SavedModel, *, name: str) -> None:
-        """Load the weights and the start state of another model with the same vocabulary."""
-        if saved.vocabulary is None or saved.vocabulary.words != self.vocabulary.words:
-            raise InputError(
-                f"{name}: its vocabulary is different; use it with vocabulary.path=.../model/vocabulary.txt"
-            )
-        load_weights(self.model, saved.weights, name=name)
 
     def batches(self) -> Batches:
         """An endless iterator over training batches, shuffled in every epoch."""
@@ -191,6 +183,9 @@ class LanguageModelTraining:
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch in nats; keeps the state for the next call."""
+        if self._frozen_batches:  # without a gradient, the optimizer leaves a weight as it is
+            self.model.encoder.requires_grad_(self._num_batches >= self._frozen_batches)
+        self._num_batches += 1
         before = self._state if batch.carried else None
         loss, self._state = self.model(batch.to(self.setup.device), before)
         if self.batching.carries_state:  # at every step, so that every checkpoint has it
@@ -216,13 +211,14 @@ class LanguageModelTraining:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The initial state of the next batch."""
-        return {"state": self._state}
+        """The initial state of the next batch, and how many there were."""
+        return {"state": self._state, "num_batches": self._num_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
         saved = state["state"]
         self._state = None if saved is None else [part.to(self.setup.device) for part in saved]
+        self._num_batches = state.get("num_batches", 0)  # in the checkpoints of older runs, nothing is frozen
 
     def _builder(self, corpus: Corpus) -> BatchBuilder:
         return make_builder(corpus, self.vocabulary, self.model)

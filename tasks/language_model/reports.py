@@ -38,6 +38,7 @@ class LanguageModelReports:
         model: the trained model.
         vocabulary: of the softmax.
         corpora: the prepared corpora by split.
+        notes: further facts for the user, of the weights that it started from.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class LanguageModelReports:
         model: LanguageModel,
         vocabulary: Vocabulary,
         corpora: Mapping[str, Corpus],
+        notes: Mapping[str, str],
     ) -> None:
         self.setup, self.model, self.vocabulary = setup, model, vocabulary
-        self.corpora = corpora
+        self.corpora, self.notes = corpora, notes
 
     def conclude(self) -> dict[str, float]:
         """The perplexities on the test split, of the model and of the baselines on the same predictions."""
@@ -70,6 +72,9 @@ class LanguageModelReports:
                     "predicted as <UNK>"
                 )
         facts["vocabulary"] = len(self.vocabulary)
+        if self.model.softmax.notice is not None:
+            facts["softmax"] = self.model.softmax.notice
+        facts |= self.notes
         if self.setup.initial is not None:
             test = np.concatenate(list(_sentence_hashes(self.corpora["test"])))
             facts |= contamination_facts(self.setup.initial, test)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
+from elmo.bilm.bilm import BiLm
 from elmo.errors import InputError
-from elmo.io.model_directory import SavedModel, read_model
+from elmo.io.loading import load_bilm_node
+from elmo.io.model_directory import SavedModel
 from elmo.registry import REGISTRY
-from elmo.text.vocabulary import Vocabulary
-from elmo.values import Positive
+from elmo.text.vocabulary import MARKERS, Vocabulary
+from elmo.values import Positive, Range
 from tasks.language_model.corpus import Corpus
+from tasks.language_model.initial import load_initial, start_from
 from tasks.language_model.model import (
     LanguageModelTraining,
     build_model,
@@ -25,7 +28,7 @@ from tasks.language_model.reports import LanguageModelReports, final_figures, pe
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.task import Predictor, Setup
 
-STAND_IN_TYPES = 10_000_000  # vocabulary size for checks on the meta device, before the real one is known
+STAND_IN_TYPES = 10_000_000  # vocabulary size for checks where only the text would tell it
 
 
 @REGISTRY.register("task", "language_model")
@@ -35,38 +38,53 @@ class LanguageModelTask:
     Args:
         loss_scale: factor of the loss before the backward pass. It matters to optimizers such as Adagrad,
             whose accumulator does not start at zero; the original training used the number of steps, 20.
+        frozen_steps: number of first steps in which the encoder of `init_from` stays as it is, while the
+            softmax learns.
     """
 
-    def __init__(self, *, loss_scale: Positive) -> None:
-        self.loss_scale = loss_scale
+    def __init__(self, *, loss_scale: Positive, frozen_steps: Annotated[int, Range(0, 10**12)] = 0) -> None:
+        self.loss_scale, self.frozen_steps = loss_scale, frozen_steps
 
     def check(self, setup: Setup) -> None:
         """Check the components' values without reading the corpus; InputError for the faults."""
+        if self.frozen_steps and setup.initial is None:
+            raise InputError(
+                "task.frozen_steps: a new encoder has nothing to keep; give init_from, or leave it out"
+            )
         with torch.device("meta"):
-            model = build_model(setup.nodes, num_types=STAND_IN_TYPES)
+            model = build_model(setup.nodes, num_types=_most_types(setup.vocabulary))
         batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
         check_batching(batching, model.encoder, name=setup.nodes["batching"]["type"])
         REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
         REGISTRY.build("data", setup.nodes["data"]).check()
-        if setup.vocabulary["path"] is not None:
-            Vocabulary.from_file(Path(setup.vocabulary["path"]))
 
     def start(self, setup: Setup) -> LanguageModelTraining:
-        """Prepare the corpora and the vocabulary, and build a new model."""
-        initial = None if setup.initial is None else read_model(Path(setup.initial))
+        """Prepare the corpora and the vocabulary, and build a new model, or go on with that of `initial`."""
+        initial = None if setup.initial is None else load_initial(setup.initial)
         corpora = prepare_corpora(setup, SPLITS)
         vocabulary = _make_vocabulary(setup.vocabulary, corpora["train"])
         model = build_model(setup.nodes, num_types=len(vocabulary))
-        reports = LanguageModelReports(setup=setup, model=model, vocabulary=vocabulary, corpora=corpora)
+        notes = {} if initial is None else start_from(initial, model, vocabulary)
+        reports = LanguageModelReports(
+            setup=setup, model=model, vocabulary=vocabulary, corpora=corpora, notes=notes
+        )
         return LanguageModelTraining(
             setup=setup,
             model=model,
             vocabulary=vocabulary,
             corpora=corpora,
             loss_scale=self.loss_scale,
-            initial=initial,
+            frozen_steps=self.frozen_steps,
             reports=reports,
         )
+
+    def initial_encoder(self, initial: str) -> dict[str, Any]:
+        """The `encoder` node of the biLM that `initial` names; InputError: it reads whole words."""
+        node = load_bilm_node(initial)
+        cls = REGISTRY.get("encoder", node["type"])
+        if issubclass(cls, BiLm) and cls.needs_vocabulary:
+            raise InputError(f"init_from={initial}: reads whole words; only a biLM of characters is trained")
+        return node
 
     def evaluate(
         self, saved: SavedModel, setup: Setup, *, with_baselines: bool, name: str
@@ -106,6 +124,13 @@ def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus
         )
         for split in splits
     }
+
+
+def _most_types(options: Mapping[str, Any]) -> int:
+    """The largest size that the vocabulary can have, as far as it is known before the text is read."""
+    if options["path"] is not None:
+        return len(Vocabulary.from_file(Path(options["path"])))
+    return STAND_IN_TYPES if options["max_size"] is None else max(options["max_size"], len(MARKERS) + 1)
 
 
 def _make_vocabulary(options: Mapping[str, Any], corpus: Corpus) -> Vocabulary:
