@@ -5,17 +5,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from elmo.version import __version__
+
 if TYPE_CHECKING:
     from elmo.bilm.mixes import ScalarMix
     from elmo.inference.embedder import ElmoEmbedder
-    from elmo.inference.module import Elmo
+    from elmo.inference.module import Elmo, batch_to_ids
 
-__all__ = ["Elmo", "ElmoEmbedder", "ScalarMix"]
+__all__ = ["Elmo", "ElmoEmbedder", "ScalarMix", "__version__", "batch_to_ids"]
 
 _HOMES = {
     "Elmo": "elmo.inference.module",
     "ElmoEmbedder": "elmo.inference.embedder",
     "ScalarMix": "elmo.bilm.mixes",
+    "batch_to_ids": "elmo.inference.module",
 }
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from elmo.errors import InputError
 from elmo.files import atomic_write
 from elmo.inference.layer_choice import LayerChoice, Layers
 from elmo.inference.no_gradient_lstm import onednn_multiplies
+from elmo.inference.progress_bar import with_progress_bar
 from elmo.inference.runner import BatchPlan, SentenceRunner
+from elmo.inference.sentence_stream import read_lines, windows
 from elmo.inference.start_state import (
     CarriedState,
     MeasuringState,
@@ -36,6 +38,7 @@ from elmo.inference.start_state import (
 from elmo.io.loading import fingerprint, load_bilm
 from elmo.registry import suggest
 from elmo.text.checked_input import checked_sentence, checked_sentences
+from elmo.version import __version__
 
 LOG = logging.getLogger(__name__)
 STATES = ("auto", "zero", "carried", "warm")
@@ -50,6 +53,9 @@ class ElmoEmbedder:
 
     A sentence is a sequence of words (str). Its vectors depend only on its own words, never on the other
     sentences of a call or on earlier calls, except with `state="carried"`.
+
+    An embedder can be copied and pickled, also for the workers of `datasets.map` and of scikit-learn: a copy
+    reads the model's files again and continues from the same carried or warm state.
 
     Args:
         model: the directory of a finished run or of a model, the name of a published model such as
@@ -98,8 +104,20 @@ class ElmoEmbedder:
                 raise InputError(f"{name}: expected at least 1, got {number}")
         if num_threads is not None:
             torch.set_num_threads(num_threads)
+        self._arguments: dict[str, Any] = {
+            "model": model,
+            "weights": weights,
+            "layers": layers,
+            "state": state,
+            "device": device,
+            "precision": precision,
+            "tokens_per_batch": tokens_per_batch,
+            "num_threads": num_threads,
+        }
         self._device = choose_device(device)
         self._bilm, self.state_path = load_bilm(model, weights)
+        # absolute, as a copy may be made in another working directory
+        self._files = {"model": _absolute(model), "weights": _absolute(weights)}
         self._bilm.requires_grad_(False).to(self._device)
         if state in ("carried", "warm") and not self._bilm.carries_state:
             raise InputError(f"state: {state!r}, but this model has no state to carry; use auto")
@@ -129,8 +147,36 @@ class ElmoEmbedder:
             "state": self._state_name,
             **({} if self._state is None else self._state.metadata()),
             "precision": self._precision,
-            "versions": {"elmo": _own_version(), "torch": torch.__version__, "numpy": np.__version__},
+            "versions": {"elmo": __version__, "torch": torch.__version__, "numpy": np.__version__},
         }
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self._arguments.items() if value is not None)
+        return f"{type(self).__name__}({given}), {self.num_layers} layers of size {self.size}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # not the weights: their prepacked copies are of this process alone, and the files have them
+        arguments = (type(self), {**self._arguments, **self._files}, self._fingerprint)
+        own_state = {} if self._state is None else self._state.own()
+        return _load_copy, arguments, own_state or None
+
+    def __setstate__(self, own: dict[str, Any]) -> None:
+        state = [part.to(self._device) for part in own["state"]]
+        if self._state_name == "warm":
+            self._state = WarmState(state, num_sentences=own["num_sentences"])
+        else:
+            self._state = CarriedState(self._bilm, state)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments; scikit-learn's `clone` makes a new embedder of them."""
+        return dict(self._arguments)
+
+    def set_params(self, **changed: Any) -> ElmoEmbedder:
+        """Load the model again with some other arguments, as scikit-learn's searches for parameters do."""
+        for name in changed:
+            _check_choice("set_params", name, self._arguments)
+        self.__init__(**{**self._arguments, **changed})  # type: ignore[misc]
+        return self
 
     def embed_sentence(self, words: Sequence[str]) -> np.ndarray:
         """(L, words, 2 P) float32, all layers, like AllenNLP's method of this name."""
@@ -141,7 +187,12 @@ class ElmoEmbedder:
         return self._embed_list(list(checked_sentences(sentences)))
 
     def embed_sentences(
-        self, sentences: Iterable[Sequence[str]], *, layers: Layers | None = None, as_torch: bool = False
+        self,
+        sentences: Iterable[Sequence[str]],
+        *,
+        layers: Layers | None = None,
+        as_torch: bool = False,
+        progress: bool = False,
     ) -> np.ndarray | Tensor:
         """One array for all sentences, padded with zeros.
 
@@ -149,6 +200,7 @@ class ElmoEmbedder:
             sentences: of any lengths; one without words is all zeros.
             layers: instead of the embedder's own choice.
             as_torch: return a tensor on the CPU instead of an array.
+            progress: show a progress bar on standard error, or in a notebook's cell.
 
         Returns:
             (S, W, 2 P) float32, C-contiguous; (S, L, W, 2 P) with all layers.
@@ -158,7 +210,8 @@ class ElmoEmbedder:
         longest = max(map(len, words), default=0)
         layer_axis = (self.num_layers,) if choice.stacked else ()
         padded = np.zeros((len(words), *layer_axis, longest, self.size), dtype=np.float32)
-        for index, vectors in self._embed_call(words, choice):
+        found = self._embed_call(words, choice)
+        for index, vectors in with_progress_bar(found, list(map(len, words))) if progress else found:
             padded[index, ..., : len(words[index]), :] = vectors
         return torch.from_numpy(padded) if as_torch else padded
 
@@ -202,7 +255,7 @@ class ElmoEmbedder:
         numbers: dict[str, str] = {}
         # through a Python file object: on a full disk, HDF5's own driver fails repeatedly and then crashes
         with atomic_write(Path(output_path)) as aside, aside.open("w+b") as raw, h5py.File(raw, "w") as file:
-            lines = _read_lines(Path(input_path), numbers if sentences_stored else None)
+            lines = read_lines(Path(input_path), numbers if sentences_stored else None)
             for number, vectors in enumerate(self._embed_stream(lines, choice, self._start())):
                 file.create_dataset(str(number), data=vectors)
             if sentences_stored:
@@ -294,43 +347,11 @@ class ElmoEmbedder:
         layer_axis = (self.num_layers,) if choice.stacked else ()
         empty = np.zeros((*layer_axis, 0, self.size), dtype=np.float32)
         word_bytes = empty.itemsize * self.size * (self.num_layers if choice.stacked else 1)
-        for window in _windows(sentences, min(_WINDOW_WORDS, _WINDOW_BYTES // word_bytes)):
+        for window in windows(sentences, min(_WINDOW_WORDS, _WINDOW_BYTES // word_bytes)):
             plans = start.plan_stream([len(sentence) for sentence in window], self._tokens_per_batch)
             found = dict(self._run(window, plans, start, choice))
             for index in range(len(window)):
                 yield found.pop(index, empty)
-
-
-def _windows(sentences: Iterable[list[str]], num_words: int) -> Iterator[list[list[str]]]:
-    """Split a stream into lists of at least one sentence and about `num_words` words, markers included."""
-    window: list[list[str]] = []
-    room = num_words
-    for sentence in sentences:
-        window.append(sentence)
-        room -= len(sentence) + 2
-        if room <= 0:
-            yield window
-            window, room = [], num_words
-    if window:
-        yield window
-
-
-def _read_lines(path: Path, numbers: dict[str, str] | None) -> Iterator[list[str]]:
-    """The words of each line, lazily; enters each line and its number (from 0, as a str) into `numbers`."""
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    with file:
-        for number, raw in enumerate(file):
-            try:
-                line = raw.decode("utf-8-sig" if number == 0 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                wrong = raw[error.start]
-                raise InputError(f"{path}:{number + 1}: invalid UTF-8 (0x{wrong:02x})") from error
-            if numbers is not None:
-                numbers[line] = str(number)
-            yield line.split()
 
 
 def _check_choice(name: str, value: object, choices: Collection[str]) -> None:
@@ -345,8 +366,14 @@ def _usable_precision(precision: str, device: torch.device) -> str:
     return precision
 
 
-def _own_version() -> str | None:
-    try:
-        return version("elmo-experiments")
-    except PackageNotFoundError:  # a checkout that is not installed
-        return None
+def _absolute(path: str | Path | None) -> str | Path | None:
+    """A path as an absolute one; the name of a published model as it is."""
+    return os.path.abspath(path) if path is not None and os.path.exists(path) else path
+
+
+def _load_copy(cls: type[ElmoEmbedder], arguments: dict[str, Any], fingerprint: str) -> ElmoEmbedder:
+    """An embedder of these arguments; InputError if its model is no longer that of the fingerprint."""
+    copy = cls(**arguments)
+    if copy._fingerprint != fingerprint:
+        raise InputError(f"{arguments['model']}: has changed since the embedder that is copied has read it")
+    return copy

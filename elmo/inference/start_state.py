@@ -46,6 +46,10 @@ class StartState(ABC):
         """What the metadata of a file of vectors contains besides the state's name."""
         return {}
 
+    def own(self) -> dict[str, Any]:
+        """The constructor's arguments besides the biLM, with tensors on the CPU; {}: it has none."""
+        return {}
+
 
 class OwnState(StartState):
     """Every sentence starts from the biLM's own start state: zeros, unless its training carried the state."""
@@ -97,11 +101,17 @@ class CarriedState(StartState):
 
     This is what the original does at inference. A row without a sentence, or with a sentence without words,
     keeps its state. One call is one batch, its sentences the rows; a stream is a single row.
+
+    Args:
+        state: the last state of each row, of a copy; None: there are no rows yet.
     """
 
-    def __init__(self, bilm: BiLm) -> None:
+    def __init__(self, bilm: BiLm, state: State | None = None) -> None:
         self._bilm = bilm
-        self._state = bilm.start_state(0)
+        self._state = bilm.start_state(0) if state is None else list(state)
+
+    def own(self) -> dict[str, Any]:
+        return {"state": [part.cpu().clone() for part in self._state]}
 
     def before(self, rows: Sequence[int]) -> State:
         missing = max(rows) + 1 - self._state[0].shape[1]
@@ -133,6 +143,9 @@ class WarmState(StartState):
     def __init__(self, state: State, *, num_sentences: int) -> None:
         self._state = list(state)
         self._num_sentences = num_sentences
+
+    def own(self) -> dict[str, Any]:
+        return {"state": [part.cpu() for part in self._state], "num_sentences": self._num_sentences}
 
     def before(self, rows: Sequence[int]) -> State:
         return [part.repeat(1, len(rows), *[1] * (part.dim() - 2)) for part in self._state]
