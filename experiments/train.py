@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,25 @@ if TYPE_CHECKING:  # torch and what stands on it take a second to import, which 
     from tasks.task import Training
 
 
+class Figures(dict[str, Any]):
+    """The final figures of a run by metric name, as its metrics.json has them.
+
+    Attributes:
+        path: the run's directory.
+    """
+
+    def __init__(self, figures: Mapping[str, Any], *, path: Path) -> None:
+        super().__init__(figures)
+        self.path = path
+
+
 def main(config: TrainConfig, overrides: list[str]) -> None:
     """Train as configured and write the run's directory; InputError for the user's mistakes."""
+    train(config, overrides)
+
+
+def train(config: TrainConfig, overrides: list[str]) -> Figures:
+    """As `main`; returns the figures."""
     from elmo.device import choose_device
     from experiments.config.build import make_trainer, start_training
     from experiments.config.initial import with_initial_encoder
@@ -45,7 +63,7 @@ def main(config: TrainConfig, overrides: list[str]) -> None:
         with _open_logger(config, run, trainer) as logger:
             print_facts(run.path.name, training, trainer)
             scores = _train(config, trainer, run, logger)
-            _finish(training, trainer, run, logger, scores)
+            return Figures(_finish(training, trainer, run, logger, scores), path=run.path)
 
 
 def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, trainer: Trainer) -> None:
@@ -97,7 +115,8 @@ def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory, logger: Run
         trainer.request_stop()
         signal.signal(number, signal.default_int_handler)  # a second one ends it at once
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
+    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
     before = [signal.signal(number, stop) for number in signals]
     done = trainer.progress() if trainer.position.step else 0.0
     kind, units = config.logger.progress.value, trainer.position.units
@@ -124,8 +143,8 @@ def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory, logger: Run
 
 def _finish(
     training: Training, trainer: Trainer, run: RunDirectory, logger: RunLogger, scores: Mapping[str, float]
-) -> None:
-    """Write the model and the final figures, and print them."""
+) -> dict[str, Any]:
+    """Write the model and the final figures, and print them; returns the figures."""
     from experiments.io.environment import peak_accelerator_memory_bytes, peak_memory_bytes
     from experiments.logging.report import print_figures
 
@@ -148,7 +167,13 @@ def _finish(
     training.reports.write_reports(run.path)
     logger.show_tables(training.reports.tables())
     print_figures(training.reports.table(figures), figures, run.path)
+    return figures
+
+
+def command() -> int:
+    """`elmo-train`, which is `python -m experiments.train`: the exit code."""
+    return run_command(main, config_name="train")
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(main, config_name="train"))
+    sys.exit(command())

@@ -22,7 +22,9 @@ from experiments.config.check import check_config
 from experiments.config.compose import command_line_faults, one_line, search_path
 from experiments.config.schema import TrainConfig
 
-CONF_PATH = Path(__file__).resolve().parents[2] / "conf"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# A wheel has conf/ within the package, a checkout beside it.
+CONF_PATH = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf"
 INCOMPLETE, BAD_INPUT, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 Main = Callable[[Any, list[str]], int | None]
@@ -100,7 +102,7 @@ def _run_jobs(main: Main, config_name: str, arguments: Arguments, conf_path: Pat
 
     def job(cfg: DictConfig) -> None:
         try:
-            config, overrides = _checked(cfg), list(HydraConfig.get().overrides.task)
+            config, overrides = checked(cfg), list(HydraConfig.get().overrides.task)
             # Within the job, as Hydra would say of what leaves it that it has failed.
             exit_codes.append(while_read(lambda: main(config, overrides) or 0))
         except InputError as error:
@@ -121,7 +123,8 @@ def _run_jobs(main: Main, config_name: str, arguments: Arguments, conf_path: Pat
     return max(exit_codes)
 
 
-def _checked(cfg: DictConfig) -> Any:
+def checked(cfg: DictConfig) -> Any:
+    """The checked config of a job, with its directories; Hydra must have the job's own config."""
     config = check_config(cfg)
     if isinstance(config, TrainConfig):
         _name_run(config)
