@@ -69,5 +69,10 @@ def _to_official(config: ConvertConfig) -> BiLm:
     return bilm
 
 
+def command() -> int:
+    """`elmo-convert`, which is `python -m experiments.convert`: the exit code."""
+    return run_command(main, config_name="convert")
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main, config_name="convert"))
+    sys.exit(command())

@@ -163,5 +163,10 @@ def _skip_known(sentences: Iterator[Sentence], spool: VectorSpool, name: str) ->
             )
 
 
+def command() -> int:
+    """`elmo-embed`, which is `python -m experiments.embed`: the exit code."""
+    return run_command(main, config_name="embed")
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main, config_name="embed"))
+    sys.exit(command())

@@ -60,5 +60,10 @@ def _own_data(path: Path) -> Any:
     )
 
 
+def command() -> int:
+    """`elmo-evaluate`, which is `python -m experiments.evaluate`: the exit code."""
+    return run_command(main, config_name="evaluate")
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main, config_name="evaluate"))
+    sys.exit(command())

@@ -191,5 +191,10 @@ def _in_short(answer: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def command() -> int:
+    """`elmo-predict`, which is `python -m experiments.predict`: the exit code."""
+    return run_command(main, config_name="predict")
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main, config_name="predict"))
+    sys.exit(command())

@@ -142,5 +142,10 @@ def _opened(output: str) -> Iterator[TextIO]:
         yield file
 
 
+def command() -> int:
+    """`elmo-score`, which is `python -m experiments.score`: the exit code."""
+    return run_command(main, config_name="score")
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main, config_name="score"))
+    sys.exit(command())

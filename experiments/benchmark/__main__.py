@@ -39,5 +39,10 @@ def benchmark(arguments: Sequence[str]) -> int:
     return BAD_INPUT
 
 
+def command() -> int:
+    """`elmo-benchmark`, which is `python -m experiments.benchmark`: the exit code."""
+    return while_read(lambda: benchmark(sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    sys.exit(while_read(lambda: benchmark(sys.argv[1:])))
+    sys.exit(command())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -137,6 +139,8 @@ def _as_dataclass(cfg: DictConfig) -> Any:
 
 def _discover(values: Mapping[str, Any]) -> list[str]:
     REGISTRY.discover(*COMPONENT_PACKAGES)
+    if not {"", os.getcwd()} & set(sys.path):  # of a console script; last, so that nothing there hides ours
+        sys.path.append(os.getcwd())
     faults = []
     for plugin in values.get("plugins", ()):
         try:
