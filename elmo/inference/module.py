@@ -6,6 +6,7 @@ T = W + 2 with its two markers, C characters, U distinct types, P projection.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -47,6 +48,9 @@ class Elmo(nn.Module):
     state from batch to batch; AllenNLP's module continues from the previous batch. As in the original, the
     encoder's own dropout stays off, even if the encoder is trained.
 
+    `torch.compile` leaves this module as it is, because its input is Python's strings and its batches are
+    packed by numpy; the rest of a larger model is compiled.
+
     Args:
         model: the directory of a finished run or of a model, the name of a published model, or, together with
             `weights`, an official options.json.
@@ -86,6 +90,7 @@ class Elmo(nn.Module):
         l2: float = 0.0,
     ) -> None:
         super().__init__()
+        _leave_uncompiled()
         if num_output_representations < 1:
             raise InputError(
                 f"num_output_representations: expected at least 1, got {num_output_representations}"
@@ -185,6 +190,13 @@ class Elmo(nn.Module):
         markers = torch.from_numpy(TypeTable.from_words([]).characters(np.array([BEGIN_TYPE, END_TYPE])))
         types = torch.cat([markers.to(self._device), types_UC])
         return SentenceBatch.from_types(_cropped(types, widest_filter), types_BW, lengths)
+
+
+@functools.cache
+def _leave_uncompiled() -> None:
+    """Let `torch.compile` call `Elmo.forward` without looking into it."""
+    # not as a decorator: importing the compiler takes as long as importing the rest of torch
+    Elmo.forward = torch.compiler.disable(Elmo.forward)  # type: ignore[method-assign]
 
 
 def batch_to_ids(sentences: Iterable[Sequence[str]]) -> Tensor:

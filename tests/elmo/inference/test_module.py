@@ -294,3 +294,29 @@ def test_a_module_that_cannot_be_is_refused_in_one_line(
     with pytest.raises(InputError) as error:
         Elmo(model, **arguments)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+class Tagger(nn.Module):
+    """A model of a user's own, with layers after ELMo."""
+
+    def __init__(self, model: Path) -> None:
+        super().__init__()
+        self.elmo = Elmo(model, dropout=0.0)
+        self.linear = nn.Linear(SIZE, 5)
+
+    def forward(self, sentences: list[list[str]]) -> Tensor:
+        return self.linear(torch.relu(self.elmo(sentences)["elmo_representations"][0]))
+
+
+@pytest.mark.filterwarnings(
+    "default:The .grad attribute of a Tensor that is not a leaf"
+)  # the compiler's own
+def test_a_compiled_model_gives_the_same_vectors_and_gradients(model: Path) -> None:
+    tagger = Tagger(model)
+    compiled = torch.compile(tagger, backend="aot_eager")
+    for sentences in (SENTENCES, [["One"]], [["The", "cat"] * 20, []]):
+        found = [
+            (output, *torch.autograd.grad(output.sum(), (tagger.elmo.mixes[0].scalars, tagger.linear.weight)))
+            for output in (compiled(sentences), tagger(sentences))
+        ]
+        torch.testing.assert_close(*found)
