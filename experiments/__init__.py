@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,15 +21,14 @@ if missing := [name for name in _EXTRA if find_spec(name) is None]:
     raise SystemExit(2)
 
 
-def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Figures:
-    """Train in this process, as `python -m experiments.train` does with these overrides.
+def run(arguments: Sequence[str] = ()) -> Figures:
+    """Train in this process, as `python -m experiments.train` does with these arguments.
 
     It may be called any number of times, also in a notebook, and beside other uses of Hydra: its global state
     and torch's number of threads are restored.
 
     Args:
-        overrides: `group=option` and `key=value`, of a single run.
-        config_dir: a directory of config files of your own, as `--config-dir`.
+        arguments: `group=option` and `key=value` of a single run; `--config-dir=DIR` for options of your own.
 
     Returns:
         The final figures by metric name; its attribute `path` is the run's directory.
@@ -42,4 +40,4 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
     from experiments.config.single_job import run_job  # late: importing torch and Hydra takes seconds
     from experiments.train import train
 
-    return run_job(train, config_name="train", overrides=overrides, config_dir=config_dir)
+    return run_job(train, config_name="train", arguments=arguments)

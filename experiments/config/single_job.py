@@ -4,52 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.version import VersionBase
 from omegaconf import DictConfig, open_dict
 
 from elmo.errors import InputError
+from experiments.config.arguments import read_arguments
 from experiments.config.command import CONF_PATH, checked
-from experiments.config.compose import command_line_faults
+from experiments.config.compose import command_line_faults, search_path
 
 Result = TypeVar("Result")
 
 
-def run_job(
-    job: Callable[[Any, list[str]], Result],
-    *,
-    config_name: str,
-    overrides: Sequence[str],
-    config_dir: str | Path | None = None,
-) -> Result:
+def run_job(job: Callable[[Any, list[str]], Result], *, config_name: str, arguments: Sequence[str]) -> Result:
     """The result of `job(config, overrides)`, its arguments as those of a command's `main` (`run_command`).
 
     Args:
         config_name: the root in conf/, without .yaml.
-        overrides: of one job.
-        config_dir: a directory of config files of the user's own.
+        arguments: overrides of one job, and `--config-dir`.
 
     Raises:
-        InputError: every fault of the overrides, a line each, and what `job` raises.
+        InputError: every fault of the arguments, a line each, and what `job` raises.
     """
-    given = [str(text) for text in overrides]
-    for text in given:
-        if text.startswith("-"):
-            raise InputError(f"{text}: an option of the command line; give group=option or key=value")
-    if config_dir is not None:
-        if not Path(config_dir).is_dir():
-            raise InputError(f"config_dir: no directory {config_dir}")
-        given.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
+    given = read_arguments([str(argument) for argument in arguments])
+    parsed = given.parsed
+    other_root = parsed.config_path or parsed.config_name
+    if given.only_explains or given.is_multirun or parsed.cfg or other_root:
+        raise InputError(f"{' '.join(given.options)}: belongs to the command line; this is a single run")
     threads = torch.get_num_threads()
     try:
-        with _own_hydra():
-            cfg = _compose(config_name, given)
+        with _restored_hydra(), search_path(CONF_PATH, parsed.config_dir):
+            cfg = _compose(config_name, given.overrides)
             return job(checked(cfg), list(HydraConfig.get().overrides.task))
     finally:
         torch.set_num_threads(threads)
@@ -68,14 +58,12 @@ def _compose(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 @contextmanager
-def _own_hydra() -> Iterator[None]:
-    """Hydra on our conf/; what the caller has set up in it is put back."""
+def _restored_hydra() -> Iterator[None]:
+    """Puts back what the caller has set up in Hydra."""
     hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     base = VersionBase.instance().version_base
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(CONF_PATH), version_base="1.3"):
-            yield
+        yield
     finally:
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, config
         VersionBase.instance().version_base = base
