@@ -83,7 +83,7 @@ class SupervisedReports(ABC):
     def save_model(self, path: Path) -> None:
         """Write the self-contained model directory."""
         config = {
-            **{group: self.setup.nodes[group] for group in MODEL_GROUPS},
+            **{group: self.setup.nodes[group] for group in MODEL_GROUPS if group in self.setup.nodes},
             **self.encoder.saved_config(),
             "batch_size": self.setup.batch_size,
             **self.saved_facts(),
