@@ -1,0 +1,210 @@
+"""README's first hour: each of its commands and programs runs, at small limits and on small data.
+
+A command is run as it is printed, with further arguments that keep it small; those that cannot run here are
+named with the reason. A block that begins with `# path` is the file of that name, which a command uses.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from places import ROOT, TEST_DATA
+from tiny_runs import COMMON, POOLED, TINY
+
+import experiments
+
+TEXT = ["data=text", "data.train=corpus/*.txt", "data.test=test.txt", "vocabulary.min_count=1"]
+TRAINED = [*(override for override in COMMON if "=" in override), "cache_dir=cache"]
+REVIEWS = ["data=labelled_files", "data.train=reviews.csv", "data.text_column=review", *POOLED]
+QUIET = ["progress=none", "device=cpu"]
+# What a command `python -m experiments.NAME` gets besides; it replaces what the command has of the same key.
+LIMITS: dict[str, list[str]] = {
+    "train": [*TRAINED, *TEXT, *TINY, "softmax=full"],
+    "train data=text data.train='corpus/*.txt' data.test=test.txt tokenizer=whitespace": [*TRAINED, *TINY],
+    "train encoder=elmo_small softmax=sampled optimizer=adagrad trainer.max_steps=20000": [
+        *(override for override in TRAINED if "learning_rate" not in override),
+        *TEXT,
+        *TINY,
+        "softmax.num_samples=8",
+    ],
+    "train -m seed=1,2,3 encoder=elmo_tiny,elmo_small": [
+        *TRAINED,
+        *TEXT,
+        *TINY,
+        "seed=1",
+        "trainer.max_steps=2",
+        "softmax=full",
+    ],
+    "train resume=runs/NAME trainer.max_steps=5200": ["trainer.max_steps=14"],
+    "train --help": [],
+    "train task=sentiment": [*TRAINED, *REVIEWS],
+    "train task=text_classification encoder=elmo init_from=runs/NAME": [
+        *TRAINED,
+        *REVIEWS,
+    ],
+    "train task=text_classification data=trec encoder=glove_elmo init_from=runs/NAME head=bilstm": [
+        *TRAINED,
+        "data.train=trec.txt",
+        "data.test=trec_test.txt",
+        "encoder.parts.glove.path=glove.txt",
+        "head.hidden_size=8",
+    ],
+    "train task=sentiment data=labelled_files data.train=reviews.csv data.text_column=review": [
+        *TRAINED,
+        *POOLED,
+    ],
+    "evaluate run=runs/NAME": [*QUIET, "cache_dir=cache"],
+    "predict run=runs/NAME input=new.txt output=answers.jsonl explain=true": QUIET,
+    "embed model=runs/NAME input=sentences.txt output=vectors.h5 layers=all": QUIET,
+    "score run=runs/NAME input=sentences.txt output=scores.jsonl": QUIET,
+    "convert to=model options=options.json weights=weights.hdf5 model=elmo_model": [],
+    "train plugins=[my_package] --config-dir=my_conf tokenizer=letters": [
+        *TRAINED,
+        *TEXT,
+        *TINY,
+        "softmax=full",
+    ],
+}
+NOT_RUN = {
+    'pip install -e ".[corpora]"': "needs packages; tests/test_packaging.py installs the project",
+    'pip install -e ".[dev,corpora]"': "the same",
+    "pytest": "runs this test",
+}
+PREFIX = "python -m experiments."
+OF_A_CLASSIFIER = ("evaluate", "predict")  # whose runs/NAME is one
+
+
+class Block(NamedTuple):
+    """A fenced block: the line where it begins, its language, its text."""
+
+    line: int
+    language: str
+    text: str
+
+
+def blocks() -> list[Block]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return [
+        Block(text.count("\n", 0, found.start()) + 1, found[1], found[2])
+        for found in re.finditer(r"^```(.*)\n([^`]*)^```$", text, flags=re.MULTILINE)
+    ]
+
+
+def commands() -> list[str]:
+    """The commands of all sh blocks in order, without their comments."""
+    lines = [line for block in blocks() if block.language == "sh" for line in block.text.splitlines()]
+    parts = [part for line in lines for part in re.sub(r"\s+#.*", "", line).split(" && ")]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def path_of(block: Block) -> str | None:
+    """The file that the block shows, if its first line is a comment with a path."""
+    found = re.match(r"# (\S+\.\w+)\n", block.text)
+    return found[1] if found else None
+
+
+PROGRAMS = [block for block in blocks() if block.language == "python" and not path_of(block)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that README's commands name, and two trained runs."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "corpus").mkdir()
+    sentences = [f"the {size} cat sees {number} dogs ." for size in ("big", "small") for number in range(30)]
+    (home / "corpus" / "text.txt").write_text("\n".join([*sentences, ""]))
+    for name in ("test.txt", "sentences.txt", "new.txt"):
+        (home / name).write_text("the big cat sees\na small dog .\n")
+    (home / "reviews.csv").write_text(
+        "review,label\n" + "".join(f"film {i} is good,1\n{i} is bad,0\n" for i in range(50))
+    )
+    questions = [f"NUM:dist How far is {i} ?\nLOC:city Where is {i} ?\n" for i in range(50)]
+    (home / "trec.txt").write_text("".join(questions[:40]))
+    (home / "trec_test.txt").write_text("".join(questions[40:]))
+    (home / "glove.txt").write_text("cat 0.1 0.2\nfar 0.3 0.4\n")
+    for name in ("options.json", "weights.hdf5"):
+        shutil.copy(TEST_DATA / "allennlp" / f"relu_skip_{name}", home / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        experiments.run([*TRAINED, *TEXT, *TINY, "softmax=full", "output_dir=runs/NAME"])
+        classifier = [*TRAINED, *REVIEWS, "task=sentiment", "encoder.min_count=1", "encoder.size=8"]
+        experiments.run([*classifier, "output_dir=runs/CLASSIFIER"])
+    for block in blocks():
+        if (name := path_of(block)) is not None:
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_text(block.text)
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of its own for each test, as the working directory; what a command sets is given back."""
+    home = shutil.copytree(made, tmp_path / "home", symlinks=True)
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.syspath_prepend(str(home))
+    threads = torch.get_num_threads()
+    yield home
+    torch.set_num_threads(threads)
+
+
+def with_limits(given: list[str], limits: list[str]) -> list[str]:
+    """The arguments of a command with further ones, which replace those of the same key."""
+    replaced = {limit.partition("=")[0] for limit in limits}
+    return [argument for argument in given if argument.partition("=")[0] not in replaced] + limits
+
+
+def test_every_block_is_run_or_named_with_a_reason() -> None:
+    found = commands()
+    assert sorted(set(found)) == sorted(
+        [*map(PREFIX.__add__, LIMITS), *NOT_RUN]
+    )  # none is new, none has gone
+    assert {block.language for block in blocks()} <= {"", "sh", "python", "yaml"}
+    assert all(path_of(block) for block in blocks() if block.language == "yaml")
+    assert len(blocks()) == (ROOT / "README.md").read_text(encoding="utf-8").count("\n```") / 2
+
+
+@pytest.mark.parametrize("command", LIMITS)
+def test_a_command_runs_as_it_is_printed(
+    command: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, *given = shlex.split(command)
+    if module in OF_A_CLASSIFIER:
+        shutil.rmtree("runs/NAME")
+        Path("runs/CLASSIFIER").rename("runs/NAME")
+    monkeypatch.setattr(sys, "argv", [module, *with_limits(given, LIMITS[command])])
+    try:
+        assert import_module(f"experiments.{module}").command() == 0, capsys.readouterr().err
+    except SystemExit as end:  # of --help
+        assert end.code == 0
+    for name in re.findall(r"output=(\S+)|model=(elmo_model)", command):
+        assert (home / (name[0] or name[1])).exists()
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=lambda block: f"line {block.line}")
+def test_a_program_runs_as_it_is_printed(block: Block, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = experiments.run
+    small = [*TRAINED, *TEXT, *TINY, "softmax=full"]
+    monkeypatch.setattr(experiments, "run", lambda given: train(with_limits(given, small)))
+    exec(compile(block.text, "README.md", "exec"), {})
+
+
+def test_a_run_leaves_what_is_listed(made: Path) -> None:
+    (listed,) = [block.text for block in blocks() if block.text.startswith("runs/NAME/\n")]
+    names = [name for line in listed.splitlines()[1:] for name in re.findall(r"[\w.]+/?", line[:49])]
+    assert len(names) > 8
+    run = made / "runs" / "CLASSIFIER"
+    assert [name for name in names if not (run / name).exists()] == []
+
+
+def test_it_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
