@@ -200,7 +200,7 @@ class ElmoEmbedder:
             sentences: of any lengths; one without words is all zeros.
             layers: instead of the embedder's own choice.
             as_torch: return a tensor on the CPU instead of an array.
-            progress: show a progress bar on standard error, or in a notebook's cell.
+            progress: show a progress bar on standard error.
 
         Returns:
             (S, W, 2 P) float32, C-contiguous; (S, L, W, 2 P) with all layers.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -154,7 +155,8 @@ def test_a_progress_bar_is_shown_on_request_and_changes_nothing(
     np.testing.assert_array_equal(embedder.embed_sentences(SENTENCES, progress=True), silent)
     out, err = capsys.readouterr()
     assert out == ""
-    assert "8 of 8 words" in err
+    assert re.fullmatch(r"(\rembedding [█░]{20} \d of 8 words, .*s left )+\n", err)
+    assert err.splitlines()[-1].startswith("embedding ████████████████████ 8 of 8 words")
 
 
 def test_it_is_shown_by_its_arguments_and_sizes(model: Path) -> None:
