@@ -38,7 +38,7 @@ Progress: TypeAlias = Callable[[int, int, float | None], None]  # words, sentenc
 MAX_WORD_LENGTH = 1000  # characters; the encoder reads 48 bytes, so a longer one is a mistake in the text
 _TASK_SIZE = 400_000  # characters per task of a worker: large enough that the transfer costs little
 _NUM_TASKS_ALONE = 10  # with fewer tasks, one process is done before a worker has started
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def prepare_corpus(
@@ -210,10 +210,11 @@ def _check_characters(batch: LineBatch) -> int:
         )
         line, start = batch.lines[index], found.start()
         code = ord(found.group())
-        what = "NUL character" if code == 0 else f"control character U+{code:04X}"
+        kind = "half of a character" if code > 0x7F else "control character"
+        what = f"{kind} U+{code:04X}" if code else "NUL character"
         column = start - line.rfind("\n", 0, start)
         raise InputError(f"{_place(batch, index, start)}: {what} in column {column}; remove it from the text")
-    return len(text.encode("utf-8", "surrogatepass")) + 1
+    return len(text.encode()) + 1
 
 
 def _check_lengths(new_words: Iterable[str], batch: LineBatch) -> None:

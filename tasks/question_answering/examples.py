@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from elmo.errors import shown
 from elmo.text.tokenizers.tokenizer import Tokenizer
 from tasks.question_answering.decoding import NO_ANSWER
 from tasks.question_answering.located_text import LocatedText, locate_words, window_ranges
@@ -59,13 +60,25 @@ class Pair(NamedTuple):
 
 
 class UnusableAnswer(NamedTuple):
-    """A gold answer that cannot be used for training; it is still used for scoring."""
+    """A gold answer that cannot be used for training; it is still used for scoring.
+
+    Attributes:
+        passage: the position of its passage in the data.
+        question: the question's id.
+        text, start: the answer as the data has it.
+        kind: what is wrong with it, in words that also count others of its kind.
+        reason: what is wrong with this one.
+    """
 
     passage: str
     question: str
     text: str
     start: int
+    kind: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.passage}, question {self.question!r}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -235,9 +248,17 @@ class QuestionExamples:
             "questions without words, or whose passage has none": len(self) - len(asked),
             "questions whose answer is not whole words": self._num_inexact(),
             "unusable answers": len(self.unusable),
+            "unusable answers are": self._named_unusable(),
+            "questions left out": _shortened([q.id for i, q in enumerate(self.questions) if i not in asked]),
         }
         facts = {name: value for name, value in facts.items() if value}
         return facts | ({"words not in training": f"{unknown / counts.total():.2%}"} if unknown else {})
+
+    def _named_unusable(self) -> str:
+        """How many unusable answers there are of each kind, and where the first one is; "" without any."""
+        counts = Counter(answer.kind for answer in self.unusable).most_common()
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts)
+        return f"{kinds}; the first: {self.unusable[0]}" if kinds else ""
 
     def _num_inexact(self) -> int:
         """Number of questions whose answer begins or ends within a word."""
@@ -287,7 +308,7 @@ def find_span(
     for answer in question.answers:
         span, fault = _find_answer(passage.context, text, answer, ranges)
         if span is None:
-            unusable.append(UnusableAnswer(passage.name, question.id, answer.text, answer.start, fault))
+            unusable.append(UnusableAnswer(passage.name, question.id, answer.text, answer.start, *fault))
         else:
             spans.append(span)
     return (spans[0] if spans else None), unusable
@@ -305,14 +326,23 @@ def target_of(span: Span | None, start: int, stop: int) -> Span | None:
 
 def _find_answer(
     context: str, text: LocatedText, answer: Answer, ranges: Sequence[tuple[int, int]]
-) -> tuple[Span | None, str]:
-    """The span of an answer and "", or None and the reason."""
+) -> tuple[Span | None, tuple[str, str]]:
+    """The span of an answer, or None; and the kind of fault and the reason for it, "" where there is none."""
+    if not answer.text.strip():
+        return None, ("empty", "an empty answer")
     end = answer.start + len(answer.text)
-    if not (answer.text and answer.start >= 0 and context[answer.start : end] == answer.text):
-        return None, f"the passage has {context[max(answer.start, 0) : max(end, 0)]!r} there"
+    if not (answer.start >= 0 and context[answer.start : end] == answer.text):
+        there = shown(context[max(answer.start, 0) : max(end, 0)])
+        return None, ("not where they should be", f"the passage has {there} there")
     span = text.span(answer.start, end)
     if span is None:
-        return None, "the tokenizer finds no word there"
+        return None, ("without words", "the tokenizer finds no word there")
     if not any(start <= span[0] and span[1] < stop for start, stop in ranges):
-        return None, "no window contains all of it; raise task.window_words or lower task.window_stride"
-    return span, ""
+        advice = "raise task.window_words or lower task.window_stride"
+        return None, ("in no window as a whole", f"no window contains all of it; {advice}")
+    return span, ("", "")
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """The first three of some names."""
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from elmo.errors import InputError
 from tasks.heads.span_head import SpanHead, SpanScores, Words
 from tasks.question_answering.decoding import (
     BestSpans,
@@ -104,12 +103,9 @@ class QuestionAnsweringTraining(SupervisedTraining):
         setup: the setup of the training.
         model: on its device.
         encoder: the parts of the model's encoder.
-        examples: the questions of each split.
+        examples: the questions of each split; some can be learned from.
         decoding: how scores become answers.
         reports: the reports of the same model.
-
-    Raises:
-        InputError: no training pair has a known target.
     """
 
     model: Answerer
@@ -128,8 +124,6 @@ class QuestionAnsweringTraining(SupervisedTraining):
         self.examples, self.decoding, self.reports = examples, decoding, reports
         self.learnable = examples["train"].learnable()
         self.units_per_epoch = len(self.learnable.pairs)
-        if not self.units_per_epoch:
-            raise InputError("data: the train split has no question that can be learned from")
         self.units_per_batch = min(setup.batch_size, self.units_per_epoch)
         self._batches = self.batches()
 

@@ -73,6 +73,7 @@ class QuestionAnsweringTask:
         source = build_source(setup)
         reader = self.make_reader(setup.nodes, language=source.language)
         examples = {split: read_split(source, split, reader) for split in SPLITS}
+        refuse_nothing_to_learn(examples["train"])
         encoder = EncoderParts.start(setup, examples["train"].counts())
         model = self.build_model(setup.nodes, encoder.parts).to(setup.device)
         notices: list[str] = []
@@ -171,8 +172,19 @@ def build_source(setup: Setup) -> QuestionSource:
 
 
 def read_split(source: QuestionSource, split: Split, reader: QuestionReader) -> QuestionExamples:
-    """Read the questions of a split; InputError if there are none."""
+    """Read the questions of a split; InputError if there are none, or none that can be asked."""
     examples = reader.read(source.passages(split))
     if not examples.questions:
         raise InputError(f"data: the {split} split has no questions")
+    if not examples.pairs:
+        raise InputError(f"data: no question of the {split} split has words and a passage with words")
     return examples
+
+
+def refuse_nothing_to_learn(examples: QuestionExamples) -> None:
+    """InputError if no question of the training data has a known answer."""
+    if not examples.learnable().pairs:
+        raise InputError(
+            f"data: the train split has no question that can be learned from: {len(examples.unusable):,}"
+            f" answers are unusable; the first: {examples.unusable[0]}"
+        )

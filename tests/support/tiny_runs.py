@@ -40,7 +40,7 @@ STREAM = [*LANGUAGE_MODEL, "batching=stream", "batching.num_steps=5"]
 TEXTS = ["task=text_classification", "data=labelled_files", "data.prose=false", "tokenizer=whitespace"]
 TEXTS += [f"data.{part}={{{part}}}" for part in ("train", "dev", "test")]
 QUESTIONS = ["task=question_answering", "head.hidden_size=8", "head.alignment_size=8"]
-QUESTIONS += [f"data.{part}={{squad}}" for part in ("train", "dev", "test")]
+QUESTIONS += [f"data.{part}={{squad_{part}}}" for part in ("train", "dev", "test")]
 BILM = ["encoder=elmo_tiny", *TINY]
 RAW = "mix.standardized=false"
 POOLED = ["head=pooled", "head.layer_normed=false"]
@@ -95,7 +95,7 @@ def write_data(path: Path) -> dict[str, Path]:
 
     files = {name: path / f"{name}.csv" for name in ("train", "dev", "test")}
     files |= {name: path / f"{name}.txt" for name in ("train_text", "dev_text", "test_text")}
-    files["squad"] = path / "squad.json"
+    files |= {f"squad_{name}": path / f"squad_{name}.json" for name in ("train", "dev", "test")}
     lines = [f"{sentence()}\n" for _ in range(120)]
     files["dev_text"].write_text("".join(lines[19::20]))
     files["train_text"].write_text("".join(line for i, line in enumerate(lines, 1) if i % 20))
@@ -109,7 +109,8 @@ def write_data(path: Path) -> dict[str, Path]:
         question = {"id": str(number), "question": "Where does Anna live?", "answers": answers}
         articles.append({"title": "t", "paragraphs": [{"context": context, "qas": [question]}]})
     files["test_text"].write_text("".join(f"{sentence()}\n" for _ in range(6)))
-    files["squad"].write_text(json.dumps({"version": "1.1", "data": articles}))
+    for name in ("train", "dev", "test"):
+        files[f"squad_{name}"].write_text(json.dumps({"version": "1.1", "data": articles}))
     return files
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from elmo.errors import InputError
 from tasks.sources.labelled.source import LabelledText
-from tasks.sources.shared.rows import Column, Row
+from tasks.sources.shared.rows import Column, Row, check_unicode
 
 LOG = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class LabelledColumns:
             raise InputError(
                 f"{row.place}: column {column!r} contains {reprlib.repr(text)}, which is not text"
             )
-        _check_unicode(text, row.place)
+        check_unicode(text, row.place)
         return re.sub(self.blank_pattern, " ", text) if self.blank_pattern else text
 
     def _name(self, row: Row, places: dict[str, str]) -> str:
@@ -127,6 +127,7 @@ class LabelledColumns:
         name = _as_word(self._value(row, "id_column"))
         if not name:
             raise InputError(f"{row.place}: no id in column {self.id_column!r}")
+        check_unicode(name, row.place)
         if name in places:
             raise InputError(f"{row.place}: duplicate id {name!r} (first at {places[name]})")
         places[name] = row.place
@@ -156,7 +157,7 @@ class LabelledColumns:
             is_missing = value is None or label == ""
             what = "no label" if is_missing else f"{reprlib.repr(value)}, which is not a label,"
             raise InputError(f"{place}: {what} in column {self.label_column!r}")
-        _check_unicode(label, place)
+        check_unicode(label, place)
         if self.label_names is None or label in self.label_names.values():
             return label
         if label not in self.label_names:
@@ -167,10 +168,3 @@ class LabelledColumns:
 def _as_word(value: Any) -> str | None:
     """The text of a label's or an id's cell; None if it is neither text nor a whole number."""
     return str(value).strip() if isinstance(value, str | int) else None
-
-
-def _check_unicode(text: str, place: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:  # JSON can contain unpaired surrogates
-        raise InputError(f"{place}: character {error.start + 1} is half of a surrogate pair") from error

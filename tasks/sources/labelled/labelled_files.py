@@ -9,7 +9,7 @@ from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
 from tasks.sources.shared.local_files import check_encoding
-from tasks.sources.shared.rows import check_table, read_rows
+from tasks.sources.shared.rows import check_delimiter, check_table, read_rows
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
@@ -31,6 +31,7 @@ class LabelledFiles(LabelledSource):
         multi_label: whether a text may have several labels, or none.
         label_separator: separates a text's labels; None: they are a list (jsonl, json, parquet).
         empty_texts: `refuse` or `skip`.
+        delimiter: between the fields of csv and tsv; None: a comma, a tab.
         encoding: Python's name of the encoding of all files but parquet; a byte-order mark is removed.
         prose: split texts into sentences; otherwise each line is a sentence.
         language: ISO 639-1 code, for sentence splitting.
@@ -52,6 +53,7 @@ class LabelledFiles(LabelledSource):
         multi_label: bool = False,
         label_separator: str | None = None,
         empty_texts: EmptyTexts = "refuse",
+        delimiter: str | None = None,
         encoding: str = "utf-8",
         prose: bool = True,
         language: str = "en",
@@ -60,7 +62,9 @@ class LabelledFiles(LabelledSource):
         split_seed: int = 1,
     ) -> None:
         check_encoding(encoding, key="data.encoding")
+        check_delimiter(delimiter)
         self.multi_label = multi_label
+        self.delimiter = delimiter
         self.encoding = encoding
         self.prose = prose
         self.language = language
@@ -86,15 +90,22 @@ class LabelledFiles(LabelledSource):
         given = self._files.given
         files = self._files.find(origin_of(split, given))
         options = {"columns": self._columns.describe(), "encoding": self.encoding}
+        if self.delimiter is not None:
+            options["delimiter"] = self.delimiter
         return {"files": files} | options | self._shares.describe(split, given)
 
     def examples(self, split: Split) -> Iterator[LabelledText]:
         return self._shares.take(split, self._files.given, self._read, rarest_labels)
 
     def _read(self, split: Split) -> Iterator[LabelledText]:
-        header = self._columns.has_header
         return self._columns.read(
             row
             for path in self._files.find(split)
-            for row in read_rows(path, encoding=self.encoding, has_header=header, key=f"data.{split}")
+            for row in read_rows(
+                path,
+                encoding=self.encoding,
+                has_header=self._columns.has_header,
+                key=f"data.{split}",
+                delimiter=self.delimiter,
+            )
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,12 @@ from typing import Any
 from elmo.errors import InputError, shown_with_type
 from elmo.registry import REGISTRY
 from tasks.sources.questions.source import Answer, Passage, Question, QuestionSource
+from tasks.sources.shared.compression import open_decompressed
 from tasks.sources.shared.hub_access import load_split
-from tasks.sources.shared.local_files import BATCH_SIZE, find_files
+from tasks.sources.shared.local_files import BATCH_SIZE
+from tasks.sources.shared.rows import check_unicode, parse_json
 from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.shared.split_files import SplitFiles
 
 _HUB_SPLITS = {"train": "train", "dev": "train", "test": "validation"}
 _TYPE_NAMES = {str: "text", int: "a whole number", list: "a list", dict: "an object"}
@@ -52,18 +54,16 @@ class SquadSource(QuestionSource):
             raise InputError(f"data.dev_every: {dev_every} must be 2 or more")
         self.name = name
         self.revision = revision
-        self.train = train
-        self.dev = dev
-        self.test = test
         self.dev_every = dev_every
         self.language = language
+        self._files = SplitFiles(train=train, dev=dev, test=test)
 
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        for split in splits:
-            self._files(split)
+        origins = {"train" if self._is_taken_off(split) else split for split in splits}
+        self._files.find_all([split for split in origins if split in self._files.given])
 
     def describe_examples(self, split: Split) -> dict[str, Any]:
-        files = self._files(split)
+        files = self._find(split)
         text: dict[str, Any] = {
             "split": split,
             "dev_every": self.dev_every if self._is_taken_off(split) else None,
@@ -80,17 +80,16 @@ class SquadSource(QuestionSource):
 
     def _is_taken_off(self, split: Split) -> bool:
         """Whether a split is a part of the training data."""
-        return split != "test" and self.dev is None
+        return split != "test" and "dev" not in self._files.given
 
-    def _files(self, split: Split) -> list[Path] | None:
+    def _find(self, split: Split) -> list[Path] | None:
         """The files that contain a split, perhaps with another one; None: it is on the hub."""
-        key = "train" if self._is_taken_off(split) else split
-        patterns = getattr(self, key)
-        return None if patterns is None else find_files(patterns, key=f"data.{key}")
+        origin: Split = "train" if self._is_taken_off(split) else split
+        return self._files.find(origin) if origin in self._files.given else None
 
     def _read(self, split: Split) -> Iterator[tuple[str, Passage]]:
         """All passages of the files or the hub split that contain a split, with their articles' titles."""
-        files = self._files(split)
+        files = self._find(split)
         if files is not None:
             return itertools.chain.from_iterable(map(_read_file, files))
         return _read_rows(self._hub_rows(_HUB_SPLITS[split]), f"{self.name}:{_HUB_SPLITS[split]}")
@@ -122,7 +121,7 @@ def _read_file(path: Path) -> Iterator[tuple[str, Passage]]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object with `data`, got {shown_with_type(content)}")
     for a, article in _items(content, "data", f"{path}: "):
-        title = article.get("title", f"data[{a}]")
+        title = _field(article, "title", str, f"{path}: data[{a}].") if "title" in article else f"data[{a}]"
         for p, passage in _items(article, "paragraphs", f"{path}: data[{a}]."):
             place = f"{path}: data[{a}].paragraphs[{p}]."
             questions = [_read_question(q, f"{place}qas[{i}].") for i, q in _items(passage, "qas", place)]
@@ -131,11 +130,11 @@ def _read_file(path: Path) -> Iterator[tuple[str, Passage]]:
 
 def _load_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: no JSON ({error.msg}, column {error.colno})") from error
+        with open_decompressed(path) as (content, _):
+            text = content.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: invalid UTF-8 at byte {error.start + 1}; convert the file") from error
+    return parse_json(text, str(path))
 
 
 def _read_question(question: Mapping[str, Any], place: str) -> Question:
@@ -188,6 +187,8 @@ def _field(holder: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
         raise InputError(f"{place}{key}: missing; there is only {', '.join(map(str, holder)) or 'nothing'}")
     if type(holder[key]) is not kind:
         raise InputError(f"{place}{key}: expected {_TYPE_NAMES[kind]}, got {shown_with_type(holder[key])}")
+    if kind is str:
+        check_unicode(holder[key], f"{place}{key}")
     return holder[key]
 
 

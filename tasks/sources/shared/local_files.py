@@ -1,21 +1,20 @@
-"""The user's files: found by path or glob, checked, and streamed by `datasets` without a copy."""
+"""The user's files: found by path or glob, checked, and read in batches of lines or rows."""
 
 from __future__ import annotations
 
 import codecs
 import glob
-import gzip
+import io
 import os
-import tempfile
-import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
+from tasks.sources.shared.compression import is_compressed, open_decompressed, refuse_unsupported
 
 BATCH_SIZE = 2000  # rows
-_CHUNK_SIZE = 1 << 20  # characters of a file in memory; the default of 10 MB costs some 50 MB more
 
 
 def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
@@ -41,61 +40,45 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
 
 def count_bytes(paths: list[Path]) -> int | None:
     """The files' total size in bytes; None if one is compressed."""
-    return None if any(path.suffix == ".gz" for path in paths) else sum(path.stat().st_size for path in paths)
+    return None if any(map(is_compressed, paths)) else sum(path.stat().st_size for path in paths)
 
 
 def read_lines(path: Path, *, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a text file, plain or gzip, in batches with the number (from 1) of their first line.
+    """The lines of a text file, perhaps compressed, in batches with the number (from 1) of their first line.
 
     Line ends of any system and a byte-order mark are removed.
 
     Raises:
-        InputError: `path:line:` for bytes that are invalid in the encoding, or a damaged gzip file.
+        InputError: `path:line:` for bytes that are invalid in the encoding, or a damaged compressed file.
     """
     first = 1
     try:
-        for batch in stream_file("text", path, encoding=encoding, chunksize=_CHUNK_SIZE):
-            lines = batch["text"]
-            if first == 1:
-                lines[0] = lines[0].removeprefix("\ufeff")
-            yield first, lines
-            first += len(lines)
-    except UnicodeDecodeError as error:
+        with open_decompressed(path) as (content, _), io.TextIOWrapper(content, encoding=encoding) as text:
+            while lines := [line.removesuffix("\n") for line in islice(text, BATCH_SIZE)]:
+                if first == 1:
+                    lines[0] = lines[0].removeprefix("\ufeff")
+                yield first, lines
+                first += len(lines)
+    except UnicodeError as error:
         raise InputError(_locate_invalid_bytes(path, encoding) or f"{path}: {error}") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: damaged gzip file ({error})") from error
 
 
-def stream_file(builder: str, path: Path, **options: Any) -> Iterator[dict[str, list[Any]]]:
-    """The rows of a file, in batches of columns, read by a builder of `datasets` (text, json, ...)."""
-    import datasets
-
-    with tempfile.TemporaryDirectory() as scratch:  # only for locks during loading
-        rows = datasets.load_dataset(
-            builder,
-            data_files={"train": glob.escape(str(path.absolute()))},
-            split="train",
-            streaming=True,
-            cache_dir=scratch,
-            **options,
-        )
-    yield from rows.iter(batch_size=BATCH_SIZE)
-
-
-def stream_table(builder: str, path: Path, *, key: str) -> Iterator[dict[str, list[Any]]]:
-    """`stream_file` for the user's tables; InputError that begins with `key` for a damaged file."""
-    from datasets.exceptions import DatasetGenerationError
+def read_parquet(path: Path, *, key: str) -> Iterator[dict[str, list[Any]]]:
+    """The rows of a parquet file, in batches of columns; InputError that begins with `key` if damaged."""
+    import pyarrow.parquet
 
     try:
-        yield from stream_file(builder, path)
-    except (DatasetGenerationError, ValueError) as error:  # raised by the builders for a damaged file
+        with pyarrow.parquet.ParquetFile(str(path), pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=BATCH_SIZE):
+                yield batch.to_pydict()
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InputError(f"{key}: {path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def check_encoding(encoding: str, *, key: str) -> None:
     try:
         "a".encode(encoding)
-    except LookupError as error:
+    except (LookupError, ValueError) as error:  # ValueError: `undefined`, or a name with a NUL
         raise InputError(f"{key}: unknown encoding {encoding!r}; the usual one is utf-8") from error
 
 
@@ -104,8 +87,13 @@ def _check_readable(path: Path, key: str) -> None:
         raise InputError(f"{key}: {path} is a directory; name its files, for example '{path}/*.txt'")
     if not os.access(path, os.R_OK):
         raise InputError(f"{key}: {path} cannot be read (permission denied)")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise InputError(
+            f"{key}: {path} is a pipe or a device; data is read more than once: write it to a file first"
+        )
+    if path.stat().st_size == 0:
         raise InputError(f"{key}: {path} is an empty file")
+    refuse_unsupported(path, key=key)
 
 
 def _locate_invalid_bytes(path: Path, encoding: str) -> str | None:
@@ -113,7 +101,7 @@ def _locate_invalid_bytes(path: Path, encoding: str) -> str | None:
     decoder = codecs.getincrementaldecoder(encoding)()
     number, line = 0, b""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with open_decompressed(path) as (file, _):
             for line in file:
                 number += 1
                 decoder.decode(line)
@@ -125,4 +113,6 @@ def _locate_invalid_bytes(path: Path, encoding: str) -> str | None:
         place = f"at byte {start + 1} (0x{error.object[error.start]:02x})"
         name = encoding.upper() if encoding.lower().startswith("utf") else encoding
         return f"{path}:{number}: invalid {name} {place}; convert the file or set data.encoding=..."
+    except UnicodeError as error:  # the encoding asks for a byte-order mark
+        return f"{path}: {error}; name the byte order: data.encoding={encoding}-le or {encoding}-be"
     return None

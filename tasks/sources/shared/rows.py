@@ -6,17 +6,19 @@ import csv
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from elmo.errors import InputError
-from tasks.sources.shared.local_files import read_lines, stream_table
+from tasks.sources.shared.compression import plain_name
+from tasks.sources.shared.local_files import read_lines, read_parquet
 
 Column: TypeAlias = str | int  # a name, or in a file without header a number from 1
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _LONGEST_FIELD = 2**31 - 1  # characters; the default of csv, 131,072, is less than a long text
 
 
@@ -28,14 +30,16 @@ class Row(NamedTuple):
 
 
 def suffix_of(path: Path) -> str:
-    """A file's suffix, before `.gz`."""
-    return Path(path.name.removesuffix(".gz")).suffix.lower()
+    """A file's suffix, before that of its compression."""
+    return Path(plain_name(path)).suffix.lower()
 
 
-def read_rows(path: Path, *, encoding: str, has_header: bool, key: str) -> Iterator[Row]:
-    """A table's rows in order, without blank lines; a json file is an array of objects.
+def read_rows(
+    path: Path, *, encoding: str, has_header: bool, key: str, delimiter: str | None = None
+) -> Iterator[Row]:
+    """A table's rows in order, without blank lines; a json file is an array of objects, or an object a line.
 
-    In csv, quotation marks protect commas and line ends (RFC 4180); in tsv they are ordinary characters.
+    In csv, quotation marks protect delimiters and line ends (RFC 4180); in tsv they are ordinary characters.
     Values of csv and tsv are always text, never numbers or missing.
 
     Args:
@@ -44,22 +48,22 @@ def read_rows(path: Path, *, encoding: str, has_header: bool, key: str) -> Itera
         has_header: whether the first line of csv and tsv names the columns; otherwise they are numbered from
             1.
         key: the config key to name in errors about the file.
+        delimiter: between the fields of csv and tsv; None: a comma, a tab.
 
     Raises:
         InputError: `file:line:` and the fault, or `key:` if the file has another format or is damaged.
     """
     suffix = suffix_of(path)
-    if suffix in _SEPARATORS:
-        yield from _read_delimited(path, encoding=encoding, has_header=has_header)
-    elif suffix == ".jsonl":
-        for number, line in _numbered_lines(path, encoding):
-            yield _object_row(_parse(line, path, number), f"{path}:{number}")
-    elif suffix == ".json":
-        for number, item in enumerate(_read_array(path, encoding), 1):
-            yield _object_row(item, f"{path}:{number}")
+    if suffix in SEPARATORS:
+        lines = (line for _, batch in read_lines(path, encoding=encoding) for line in batch)
+        records = split_fields(lines, suffix=suffix, delimiter=delimiter, name=str(path))
+        yield from _named_rows(records, str(path), has_header=has_header)
+    elif suffix in (".jsonl", ".json"):
+        for number, item in _read_objects(path, encoding):
+            yield Row(f"{path}:{number}", _checked_object(item, f"{path}:{number}"))
     else:
         check_table(path, key=key)
-        yield from rows_of(stream_table("parquet", path, key=key), str(path))
+        yield from rows_of(read_parquet(path, key=key), str(path))
 
 
 def match_lines(path: Path, *, pattern: re.Pattern[str], encoding: str) -> Iterator[Row]:
@@ -105,29 +109,32 @@ def _numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 def _lines_or_records(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     if suffix_of(path) != ".csv":
         return _numbered_lines(path, encoding)
-    return ((number, "\t".join(fields)) for number, fields in _read_fields(path, ",", encoding))
+    lines = (line for _, batch in read_lines(path, encoding=encoding) for line in batch)
+    records = split_fields(lines, suffix=".csv", delimiter=None, name=str(path))
+    return ((number, "\t".join(fields)) for number, fields in records)
 
 
-def _read_delimited(path: Path, *, encoding: str, has_header: bool) -> Iterator[Row]:
-    columns: list[Column] = []
-    for number, fields in _read_fields(path, _SEPARATORS[suffix_of(path)], encoding):
-        if not columns:
-            columns = [*fields] if has_header else [*range(1, len(fields) + 1)]
-            if has_header:
-                continue
-        if len(fields) != len(columns):
-            raise InputError(f"{path}:{number}: {_count(fields)}, but the first line has {len(columns)}")
-        yield Row(f"{path}:{number}", dict(zip(columns, fields, strict=True)))
+def split_fields(
+    lines: Iterable[str], *, suffix: str, delimiter: str | None, name: str
+) -> Iterator[tuple[int, list[str]]]:
+    """The records of csv or tsv: the number of each one's first line, and its fields; blank ones left out.
 
+    Args:
+        lines: without line ends.
+        suffix: `.csv` or `.tsv`; in csv, quotation marks protect delimiters and line ends.
+        delimiter: None: that of the suffix.
+        name: of the file, for messages.
 
-def _read_fields(path: Path, separator: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record's first line's number, and its fields."""
+    Raises:
+        InputError: `name:line:` for quotation marks that do not fit together.
+    """
     csv.field_size_limit(_LONGEST_FIELD)
-    lines = (f"{line}\n" for _, batch in read_lines(path, encoding=encoding) for line in batch)
-    if separator == ",":
-        reader = csv.reader(lines, strict=True)
-    else:
-        reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE, strict=True)
+    reader = csv.reader(
+        (f"{line}\n" for line in lines),
+        delimiter=delimiter or SEPARATORS[suffix],
+        quoting=csv.QUOTE_MINIMAL if suffix == ".csv" else csv.QUOTE_NONE,
+        strict=True,
+    )
     number = 1
     try:
         for fields in reader:
@@ -135,32 +142,74 @@ def _read_fields(path: Path, separator: str, encoding: str) -> Iterator[tuple[in
                 yield number, fields
             number = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(f"{path}:{number}: {error}") from error
+        raise InputError(f"{name}:{number}: {error}") from error
 
 
-def _read_array(path: Path, encoding: str) -> list[Any]:
-    text = "\n".join(line for _, lines in read_lines(path, encoding=encoding) for line in lines)
-    content = _parse(text, path, 1)
-    if not isinstance(content, list):
-        raise InputError(f"{path}: expected an array of objects; a file with an object a line is a .jsonl")
-    return content
+def name_fields(fields: list[str], columns: Sequence[Column]) -> dict[Column, str]:
+    """The fields of a record by column; InputError if there are more or fewer, without the place."""
+    if len(fields) != len(columns):
+        raise InputError(
+            f"{len(fields)} field{'s' * (len(fields) != 1)}, but the first line has {len(columns)}"
+        )
+    return dict(zip(columns, fields, strict=True))
 
 
-def _parse(text: str, path: Path, first_line: int) -> Any:
+def columns_of(first: Sequence[str], *, has_header: bool) -> list[Column]:
+    """The columns of a table whose first record has these fields."""
+    return [*first] if has_header else [*range(1, len(first) + 1)]
+
+
+def parse_json(text: str, name: str, first_line: int = 1) -> Any:
+    """The value of a text of JSON; InputError: `name:line:` and what is wrong with it."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
-        raise InputError(f"{path}:{line}: no JSON ({error.msg}, column {error.colno})") from error
+        raise InputError(f"{name}:{line}: no JSON ({error.msg}, column {error.colno})") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
-        raise InputError(f"{path}:{first_line}: no JSON that can be read ({error})") from error
+        raise InputError(f"{name}:{first_line}: no JSON that can be read ({error})") from error
 
 
-def _object_row(values: Any, place: str) -> Row:
+def check_unicode(text: str, place: str) -> None:
+    """InputError that begins with `place` for half of a surrogate pair, which JSON can contain."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{place}: character {error.start + 1} is half of a surrogate pair") from error
+
+
+def check_delimiter(delimiter: str | None) -> None:
+    """InputError if no csv can have such a delimiter."""
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise InputError(f"data.delimiter: expected one character, such as ';' or '|', got {delimiter!r}")
+
+
+def _named_rows(records: Iterable[tuple[int, list[str]]], name: str, *, has_header: bool) -> Iterator[Row]:
+    columns: list[Column] = []
+    for number, fields in records:
+        if not columns:
+            columns = columns_of(fields, has_header=has_header)
+            if has_header:
+                continue
+        try:
+            yield Row(f"{name}:{number}", name_fields(fields, columns))
+        except InputError as error:
+            raise InputError(f"{name}:{number}: {error}") from error
+
+
+def _read_objects(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
+    """The items of a json file's array with their numbers, or the values of lines with the lines' numbers."""
+    lines = _numbered_lines(path, encoding)
+    first = next(lines, None)
+    if first is not None and suffix_of(path) == ".json" and first[1].lstrip().startswith("["):
+        text = "\n".join(line for _, batch in read_lines(path, encoding=encoding) for line in batch)
+        yield from enumerate(parse_json(text, str(path)), 1)
+        return
+    for number, line in chain([] if first is None else [first], lines):
+        yield number, parse_json(line, str(path), number)
+
+
+def _checked_object(values: Any, place: str) -> dict[Column, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{place}: expected a JSON object, got {reprlib.repr(values)}")
-    return Row(place, values)
-
-
-def _count(fields: list[str]) -> str:
-    return f"{len(fields)} field{'s' if len(fields) != 1 else ''}"
+    return values

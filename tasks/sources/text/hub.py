@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.sources.shared.hub_access import load_split
-from tasks.sources.shared.local_files import BATCH_SIZE, count_bytes, stream_table
+from tasks.sources.shared.local_files import BATCH_SIZE, count_bytes, read_lines, read_parquet
+from tasks.sources.shared.rows import read_rows, suffix_of
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.text.source import LineBatch, Source
 from tasks.sources.text.split_lines import SplitLines
 
-_BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".txt": "text"}
+_SUFFIXES = (".parquet", ".json", ".jsonl", ".csv", ".txt")
 
 
 @REGISTRY.register("data", "hub")
@@ -86,7 +88,7 @@ class HubSource(Source):
         origins = {origin_of(split, self._files.given) for split in splits}
         for split, paths in self._files.find_all(origins).items():
             for path in paths:
-                _builder_of(path, f"data.{split}")
+                _check_table(path, f"data.{split}")
 
     def describe(self, split: Split) -> dict[str, Any]:
         origin = origin_of(split, self._given)
@@ -120,8 +122,7 @@ class HubSource(Source):
             yield from self._lines_of(f"{self.name}:{name}", self._stream_hub(name))
             return
         for path in self._files.find(split):
-            key = f"data.{split}"
-            yield from self._lines_of(str(path), stream_table(_builder_of(path, key), path, key=key))
+            yield from self._lines_of(str(path), _read_table(path, f"data.{split}"))
 
     def _stream_hub(self, name: str) -> Iterator[dict[str, list[Any]]]:
         dataset = load_split(
@@ -154,9 +155,18 @@ class HubSource(Source):
         return "" if self._skip and self._skip.fullmatch(line) else line
 
 
-def _builder_of(path: Path, key: str) -> str:
-    suffixes = [suffix for suffix in path.suffixes[-2:] if suffix != ".gz"]
-    builder = _BUILDERS.get(suffixes[-1]) if suffixes else None
-    if builder is None:
-        raise InputError(f"{key}: {path} is none of {', '.join(_BUILDERS)}; for plain text use data=text")
-    return builder
+def _check_table(path: Path, key: str) -> None:
+    if suffix_of(path) not in _SUFFIXES:
+        raise InputError(f"{key}: {path} is none of {', '.join(_SUFFIXES)}; for plain text use data=text")
+
+
+def _read_table(path: Path, key: str) -> Iterator[dict[Any, list[Any]]]:
+    """The rows of a file in batches of columns; the only column of a txt file is `text`."""
+    if suffix_of(path) == ".parquet":
+        yield from read_parquet(path, key=key)
+    elif suffix_of(path) == ".txt":
+        yield from ({"text": lines} for _, lines in read_lines(path, encoding="utf-8"))
+    else:
+        rows = read_rows(path, encoding="utf-8", has_header=True, key=key)
+        while batch := [row.values for row in islice(rows, BATCH_SIZE)]:
+            yield {column: [values.get(column) for values in batch] for column in batch[0]}

@@ -290,7 +290,12 @@ def test_unusable_answers_are_counted_and_listed_and_the_rest_is_learned(tmp_pat
     content = articles(with_unanswerable=False)
     content[0]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] += 1
     training = Data(tmp_path, content).start()
-    assert training.reports.facts()["train unusable answers"] == 1
+    facts = training.reports.facts()
+    assert facts["train unusable answers"] == 1
+    place = f"{tmp_path / 'train.json'}: data[0].paragraphs[0], question '0-Anna'"
+    assert facts["train unusable answers are"] == (
+        f"1 not where they should be; the first: {place}: the passage has 'ew York,' there"
+    )
     assert training.units_per_epoch == 39
     assert len(training.examples["test"]) == 40
     training.reports.write_reports(tmp_path)
@@ -301,6 +306,7 @@ def test_unusable_answers_are_counted_and_listed_and_the_rest_is_learned(tmp_pat
         "question": "0-Anna",
         "text": "New York",
         "start": 15,
+        "kind": "not where they should be",
         "reason": "the passage has 'ew York,' there",
     }
     assert len(lines) == 3
@@ -383,10 +389,35 @@ def test_data_without_questions_is_told(data: Data) -> None:
 
 def test_data_that_teaches_nothing_is_told(tmp_path: Path) -> None:
     blank = [{"title": "A", "paragraphs": [{"context": " ", "qas": [question("1", "Who?", "", " ")]}]}]
-    with pytest.raises(InputError, match=r"data: the train split has no question that can be learned from"):
+    with pytest.raises(
+        InputError, match=r"no question of the train split has words and a passage with words"
+    ):
         Data(tmp_path, blank).start()
     with pytest.raises(InputError, match=r"data: the train split has no questions"):
         Data(tmp_path, []).start()
+    content = articles(with_unanswerable=False)[:1]
+    for answered, (text, start) in zip(
+        content[0]["paragraphs"][0]["qas"], [("", 0), ("Rome", -5)], strict=True
+    ):
+        answered["answers"] = [{"text": text, "answer_start": start}]
+    with pytest.raises(
+        InputError, match=r"be learned from: 2 answers are unusable; the first: .*an empty answer"
+    ):
+        Data(tmp_path, content).start()
+
+
+def test_questions_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None:
+    content = articles(with_unanswerable=False)
+    content[0]["paragraphs"][0]["context"] = ""
+    content[1]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] = -7
+    content[1]["paragraphs"][0]["qas"][1]["answers"][0]["text"] = ""
+    facts = Data(tmp_path, content).start().reports.facts()
+    assert facts["train questions without words, or whose passage has none"] == 2
+    assert facts["train questions left out"] == "0-Anna, 0-Ben"
+    assert facts["train unusable answers"] == 4
+    assert str(facts["train unusable answers are"]).startswith(
+        "3 not where they should be, 1 empty; the first"
+    )
 
 
 def test_a_table_has_a_row_for_what_was_scored() -> None:

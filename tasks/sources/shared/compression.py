@@ -1,0 +1,81 @@
+"""Opens files that may be compressed, as their names say: gzip, bzip2, xz, or a zip of one file."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from elmo.errors import InputError
+
+_Opener = Callable[[IO[bytes], Path], Any]
+_UNSUPPORTED = {
+    ".zst": "zstd -d",
+    ".zstd": "zstd -d",
+    ".lz4": "lz4 -d",
+}  # no module of Python's own reads them
+# A damaged bzip2 file is a plain OSError.
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
+def plain_name(path: Path) -> str:
+    """The name of a file without the suffix of its compression."""
+    return path.name.removesuffix(path.suffix) if is_compressed(path) else path.name
+
+
+def is_compressed(path: Path) -> bool:
+    return path.suffix.lower() in _OPENERS
+
+
+def refuse_unsupported(path: Path, *, key: str) -> None:
+    """InputError that begins with `key` if no reader decompresses the file."""
+    program = _UNSUPPORTED.get(path.suffix.lower())
+    if program is not None:
+        raise InputError(
+            f"{key}: {path} has a compression that is not supported; use gzip, bzip2, xz or zip,"
+            f" or decompress it first: {program} {path}"
+        )
+
+
+@contextmanager
+def open_decompressed(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The content of a file, and the file itself, whose position tells how much of it has been read.
+
+    Raises:
+        InputError: the compressed file is damaged, or a zip does not have one file.
+    """
+    with path.open("rb") as raw:
+        if not is_compressed(path):
+            yield raw, raw
+            return
+        kind, opener = _OPENERS[path.suffix.lower()]
+        try:
+            with opener(raw, path) as content:
+                yield content, raw
+        except _DAMAGED as error:
+            raise InputError(f"{path}: damaged {kind} file ({error})") from error
+
+
+def _open_zip(raw: IO[bytes], path: Path) -> IO[bytes]:
+    archive = zipfile.ZipFile(raw)
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) != 1:
+        raise InputError(f"{path}: a zip of {len(members)} files, expected one; unpack it and name its files")
+    try:
+        return archive.open(members[0])
+    except RuntimeError as error:  # a password, or a compression that Python does not have
+        raise InputError(f"{path}: cannot be unpacked ({error}); unpack it and name its file") from error
+
+
+_OPENERS: dict[str, tuple[str, _Opener]] = {
+    ".gz": ("gzip", lambda raw, _: gzip.GzipFile(fileobj=raw)),
+    ".bz2": ("bzip2", lambda raw, _: bz2.BZ2File(raw)),
+    ".xz": ("xz", lambda raw, _: lzma.LZMAFile(raw)),  # noqa: SIM115
+    ".zip": ("zip", _open_zip),
+}
