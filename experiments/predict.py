@@ -36,14 +36,18 @@ class _Line(NamedTuple):
 
 def main(config: PredictConfig, overrides: list[str]) -> int:
     """Write a line of JSON for every line of the input; returns 1 if some of them have no prediction."""
-    from experiments.io.record_reader import RecordReader
+    from experiments.io.line_reader import LineReader
+    from experiments.io.record_reader import MAX_LINE_BYTES, RecordReader
     from experiments.logging.progress import make_progress
+    from tasks.task import TablePredictor
 
     for path in (config.output, config.page_path()):
         if path not in (None, STANDARD_STREAM):
             refuse_existing(Path(path))
-    reader = RecordReader(config.input, format=config.format.value)
+    source = LineReader(config.input, max_bytes=MAX_LINE_BYTES)
     predictor, batch_size = _load(config)
+    table = predictor.table if isinstance(predictor, TablePredictor) else None
+    reader = RecordReader(source, format=config.format.value, table=table)
     lines = _at_least_one(_read(reader, predictor), reader.name)
     num_answers = num_errors = 0
     with ExitStack() as stack:
@@ -94,12 +98,12 @@ def _read(reader: RecordReader, predictor: Predictor) -> Iterator[_Line]:
     """The lines of the input; faults of a line are printed to standard error."""
     from experiments.logging.explanation import printable
 
-    for number, line in reader:
+    for number, size, raw in reader:
         try:
-            yield _Line(number, len(line), predictor.read(reader.record(line)), None)
+            yield _Line(number, size, predictor.read(reader.record(raw)), None)
         except InputError as error:
             print(printable(f"{reader.name}:{number}: {error}"), file=sys.stderr, flush=True)
-            yield _Line(number, len(line), None, str(error))
+            yield _Line(number, size, None, str(error))
 
 
 def _at_least_one(lines: Iterator[_Line], name: str) -> Iterator[_Line]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.io.model_directory import SavedModel
+from tasks.sources.labelled.text_table import TextTable
 
 Report = Callable[[int, int, float | None], None]  # words, sentences, fraction done (None: unknown)
 
@@ -191,13 +192,24 @@ class ContinuingTask(Task, Protocol):
 class Predictor(Protocol):
     """Predicts with a trained model, independently for each input record."""
 
-    def read(self, record: Mapping[str, Any]) -> Any:
+    def read(self, record: Mapping[Any, Any]) -> Any:
         """Read a record into an input of `predict`; InputError names what is missing, but not the line."""
         ...
 
     def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
         """The predictions for results of `read`, in order, as plain values; with the record's `id` if any."""
         ...
+
+
+@runtime_checkable
+class TablePredictor(Predictor, Protocol):
+    """A predictor of texts that reads tables by the columns of the training data.
+
+    Attributes:
+        table: where the text of a row is.
+    """
+
+    table: TextTable
 
 
 @runtime_checkable

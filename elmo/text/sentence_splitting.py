@@ -42,5 +42,5 @@ def _segment(paragraph: str, language: str) -> Iterator[str]:
 
 def _cut(window: str) -> str:
     """The beginning of a window up to its last space, or all of it."""
-    end = window.rstrip().rfind(" ") + 1
+    end = window.rfind(" ") + 1
     return window[:end] if window[:end].strip() else window

@@ -42,6 +42,8 @@ class VectorType(Enum):
 class RecordFormat(Enum):
     auto = "auto"
     jsonl = "jsonl"
+    csv = "csv"
+    tsv = "tsv"
     text = "text"
 
 

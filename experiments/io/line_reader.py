@@ -1,18 +1,18 @@
-"""Reads the lines of a file or of standard input one at a time: plain or gzip, with a longest line."""
+"""Reads the lines of a file or of standard input one at a time, perhaps compressed, with a longest line."""
 
 from __future__ import annotations
 
-import gzip
+import codecs
 import os
 import sys
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO
 
 from elmo.errors import InputError
+from tasks.sources.shared.compression import open_decompressed, refuse_unsupported
 
 STANDARD_STREAM = "-"
 _LOOK_EVERY = 256  # lines, at how far the file is
@@ -22,7 +22,7 @@ class LineReader:
     """Reads lines in constant memory.
 
     Args:
-        source: a path, of plain or gzip text, or `-` for standard input.
+        source: a path, perhaps of a compressed file, or `-` for standard input.
         max_bytes: where a longer line is cut; `decode` refuses what is cut.
 
     Attributes:
@@ -40,7 +40,7 @@ class LineReader:
         self.fraction = 0.0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Line numbers, from 1, and lines as bytes. Raises InputError for a damaged gzip file."""
+        """Line numbers, from 1, and lines as bytes. Raises InputError for a damaged file."""
         with self._opened() as (file, raw):
             for number in count(1):
                 line = file.readline(self._max_bytes)
@@ -53,11 +53,11 @@ class LineReader:
                     self.fraction = _share_read(raw)
         self.fraction = 1.0
 
-    def decode(self, line: bytes) -> str:
-        """A line's text, without line end and byte order mark.
+    def decode(self, line: bytes, *, other_encoding: str = "utf-8") -> str:
+        """A line's text, without line end and byte order mark; `other_encoding` is that of what is not UTF-8.
 
         Raises:
-            InputError: the line is not UTF-8 or too long; the caller adds file and line number.
+            InputError: the line cannot be decoded or is too long; the caller adds file and line number.
         """
         if self._is_cut(line):
             raise InputError(
@@ -66,28 +66,29 @@ class LineReader:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            byte = f"0x{line[error.start]:02x}"
-            raise InputError(f"invalid UTF-8 at byte {error.start + 1} ({byte}); convert the text") from error
+            text = _decode_otherwise(line, other_encoding, error)
         return text.removesuffix("\n").removesuffix("\r").removeprefix("\ufeff")
 
     def _is_cut(self, line: bytes) -> bool:
         return len(line) == self._max_bytes and not line.endswith(b"\n")
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, IO[bytes] | None]]:
+    def _opened(self) -> Iterator[tuple[IO[bytes], IO[bytes] | None]]:
         """The file of lines, and the file on disk below it, by which the fraction is computed."""
         if self._path is None:
             yield sys.stdin.buffer, None
             return
-        try:
-            with self._path.open("rb") as raw:
-                if self._path.suffix != ".gz":
-                    yield raw, raw
-                    return
-                with gzip.GzipFile(fileobj=raw) as unzipped:
-                    yield unzipped, raw
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(f"{self.name}: damaged gzip file ({error})") from error
+        with open_decompressed(self._path) as files:
+            yield files
+
+
+def _decode_otherwise(line: bytes, encoding: str, error: UnicodeDecodeError) -> str:
+    """The text of a line that is not UTF-8, for the reason in `error`."""
+    with suppress(UnicodeError):
+        return line.decode(encoding)
+    names = "UTF-8" if codecs.lookup(encoding).name == "utf-8" else f"UTF-8, nor {encoding},"
+    byte = f"0x{line[error.start]:02x}"
+    raise InputError(f"invalid {names} at byte {error.start + 1} ({byte}); convert the text") from error
 
 
 def _share_read(file: IO[bytes] | None) -> float:
@@ -103,4 +104,5 @@ def _checked_path(source: str) -> Path:
         raise InputError(f"input: no such file: {source}")
     if not os.access(path, os.R_OK):
         raise InputError(f"input: {source} cannot be read (permission denied)")
+    refuse_unsupported(path, key="input")
     return path

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from elmo.errors import InputError
 from elmo.text.sentence_splitting import split_sentences
 from elmo.text.tokenizers import Tokenizer
 from experiments.io.line_reader import LineReader
+from tasks.sources.shared.compression import plain_name
 
 MAX_LINE_BYTES = 1_000_000
 MAX_SENTENCE_WORDS = 5000  # one sentence is computed at once: its memory must have a bound
 DEFAULT_FIELD = "text"
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_JSON_SUFFIXES = (".jsonl", ".ndjson")
 _BATCH_LINES = 256
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
@@ -35,7 +37,7 @@ class SentenceReader:
     list of words, which stand for one sentence as they are.
 
     Args:
-        source: a path, of plain or gzip text, or `-` for standard input. UTF-8.
+        source: a path, perhaps of a compressed file, or `-` for standard input. UTF-8.
         tokenizer: splits a text into words.
         field: of JSON lines; None: `text` where the file's name is that of JSON lines, otherwise plain text.
         prose: whether texts are split into sentences.
@@ -53,7 +55,7 @@ class SentenceReader:
     ) -> None:
         self._lines = LineReader(source, max_bytes=MAX_LINE_BYTES)
         self.name = self._lines.name
-        if field is None and source.endswith(JSON_SUFFIXES):
+        if field is None and plain_name(Path(source)).endswith(_JSON_SUFFIXES):
             field = DEFAULT_FIELD
         self._tokenizer, self._field = tokenizer, field
         self._prose, self._language = prose, language

@@ -18,6 +18,7 @@ from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 FORMAT = 1  # of the store; if it changes, all corpora are prepared again
 CHUNK_SENTENCES = 128  # consecutive sentences that are read together
 CHUNKS, SENTENCES, BATCHES = 1, 2, 3  # purposes of random generators: each has a stream of its own
+_BOUNDS_AT_ONCE = 1 << 20
 WINDOW_CHUNKS = 256  # chunks that are shuffled together: 32,768 sentences from random places of the corpus
 
 
@@ -77,6 +78,12 @@ class Corpus:
         num_ids = int(offsets[-1] - offsets[0])
         ids = np.fromfile(self.path / "tokens.bin", np.int32, num_ids, offset=4 * int(offsets[0]))
         return ids, offsets - offsets[0]
+
+    def longest_sentence(self) -> int:
+        """The number of words of the longest sentence."""
+        bounds = np.memmap(self.path / "sentences.bin", np.int64, "r")
+        parts = range(0, self.num_sentences, _BOUNDS_AT_ONCE)
+        return max(int(np.diff(bounds[i : i + _BOUNDS_AT_ONCE + 1]).max()) for i in parts)
 
 
 class ShuffledWindows:

@@ -118,12 +118,27 @@ def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus
     source = REGISTRY.build("data", setup.nodes["data"])
     source.check(splits)
     tokenizer = REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
-    return {
+    corpora: dict[str, Corpus] = {
         split: prepare_corpus(
             source, tokenizer, cache_path=setup.cache_path, split=split, progress=setup.report
         )
         for split in splits
     }
+    _refuse_long_sentences(setup, corpora)
+    return corpora
+
+
+def _refuse_long_sentences(setup: Setup, corpora: Mapping[str, Corpus]) -> None:
+    """InputError for a split with a sentence that no batch can hold."""
+    batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
+    for split, corpus in corpora.items():
+        num_words = corpus.longest_sentence()
+        if batching.most_words is not None and num_words > batching.most_words:
+            raise InputError(
+                f"data: a sentence of the {split} text has {num_words:,} words, more than"
+                f" {batching.most_words:,}; data.prose=true splits paragraphs into sentences, and"
+                " batching=stream reads sentences of any length"
+            )
 
 
 def _most_types(options: Mapping[str, Any]) -> int:

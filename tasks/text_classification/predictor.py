@@ -6,12 +6,13 @@ Shape legend: N texts, B windows of all of them, T words of the longest window, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from elmo.errors import InputError
+from tasks.sources.labelled.text_table import TextTable
 from tasks.supervised.saliency import gradient_saliency
 from tasks.text_classification.examples import TextExamples
 from tasks.text_classification.model import Classifier, logits_of
@@ -35,20 +36,32 @@ class TextPredictor:
         reader: splits texts into windows.
         labels: the V names of the labels.
         decision: how logits become labels.
+        table: where the text of a record is that has the columns of the training data.
     """
 
     def __init__(
-        self, *, model: Classifier, reader: TextReader, labels: Sequence[str], decision: Decision
+        self,
+        *,
+        model: Classifier,
+        reader: TextReader,
+        labels: Sequence[str],
+        decision: Decision,
+        table: TextTable,
     ) -> None:
-        self.model, self.reader = model, reader
+        self.model, self.reader, self.table = model, reader, table
         self.labels, self.decision = labels, decision
 
-    def read(self, record: Mapping[str, Any]) -> GivenText:
-        """Read a record's text; InputError if it is missing."""
-        text = record.get("text")
-        if not isinstance(text, str):
-            raise InputError(f"text: expected a text, got {text!r}" if "text" in record else "text: missing")
-        return GivenText(record.get("id"), self.reader.read(text))
+    def read(self, record: Mapping[Any, Any]) -> GivenText:
+        """Read the text of a record, by the columns of the training data or as its `text`.
+
+        Raises:
+            InputError: it has none.
+        """
+        table = self.table
+        if table.text_column not in record and "text" in record:
+            table = replace(table, text_column="text", second_text_column=None)
+        record_id = record.get(table.id_column, record.get("id"))
+        return GivenText(record_id, self.reader.read(table.text(record)))
 
     def predict(self, inputs: Sequence[GivenText]) -> list[dict[str, Any]]:
         """For each text its `label` and `probability`, or its `labels`; and all `probabilities`."""

@@ -6,6 +6,7 @@ Shape legend: N texts, V labels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,6 +134,7 @@ class TextClassificationReports(SupervisedReports):
             "labels": self.labels,
             "multi_label": self.decision.multi_label,
             "texts": {"prose": self.source.prose, "language": self.source.language},
+            "table": asdict(self.source.table),
         }
 
     def _results(self, split: Split) -> Results:

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 from elmo.errors import InputError
 from elmo.io.model_directory import SavedModel, load_weights
 from elmo.registry import REGISTRY
-from elmo.values import Count, Dropout, Range, Size
+from elmo.values import Count, Dropout, Range, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.text_head import TextHead
 from tasks.sources.labelled.source import LabelledSource
+from tasks.sources.labelled.text_table import TextTable
 from tasks.sources.shared.split import SPLITS
 from tasks.supervised.encoder_parts import EncoderParts, check_components, make_cache
 from tasks.supervised.representation import Representation
@@ -156,6 +157,7 @@ class TextClassificationTask:
             reader=self.make_reader(config, **config["texts"]),
             labels=config["labels"],
             decision=Decision(config["multi_label"], self.threshold),
+            table=read_record(TextTable, config.get("table", {}), name=f"{name}: config.json: table"),
         )
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

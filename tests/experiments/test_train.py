@@ -506,6 +506,14 @@ def test_a_bad_text_is_refused_with_its_file_and_line(refused: Refuse, tmp_path:
     assert list((tmp_path / "cache").glob("*")) == []
 
 
+def test_a_text_without_line_ends_is_refused_in_batches_of_sentences(refused: Refuse, tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    path.write_text("one two three " * 2000 + "\n")
+    (line,) = refused(f"data.train={path}")
+    expected = "data: a sentence of the train text has 6,000 words, more than 5,000; data.prose=true splits"
+    assert line.startswith(expected)
+
+
 @pytest.mark.parametrize(
     ("place", "expected"),
     [

@@ -21,7 +21,7 @@ class SentenceBatching:
     direction.
 
     Every sentence starts from the biLM's start state. A sentence that is longer than a batch is a batch of
-    its own.
+    its own; one of more than `most_words` words, such as a text without line breaks, would take minutes.
 
     Args:
         num_steps: times `batch_size`, the number of predictions of a batch, the same as with `stream`.
@@ -29,6 +29,7 @@ class SentenceBatching:
     """
 
     carries_state = False
+    most_words: int | None = 5000
 
     def __init__(self, *, num_steps: Size, batch_size: Size) -> None:
         self.tokens_per_batch = num_steps * batch_size

@@ -33,6 +33,7 @@ class StreamBatching:
     """
 
     carries_state = True
+    most_words: int | None = None  # of a sentence
 
     def __init__(self, *, num_steps: Size, batch_size: Size) -> None:
         self.num_steps = num_steps

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from elmo.registry import REGISTRY
-from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
+from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns, TextTable
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
 from tasks.sources.shared.local_files import check_encoding
-from tasks.sources.shared.rows import check_delimiter, check_table, read_rows
+from tasks.sources.shared.rows import Delimiter, check_table, read_rows
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
@@ -53,7 +53,7 @@ class LabelledFiles(LabelledSource):
         multi_label: bool = False,
         label_separator: str | None = None,
         empty_texts: EmptyTexts = "refuse",
-        delimiter: str | None = None,
+        delimiter: Delimiter | None = None,
         encoding: str = "utf-8",
         prose: bool = True,
         language: str = "en",
@@ -62,19 +62,21 @@ class LabelledFiles(LabelledSource):
         split_seed: int = 1,
     ) -> None:
         check_encoding(encoding, key="data.encoding")
-        check_delimiter(delimiter)
         self.multi_label = multi_label
-        self.delimiter = delimiter
-        self.encoding = encoding
         self.prose = prose
         self.language = language
         self._files = SplitFiles(train=train, dev=dev, test=test)
         self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
-        self._columns = LabelledColumns(
+        self.table = TextTable(
             text_column=text_column,
             second_text_column=second_text_column,
-            label_column=label_column,
             id_column=id_column,
+            delimiter=delimiter,
+            encoding=encoding,
+        )
+        self._columns = LabelledColumns(
+            table=self.table,
+            label_column=label_column,
             multi_label=multi_label,
             label_separator=label_separator,
             empty_texts=empty_texts,
@@ -89,9 +91,9 @@ class LabelledFiles(LabelledSource):
     def describe_examples(self, split: Split) -> dict[str, Any]:
         given = self._files.given
         files = self._files.find(origin_of(split, given))
-        options = {"columns": self._columns.describe(), "encoding": self.encoding}
-        if self.delimiter is not None:
-            options["delimiter"] = self.delimiter
+        options = {"columns": self._columns.describe(), "encoding": self.table.encoding}
+        if self.table.delimiter is not None:
+            options["delimiter"] = self.table.delimiter
         return {"files": files} | options | self._shares.describe(split, given)
 
     def examples(self, split: Split) -> Iterator[LabelledText]:
@@ -103,9 +105,9 @@ class LabelledFiles(LabelledSource):
             for path in self._files.find(split)
             for row in read_rows(
                 path,
-                encoding=self.encoding,
-                has_header=self._columns.has_header,
+                encoding=self.table.encoding,
+                has_header=self.table.has_header,
                 key=f"data.{split}",
-                delimiter=self.delimiter,
+                delimiter=self.table.delimiter,
             )
         )

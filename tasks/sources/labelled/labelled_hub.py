@@ -10,7 +10,7 @@ from typing import Any
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
-from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns
+from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns, TextTable
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding
@@ -101,13 +101,13 @@ class LabelledHub(LabelledSource):
         }
         self._files = SplitFiles(train=train, dev=dev, test=test)
         self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self.table = TextTable(text_column=text_column, blank_pattern=blank_pattern)
         self._columns = LabelledColumns(
-            text_column=text_column,
+            table=self.table,
             label_column=label_column,
             label_names=label_names,
             multi_label=multi_label,
             empty_texts=empty_texts,
-            blank_pattern=blank_pattern,
         )
         self._line_columns = dataclasses.replace(self._columns, label_names=line_label_names)
         self._line_form = _compile(line_pattern, needed=(text_column, label_column))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from tasks.sources.labelled.text_table import TextTable
 from tasks.sources.shared.split import SPLITS, Split
 
 
@@ -32,8 +33,10 @@ class LabelledSource(ABC):
         prose: whether texts are split into sentences.
         language: ISO 639-1 code, for sentence splitting.
         multi_label: whether a text may have several labels, or none.
+        table: where the text of a row is, if the data is a table; predictions read tables in the same way.
     """
 
+    table = TextTable()
     prose: bool
     language: str
     multi_label: bool

@@ -13,7 +13,7 @@ from tasks.sources.questions.source import Answer, Passage, Question, QuestionSo
 from tasks.sources.shared.compression import open_decompressed
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE
-from tasks.sources.shared.rows import check_unicode, parse_json
+from tasks.sources.shared.rows import parse_json, refuse_half_characters
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_files import SplitFiles
 
@@ -188,7 +188,10 @@ def _field(holder: Mapping[str, Any], key: str, kind: type, place: str) -> Any:
     if type(holder[key]) is not kind:
         raise InputError(f"{place}{key}: expected {_TYPE_NAMES[kind]}, got {shown_with_type(holder[key])}")
     if kind is str:
-        check_unicode(holder[key], f"{place}{key}")
+        try:
+            refuse_half_characters(holder[key])
+        except InputError as error:
+            raise InputError(f"{place}{key}: {error}") from error
     return holder[key]
 
 

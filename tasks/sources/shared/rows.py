@@ -9,13 +9,15 @@ import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from elmo.errors import InputError
+from elmo.values import Pattern
 from tasks.sources.shared.compression import plain_name
 from tasks.sources.shared.local_files import read_lines, read_parquet
 
 Column: TypeAlias = str | int  # a name, or in a file without header a number from 1
+Delimiter: TypeAlias = Annotated[str, Pattern(r'[^"\r\n]', "one character, such as ';' or '|'")]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -115,7 +117,7 @@ def _lines_or_records(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 
 def split_fields(
-    lines: Iterable[str], *, suffix: str, delimiter: str | None, name: str
+    lines: Iterable[str], *, suffix: str, delimiter: str | None, name: str, first_line: int = 1
 ) -> Iterator[tuple[int, list[str]]]:
     """The records of csv or tsv: the number of each one's first line, and its fields; blank ones left out.
 
@@ -124,6 +126,7 @@ def split_fields(
         suffix: `.csv` or `.tsv`; in csv, quotation marks protect delimiters and line ends.
         delimiter: None: that of the suffix.
         name: of the file, for messages.
+        first_line: the number of the first one.
 
     Raises:
         InputError: `name:line:` for quotation marks that do not fit together.
@@ -135,12 +138,12 @@ def split_fields(
         quoting=csv.QUOTE_MINIMAL if suffix == ".csv" else csv.QUOTE_NONE,
         strict=True,
     )
-    number = 1
+    number = first_line
     try:
         for fields in reader:
             if any(field and not field.isspace() for field in fields):
                 yield number, fields
-            number = reader.line_num + 1
+            number = first_line + reader.line_num
     except csv.Error as error:
         raise InputError(f"{name}:{number}: {error}") from error
 
@@ -170,18 +173,12 @@ def parse_json(text: str, name: str, first_line: int = 1) -> Any:
         raise InputError(f"{name}:{first_line}: no JSON that can be read ({error})") from error
 
 
-def check_unicode(text: str, place: str) -> None:
-    """InputError that begins with `place` for half of a surrogate pair, which JSON can contain."""
+def refuse_half_characters(text: str) -> None:
+    """InputError, without the place, for half of a surrogate pair, which JSON can contain."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{place}: character {error.start + 1} is half of a surrogate pair") from error
-
-
-def check_delimiter(delimiter: str | None) -> None:
-    """InputError if no csv can have such a delimiter."""
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise InputError(f"data.delimiter: expected one character, such as ';' or '|', got {delimiter!r}")
+        raise InputError(f"character {error.start + 1} is half of a surrogate pair") from error
 
 
 def _named_rows(records: Iterable[tuple[int, list[str]]], name: str, *, has_header: bool) -> Iterator[Row]:

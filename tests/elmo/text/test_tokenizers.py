@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from itertools import pairwise
 
 import pytest
@@ -129,3 +130,27 @@ def test_contractions_are_split_as_in_the_penn_treebank_where_that_is_asked_for(
     assert " ".join(penn.tokenize(text)) == expected
     assert penn.tokenize("do n't 's") == ["do", "n't", "'s"]
     assert WordsTokenizer().tokenize("don't") == ["don't"]
+
+
+@pytest.mark.parametrize("unit", ["好。", "“", "'' ", "`", "word "])
+def test_the_time_of_splitting_is_linear_in_the_length_of_a_line(unit: str) -> None:
+    text = unit * (200_000 // len(unit))  # without windows, the first ones take minutes
+    start = time.perf_counter()
+    sentences = split_sentences(text, language="en")
+    assert time.perf_counter() - start < 10
+    assert "".join(sentences).replace(" ", "") == text.replace(" ", "")
+    assert max(map(len, sentences)) <= 10_000
+
+
+def test_windows_of_a_long_paragraph_change_no_sentence() -> None:
+    sentences = [
+        f"He said “Go. {number} times.” Then Mr. Smith left the U.S. for good." for number in range(999)
+    ]
+    found = split_sentences(" ".join(sentences), language="en")
+    assert len(found) > len(sentences) / 2
+    assert found == [each for sentence in sentences for each in split_sentences(sentence, language="en")]
+
+
+def test_a_sentence_without_end_is_cut_between_words() -> None:
+    found = split_sentences("abc " * 9000, language="en")
+    assert [len(sentence) for sentence in found] == [9999, 9999, 9999, 5999]

@@ -54,6 +54,13 @@ def test_a_part_of_the_sentences_is_read_by_itself(tmp_path: Path) -> None:
         corpus.read_sentences(3, 5)
 
 
+def test_the_longest_sentence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.language_model.corpus._BOUNDS_AT_ONCE", 2)
+    assert [
+        prepare(tmp_path / "a.txt", text).longest_sentence() for text in ("a\n", "a\nb c d\ne\nf g\nh\n")
+    ] == [1, 3]
+
+
 def test_prose_is_split_into_sentences(tmp_path: Path) -> None:
     corpus = prepare(tmp_path / "a.txt", "Mr. Smith left. He\nran.\n\nA title\n", prose=True)
     expected = [["Mr", ".", "Smith", "left", "."], ["He", "ran", "."], ["A", "title"]]

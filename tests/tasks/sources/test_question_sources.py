@@ -99,6 +99,9 @@ def test_rows_of_the_hub_are_grouped_to_the_same_passages(
         ("[1]", r"a\.json: expected an object with `data`, got \[1\] \(list\)"),
         ('{"version": "1.1"}', r"a\.json: data: missing; there is only version"),
         ('{"data": {}}', r"a\.json: data: expected a list, got \{\} \(dict\)"),
+        ('{"data": [{"title": ["A"], "paragraphs": []}]}', r"data\[0\]\.title: expected text, got \['A'\]"),
+        ('{"data": %s}' % ("9" * 5000), r"a\.json:1: no JSON that can be read \(Exceeds the limit"),
+        ("[" * 99_999, r"a\.json:1: no JSON that can be read"),
         ('{"data": [3]}', r"a\.json: data\[0\]: expected an object, got 3 \(int\)"),
         ('{"data": [{"title": "A"}]}', r"a\.json: data\[0\]\.paragraphs: missing; there is only title"),
     ],
@@ -115,6 +118,7 @@ def test_a_damaged_file_is_told_with_the_place(tmp_path: Path, content: str, mes
         (lambda q: q.pop("id"), r"paragraphs\[1\]\.qas\[0\]\.id: missing; there is only question, answers"),
         (lambda q: q.pop("answers"), r"qas\[0\]\.answers: missing"),
         (lambda q: q.update(question=None), r"qas\[0\]\.question: expected text, got None \(NoneType\)"),
+        (lambda q: q.update(question="\ud83d?"), r"question: character 1 is half of a surrogate pair"),
         (lambda q: q["answers"][0].pop("text"), r"qas\[0\]\.answers\[0\]\.text: missing"),
         (
             lambda q: q["answers"][0].update(answer_start="3"),
@@ -145,6 +149,16 @@ def test_options_that_make_no_sense_are_told(tmp_path: Path) -> None:
     few = source_of(train=write(tmp_path / "a.json", [article("A", "a b")]))
     with pytest.raises(InputError, match=r"data\.dev_every: 2 leaves nothing for dev of 1 articles"):
         contexts(few, "dev")
+
+
+def test_one_file_for_two_splits_is_refused(tmp_path: Path) -> None:
+    path, other = (write(tmp_path / f"{name}.json", [article("A", "a b")]) for name in "ab")
+    for splits in (("train", "test"), ("train", "dev"), ("dev", "test")):
+        files = dict.fromkeys(splits, path)
+        with pytest.raises(InputError, match=rf"data\.{splits[1]}: .*a\.json is also in data\.{splits[0]}"):
+            source_of(**files).check_examples()
+    source_of(train=path, test=other).check_examples()
+    source_of(train=path, test=path).check_examples(["test"])
 
 
 def test_another_split_changes_the_description(tmp_path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import sys
 import time
+import zipfile
 from itertools import combinations
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.text.tokenizers.whitespace import WhitespaceTokenizer
+from tasks.language_model.preparation import prepare_corpus
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.text.hub import HubSource
 from tasks.sources.text.source import Source
@@ -53,6 +60,70 @@ def test_windows_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path: Pat
         assert lines_of(TextSource(train=path, split_every=99), "train") == text.splitlines()
     utf16 = write(tmp_path / "e.txt", text.encode("utf-16"))
     assert lines_of(TextSource(train=utf16, encoding="utf-16", split_every=99), "train") == text.splitlines()
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zip"])
+def test_compressed_files_are_read_and_damaged_ones_are_told(tmp_path: Path, suffix: str) -> None:
+    text = "one zwölf\nthree\n"
+    path = tmp_path / f"a::1.txt{suffix}"  # a name that other libraries take for two addresses
+    if suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.txt", text)
+    else:
+        compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
+        write(path, compress(text.encode()))
+    assert lines_of(TextSource(train=str(path), split_every=99), "train") == text.splitlines()
+    for name, content in (
+        (f"plain{suffix}", b"no such thing\n" * 9),
+        (f"cut{suffix}", path.read_bytes()[:-9]),
+    ):
+        source = TextSource(train=write(tmp_path / name, content))
+        with pytest.raises(InputError, match=rf"{name}: damaged \w+ file \(") as fault:
+            lines_of(source, "train")
+        assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize("name", ["a.txt.zst", "a.lz4"])
+def test_a_compression_that_is_not_supported_is_told(tmp_path: Path, name: str) -> None:
+    source = TextSource(train=write(tmp_path / name, "x"))
+    with pytest.raises(
+        InputError, match=r"not supported; use gzip, .*, or decompress it first: \w+ -d .*" + name
+    ):
+        source.check()
+
+
+def test_a_zip_has_one_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("a.txt", "b.txt"):
+            archive.writestr(name, "x\n")
+    with pytest.raises(InputError, match=r"a\.zip: a zip of 2 files, expected one"):
+        lines_of(TextSource(train=str(tmp_path / "a.zip")), "train")
+
+
+def test_pipes_and_devices_are_told_before_reading(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/null", str(tmp_path / "pipe")):
+        with pytest.raises(
+            InputError, match=rf"data\.train: {path} is a pipe or a device; .* write it to a file"
+        ):
+            TextSource(train=path).check()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_an_encoding_that_needs_a_byte_order_mark_is_told(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.txt", "one\ntwo\n".encode(f"{encoding}-le"))
+    with pytest.raises(
+        InputError, match=rf"a\.txt: .*BOM; name the byte order: data\.encoding={encoding}-le or"
+    ):
+        lines_of(TextSource(train=path, encoding=encoding), "train")
+    assert lines_of(TextSource(train=path, encoding=f"{encoding}-le"), "train") == ["one", "two"]
+
+
+def test_half_of_a_character_is_told_with_line_and_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"ok\nno \\ud83d\n")
+    source = TextSource(train=path, encoding="unicode_escape", split_every=99)
+    with pytest.raises(InputError, match=r"a\.txt:2: half of a character U\+D83D in column 4"):
+        prepare_corpus(source, WhitespaceTokenizer(), cache_path=tmp_path, split="train", num_workers=1)
 
 
 def test_line_numbers_go_on_across_batches(tmp_path: Path) -> None:
@@ -155,8 +226,9 @@ def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
 
 def test_options_that_make_no_sense_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "x\n")
-    with pytest.raises(InputError, match=r"data\.encoding: unknown encoding 'utf-9'"):
-        TextSource(train=path, encoding="utf-9")
+    for encoding in ("utf-9", "undefined", "hex"):
+        with pytest.raises(InputError, match=rf"data\.encoding: unknown encoding '{encoding}'"):
+            TextSource(train=path, encoding=encoding)
     with pytest.raises(InputError, match=r"data\.dev: .*a\.txt is also in data\.train"):
         TextSource(train=path, dev=path).check()
     with pytest.raises(InputError, match=r"data\.split_every: 2 must be 3 or more"):
@@ -231,6 +303,21 @@ def test_rows_are_taken_off_train_where_the_hub_data_set_lacks_a_split(tmp_path:
     jsonl = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     source = HubSource(name="no/matter", skip="=.*=", train=jsonl, split_every=3)
     assert [lines_of(source, split) for split in SPLITS] == [["b", "e"], ["a", "d"], ["c", "f"]]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a::b.csv", "a.json", "lines.json", "a.jsonl.xz"])
+def test_every_kind_of_local_table_gives_the_same_rows(tmp_path: Path, name: str) -> None:
+    path, rows = tmp_path / name, [{"id": 1, "text": "NA"}, {"id": 2, "text": "1.0"}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    if name == "a.parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif name.endswith(".csv"):
+        write(path, "id,text\n1,NA\n2,1.0\n")
+    elif name == "a.json":
+        write(path, json.dumps(rows, indent=1))
+    else:
+        write(path, lzma.compress(lines.encode()) if name.endswith(".xz") else lines)
+    assert lines_of(HubSource(name="no/matter", train=str(path), split_every=9), "train") == ["NA", "1.0"]
 
 
 def test_faults_of_local_rows_are_told(tmp_path: Path) -> None:

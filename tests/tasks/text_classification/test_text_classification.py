@@ -528,6 +528,8 @@ def test_a_fine_tuned_model_is_saved_whole(tmp_path: Path) -> None:
 
 
 ONE = [("a", "x"), ("b", "y")]
+SCORES = [("a", str(i / 2)) for i in range(-1, 39)]
+IDS = [("a", f"id{i:02}") for i in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -539,6 +541,14 @@ ONE = [("a", "x"), ("b", "y")]
         ),
         ([ONE, [("c", "Y")], ONE], r"dev\.csv:2: label 'Y' of the dev split .*nearest: y"),
         ([[("a", "x"), ("b", "x")], ONE, ONE], r"data: the training texts have only the label 'x'"),
+        (
+            [SCORES, ONE, ONE],
+            r"40 different labels, numbers from -0\.5 to 19: they are scores, .*\(regression\)",
+        ),
+        (
+            [IDS, ONE, ONE],
+            r"the 40 training texts have 40 different labels, such as 'id00', .*is data\.label_column",
+        ),
     ],
 )
 def test_a_fault_of_the_labels_is_one_line(

@@ -1,0 +1,52 @@
+"""Predictions of the tables that a run was trained on, by its own columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_runs import COMMON
+
+from experiments import predict, train
+from experiments.config.command import run_command
+
+
+def predicted(source: str, *, exit_code: int = 0) -> list[dict[str, Any]]:
+    """The rows of what the run `trained` predicts for a file."""
+    output = Path(f"{source}.out")
+    arguments = ["run=trained", f"input={source}", f"output={output}", "progress=none"]
+    assert run_command(predict.main, config_name="predict", arguments=arguments) == exit_code
+    return [json.loads(line) for line in output.read_text().splitlines()]
+
+
+def test_a_run_predicts_the_tables_that_it_was_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the test takes it back
+    texts = [(f"good sun {i}", label) for i in range(20) for label in ("yes", "no")]
+    lines = [f"n{number};{title};bright;{label}" for number, (title, label) in enumerate(texts)]
+    Path("train.csv").write_text("\n".join(["name;title;body;label", *lines]) + "\n")
+    columns = ["text_column=title", "second_text_column=body", "id_column=name", "delimiter=';'"]
+    arguments = ["task=text_classification", "data=labelled_files", "data.train=train.csv", "encoder=word"]
+    arguments += [f"data.{column}" for column in columns]
+    arguments += [*COMMON, "trainer.max_steps=1", "cache_dir=cache", "output_dir=trained"]
+    assert run_command(train.main, config_name="train", arguments=arguments) == 0
+    answers = predicted("train.csv")
+    assert [(row["line"], row["id"]) for row in answers[:2]] == [(2, "n0"), (3, "n1")]
+    assert len(answers) == 40
+    Path("new.txt").write_text('{"title": "good sun 0", "body": "bright"}\n{"text": "good sun 0\\nbright"}\n')
+    for row in predicted("new.txt"):
+        assert row["probabilities"] == pytest.approx(answers[0]["probabilities"])
+    capsys.readouterr()
+    Path("new.jsonl").write_text('{"title": "good sun 0"}\n')
+    (row,) = predicted("new.jsonl", exit_code=1)
+    assert row["error"] == "no column 'body' (data.second_text_column), only title"
+    Path("other.csv").write_text("a;b\n1;2\n")
+    arguments = ["run=trained", "input=other.csv"]
+    assert run_command(predict.main, config_name="predict", arguments=arguments) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "other.csv:1: no column 'title' (data.text_column), only a, b"
+    )
