@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from elmo.errors import InputError
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
@@ -202,7 +202,7 @@ def _flush(path: Path) -> None:
 
 def _explain(error: OSError, path: Path) -> str | None:
     """The user's error message if the disk is full or `path` cannot be written; None for any other error."""
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return f"{path}: no space left to write it; free some space or choose another place"
     place = str(error.filename or path)
     if error.errno in _NO_ACCESS and place != str(path) and place.startswith(str(path.parent)):

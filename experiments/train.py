@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elmo.errors import InputError
 from experiments.config.command import run_command
 from experiments.config.save import plain_config, save_overrides, save_resolved
 from experiments.config.schema import TrainConfig
@@ -150,7 +151,10 @@ def _finish(
 
     if run.model_path.exists():
         shutil.rmtree(run.model_path)  # of a finished run that was resumed for longer
-    training.reports.save_model(run.model_path)
+    try:
+        training.reports.save_model(run.model_path)
+    except InputError as error:  # the disk is full; all that was learned is in the last checkpoint
+        raise InputError(f"{error}; then resume={run.path} writes it") from error
     figures: dict[str, Any] = {
         **scores,
         **training.reports.conclude(),

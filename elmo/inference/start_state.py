@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from elmo.bilm.bilm import BiLm, State
 from elmo.errors import InputError
 from elmo.files import atomic_write
 from elmo.inference.runner import BatchPlan, plan_by_length
+from elmo.io.tensor_file import write_tensors
 
 
 class StartState(ABC):
@@ -158,7 +158,7 @@ class WarmState(StartState):
         tensors = {f"start_{index}": part.cpu().contiguous() for index, part in enumerate(self._state)}
         metadata = {"fingerprint": fingerprint, "num_sentences": str(self._num_sentences)}
         with atomic_write(path) as aside:
-            save_file(tensors, aside, metadata=metadata)
+            write_tensors(aside, tensors, metadata=metadata)
 
     @classmethod
     def load(cls, path: Path, *, fingerprint: str, device: torch.device) -> WarmState:

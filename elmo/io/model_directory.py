@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from elmo.bilm import char_cnn_lstm, word_lstm  # noqa: F401  # importing them registers the encoders
@@ -19,6 +18,7 @@ from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
 from elmo.files import atomic_directory, json_text
 from elmo.io.meta_device import meta_device
+from elmo.io.tensor_file import write_tensors
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 
@@ -59,7 +59,7 @@ def save_model(
         raise InputError(f"{path}: exists already; a model is never overwritten")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_directory(path) as aside:
-        save_file(weights, aside / WEIGHTS_FILE)
+        write_tensors(aside / WEIGHTS_FILE, weights)
         if vocabulary is not None:
             vocabulary.save(aside / VOCABULARY_FILE)
         lists = _write_words(aside / WORDS, words or {})

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from elmo.errors import InputError
+from elmo.files import NO_SPACE
 from experiments.config.arguments import Arguments, read_arguments
 from experiments.config.check import check_config
 from experiments.config.compose import command_line_faults, one_line, search_path
@@ -49,7 +50,10 @@ def run_command(
 
 
 def while_read(work: Callable[[], int]) -> int:
-    """The exit code of `work`; 141, silently, if the reader of its output has closed the pipe."""
+    """The exit code of `work`; 141, silently, if the reader of its output has closed the pipe.
+
+    If there is no space for the output, it is 2, with a line on standard error.
+    """
     try:
         try:
             return work()
@@ -59,9 +63,31 @@ def while_read(work: Callable[[], int]) -> int:
         unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
         if not unread:
             raise  # another pipe of the process
-        for stream in unread:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _discard(unread)
         return UNREAD
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        full = [stream for stream in (sys.stdout, sys.stderr) if _is_full(stream)]
+        _discard(full)
+        place = "standard output" if sys.stdout in full else error.filename or "a file"
+        return _refuse(f"{place}: no space left to write it; free some space or choose another place")
+
+
+def _discard(streams: Sequence[TextIO]) -> None:
+    """Makes streams end nowhere, so that what they still hold is not refused once more at the end."""
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_full(stream: TextIO | None) -> bool:
+    """Whether what it holds cannot be written."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _is_unread(stream: TextIO | None) -> bool:

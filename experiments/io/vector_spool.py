@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -14,10 +13,9 @@ from typing import IO, Any
 import numpy as np
 
 from elmo.errors import InputError, shown
-from elmo.files import atomic_write, file_lock
+from elmo.files import NO_SPACE, atomic_write, file_lock
 
 _VECTORS_FILE, _WORDS_FILE, _RECORD_FILE = "vectors.bin", "words.jsonl", "progress.json"
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class VectorSpool:
@@ -153,7 +151,7 @@ class VectorSpool:
         return record
 
     def _explained(self, error: OSError) -> InputError:
-        if error.errno in _NO_SPACE:
+        if error.errno in NO_SPACE:
             return InputError(f"{self.path}: no space left; free some, and the same command goes on")
         return InputError(f"{self.path}: cannot be written ({error.strerror})")
 

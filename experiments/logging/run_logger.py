@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -12,6 +14,8 @@ from typing import Any, Protocol
 from elmo.errors import InputError
 from elmo.files import atomic_write
 from experiments.io.run_directory import RunDirectory
+
+LOG = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -49,7 +53,7 @@ class RunLogger:
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.metrics_path = metrics_path
-        self.sinks = sinks
+        self.sinks = list(sinks)
         self._last_step = resumed_step or 0
         self._closed = False
         if resumed_step is not None and metrics_log_path.exists():
@@ -68,8 +72,7 @@ class RunLogger:
         except OSError as error:
             raise InputError(f"{self._file.name}: cannot be written ({error.strerror})") from error
         self._last_step = step
-        for sink in self.sinks:
-            sink.log(step, values)
+        self._tell(lambda sink: sink.log(step, values))
 
     def summarize(self, figures: Mapping[str, float]) -> None:
         """Writes the run's final figures.
@@ -79,14 +82,12 @@ class RunLogger:
         """
         with atomic_write(self.metrics_path) as aside:
             aside.write_text(json.dumps(_finite(figures), indent=2) + "\n", encoding="utf-8")
-        for sink in self.sinks:
-            sink.summarize(self._last_step, figures)
+        self._tell(lambda sink: sink.summarize(self._last_step, figures))
 
     def show_tables(self, tables: Mapping[str, tuple[list[str], list[list[Any]]]]) -> None:
         """Gives larger results, columns and rows by name, to the sinks."""
         for name, (columns, rows) in tables.items():
-            for sink in self.sinks:
-                sink.show_table(name, columns, rows)
+            self._tell(partial(_show_table, name=name, columns=columns, rows=rows))
 
     def close(self, *, failed: bool = False) -> None:
         """Ends all that is open; a second call does nothing."""
@@ -94,8 +95,16 @@ class RunLogger:
             return
         self._closed = True
         self._file.close()
-        for sink in self.sinks:
-            sink.close(failed=failed)
+        self._tell(lambda sink: sink.close(failed=failed))
+
+    def _tell(self, action: Callable[[Sink], None]) -> None:
+        """Do this for each sink; one that cannot write, as on a full disk, is left out from then on."""
+        for sink in list(self.sinks):
+            try:
+                action(sink)
+            except OSError as error:
+                self.sinks.remove(sink)
+                _warn(type(sink).__name__.removesuffix("Sink"), error)
 
     def __enter__(self) -> RunLogger:
         return self
@@ -151,7 +160,10 @@ def open_run_logger(
     if tensorboard:
         from experiments.logging.tensorboard_sink import TensorBoardSink
 
-        sinks.append(TensorBoardSink(path=run.tensorboard_path, resumed_step=resumed_step))
+        try:
+            sinks.append(TensorBoardSink(path=run.tensorboard_path, resumed_step=resumed_step))
+        except OSError as error:
+            _warn("TensorBoard", error)
     return RunLogger(
         metrics_log_path=run.metrics_log_path,
         metrics_path=run.metrics_path,
@@ -180,6 +192,14 @@ def _is_kept(line: bytes, last_step: int, is_evaluated: bool) -> bool:
     if event.get("step") == last_step and not is_evaluated:
         return any(key.startswith("train/") for key in event)
     return bool(event.get("step", math.inf) <= last_step)
+
+
+def _show_table(sink: Sink, name: str, columns: list[str], rows: list[list[Any]]) -> None:
+    sink.show_table(name, columns, rows)
+
+
+def _warn(name: str, error: OSError) -> None:
+    LOG.warning("%s failed (%s); going on without it", name, error.strerror or error)
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:

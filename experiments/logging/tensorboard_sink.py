@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from elmo.errors import InputError
 
 class TensorBoardSink:
     """Writes scalars; TensorBoard hides events of steps after `resumed_step`, as they will happen again.
+
+    Every method, and the constructor, raises OSError when the disk is full.
 
     Raises:
         InputError: TensorBoard is not installed.
@@ -23,6 +26,7 @@ class TensorBoardSink:
             raise InputError(
                 "logger.tensorboard=true: it is not installed; `pip install tensorboard` or switch it off"
             ) from error
+        _silence_writing_threads()
         purge_step = None if resumed_step is None else resumed_step + 1
         self._writer = SummaryWriter(str(path), purge_step=purge_step)
 
@@ -39,3 +43,15 @@ class TensorBoardSink:
 
     def close(self, *, failed: bool) -> None:
         self._writer.close()
+
+
+def _silence_writing_threads() -> None:
+    """What a thread of TensorBoard cannot write is raised by the next call; the thread needs no traceback."""
+    tell = threading.excepthook
+
+    def tell_others(failure: threading.ExceptHookArgs) -> None:
+        is_of_writer = type(failure.thread).__module__.startswith("tensorboard")
+        if not (is_of_writer and isinstance(failure.exc_value, OSError)):
+            tell(failure)
+
+    threading.excepthook = tell_others

@@ -6,7 +6,6 @@ with everything else and with the checksums of both.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -20,10 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from elmo.errors import InputError
 from elmo.files import atomic_directory, atomic_write
+from elmo.io.tensor_file import write_tensors
 
 FORMAT = 2
 TENSORS_FILE = "state.safetensors"
@@ -184,7 +184,7 @@ def _write(path: Path, state: dict[Any, Any]) -> None:
     encoder = _Encoder()
     tree = encoder.encode(state, "state")
     with atomic_directory(path) as aside:
-        _write_tensors(aside / TENSORS_FILE, encoder.tensors)
+        write_tensors(aside / TENSORS_FILE, encoder.tensors)
         _write_document(aside / STATE_FILE, tree, _file_checksum(aside / TENSORS_FILE))
 
 
@@ -294,16 +294,6 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if kind == "tuple":
         return tuple(_decode(item, tensors) for item in value["items"])
     return {_decode(key, tensors): _decode(item, tensors) for key, item in value["items"]}
-
-
-def _write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:
-        # The library says that the disk is full only in its message: `... (os error 28)`.
-        number = re.search(r"os error (\d+)", str(error))
-        code = int(number[1]) if number else errno.EIO
-        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def _read_document(path: Path) -> dict[str, Any]:

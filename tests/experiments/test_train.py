@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 import torch
+from full_disk import largest_file
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -507,9 +506,10 @@ def test_a_bad_text_is_refused_with_its_file_and_line(refused: Refuse, tmp_path:
 
 
 def test_a_text_without_line_ends_is_refused_in_batches_of_sentences(refused: Refuse, tmp_path: Path) -> None:
-    path = tmp_path / "line.txt"
-    path.write_text("one two three " * 2000 + "\n")
-    (line,) = refused(f"data.train={path}")
+    files = {"train": "one two three " * 2000 + "\n", "dev": "one two\n", "test": "two three\n"}
+    for split, text in files.items():
+        (tmp_path / f"{split}.txt").write_text(text)
+    (line,) = refused(*(f"data.{split}={tmp_path}/{split}.txt" for split in files))
     expected = "data: a sentence of the train text has 6,000 words, more than 5,000; data.prose=true splits"
     assert line.startswith(expected)
 
@@ -644,17 +644,6 @@ def test_an_unknown_name_of_the_hub_is_refused_at_once_without_network(
     assert line.startswith("data.name: cannot load nobody/nothing")
     assert "data=text data.train='...'" in line
     assert list((tmp_path / "cache").glob("*")) == []
-
-
-@contextmanager
-def largest_file(num_bytes: int) -> Iterator[None]:
-    """A limit of the file system on each file, which to a program is what a full disk is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(

@@ -340,8 +340,8 @@ def test_a_predictor_answers_an_empty_text_and_refuses_a_record_without_one(
     (said,) = predictor.predict([predictor.read({"text": ""})])
     assert said["label"] in ("bad", "good")
     assert "id" not in said
-    for record in ({}, {"text": None}, {"text": 3}):
-        with pytest.raises(InputError, match=r"^text: "):
+    for record in ({}, {"text": 3}):
+        with pytest.raises(InputError, match=r"^(no )?column 'text' "):
             predictor.read(record)
 
 
