@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -106,7 +105,7 @@ class RecordReader:
         if self._table is None or not self._table.has_header:
             return None
         for suffix, separator in SEPARATORS.items():
-            names = next(csv.reader([text], delimiter=self._table.delimiter or separator))
+            names = [name.strip('"') for name in text.split(self._table.delimiter or separator)]
             if len(names) > 1 and self._table.text_column in names:
                 return _FORMATS[suffix]
         return None

@@ -509,7 +509,7 @@ def test_a_text_without_line_ends_is_refused_in_batches_of_sentences(refused: Re
     files = {"train": "one two three " * 2000 + "\n", "dev": "one two\n", "test": "two three\n"}
     for split, text in files.items():
         (tmp_path / f"{split}.txt").write_text(text)
-    (line,) = refused(*(f"data.{split}={tmp_path}/{split}.txt" for split in files))
+    (line,) = refused("batching=sentences", *(f"data.{split}={tmp_path}/{split}.txt" for split in files))
     expected = "data: a sentence of the train text has 6,000 words, more than 5,000; data.prose=true splits"
     assert line.startswith(expected)
 

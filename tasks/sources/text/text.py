@@ -1,4 +1,4 @@
-"""The user's text files: one sentence per line or raw prose, plain or gzip, in any encoding."""
+"""The user's text files: one sentence per line or raw prose, perhaps compressed, in any encoding."""
 
 from __future__ import annotations
 

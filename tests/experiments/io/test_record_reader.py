@@ -64,6 +64,7 @@ def test_a_table_without_a_name_is_known_by_the_columns_of_its_first_line(
     assert read(CSV) == ROWS
     assert read("id|review\n7|a\n", delimiter="|") == [{"id": "7", "review": "a"}]
     assert read("A review, long\n") == [{"text": "A review, long"}]
+    assert read('"' + "a," * 200 + "\n") == [{"text": '"' + "a," * 200}]
 
 
 def test_a_table_has_the_delimiter_and_the_encoding_of_the_training_data(tmp_path: Path) -> None:
