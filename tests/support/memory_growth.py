@@ -39,8 +39,9 @@ def words(generator: random.Random, number: int) -> str:
 
 def peak_bytes(command: Sequence[str]) -> int:
     """The largest resident memory of a command of `experiments`, in bytes."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    program = [sys.executable, "-m", *command]
+    process = subprocess.Popen(program, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, f"{' '.join(command)}: status {status}"
     return usage.ru_maxrss * 1024
@@ -97,7 +98,7 @@ def command_of(path: Path, case: str, source: Path) -> list[str]:
 
 def main(directory: str, chosen: dict[str, int]) -> None:
     """Measure the chosen cases and print a line for each."""
-    path = Path(directory)
+    path = Path(directory).resolve()
     path.mkdir(parents=True, exist_ok=True)
     make_models(path)
     for case, number in chosen.items():
