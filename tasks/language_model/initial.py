@@ -56,9 +56,9 @@ def start_from(initial: Initial, model: LanguageModel, vocabulary: Vocabulary) -
     if words.words == vocabulary.words and _shapes(softmax) == _shapes(model.softmax):
         model.softmax.load_state_dict(softmax.state_dict())
         return {"init_from": f"the encoder{start}, the whole softmax"}
-    num_copied = model.softmax.take_rows(softmax, *_shared_ids(vocabulary, words))
+    num_taken = model.softmax.take_rows(softmax, *_shared_ids(vocabulary, words))
     return {
-        "init_from": f"the encoder{start}, the softmax's rows of {num_copied:,} of {len(vocabulary):,} words"
+        "init_from": f"the encoder{start}, the softmax's rows of {num_taken:,} of {len(vocabulary):,} words"
     }
 
 

@@ -6,6 +6,7 @@ Shape legend: D = 2 directions, N tokens, P vector size, R rows of a table, W wo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,8 @@ class Rows(NamedTuple):
         start, stop: ids of the first word, and of the first one behind them.
         weight: (R, size); after the words, the rows of the classes that rarer words are in, if there are any.
         bias: (R,).
-        projection: (size, P) of the vectors before they are multiplied by the weight; None: size is P.
+        projection: (size, P) of the vectors before they are multiplied by the weight; None: size is P, as for
+            the first words of every softmax.
     """
 
     start: int
@@ -60,28 +62,55 @@ class Softmax(nn.Module, ABC):
 
     @torch.no_grad()
     def take_rows(self, other: Softmax, own_ids_W: Tensor, other_ids_W: Tensor) -> int:
-        """Copy the rows of words that another softmax has too; returns the number of words copied.
+        """Take over the rows of words that another softmax has too; returns the number of these words.
 
-        Frequent words are copied between any two softmaxes of equal vector size. The clusters of two adaptive
-        softmaxes correspond by their order; a word that is in another cluster there keeps its own row.
+        A word's row there stands for a vector of size P, whose product with the input is the word's score.
+        A cluster here gets the projection of the same cluster there, or, where there is none, the one onto
+        the principal components of its words' vectors, and the rows whose scores are nearest to theirs.
 
         Args:
+            other: with vectors of the same size P.
             own_ids_W, other_ids_W: ids of the same words here and there, without repetition.
         """
-        num_copied = 0
-        for own, theirs in zip(self.rows(), other.rows(), strict=False):
-            if own.weight.shape[1] != theirs.weight.shape[1]:
-                continue
-            if own.projection is not None and theirs.projection is not None:
-                own.projection.copy_(theirs.projection)
-            here = (own_ids_W >= own.start) & (own_ids_W < own.stop)
-            both = here & (other_ids_W >= theirs.start) & (other_ids_W < theirs.stop)
-            pairs = [own_ids_W[both] - own.start, other_ids_W[both] - theirs.start]
-            num_classes = min(len(part.weight) - (part.stop - part.start) for part in (own, theirs))
-            classes = torch.arange(num_classes)
-            own_rows = torch.cat([pairs[0], classes + (own.stop - own.start)])
-            their_rows = torch.cat([pairs[1], classes + (theirs.stop - theirs.start)])
-            own.weight[own_rows] = theirs.weight[their_rows]
-            own.bias[own_rows] = theirs.bias[their_rows]
-            num_copied += len(pairs[0])
-        return num_copied
+        theirs = other.rows()
+        num_taken = 0
+        for index, own in enumerate(self.rows() if theirs else []):
+            here_W = (own_ids_W >= own.start) & (own_ids_W < own.stop)
+            vectors_WP, biases_W = _vectors(theirs, other_ids_W[here_W])
+            same = theirs[index] if index < len(theirs) else None
+            if own.projection is not None:
+                _take_projection(own.projection, same, vectors_WP)
+                vectors_WP = torch.linalg.lstsq(own.projection.T, vectors_WP.T).solution.T
+            rows_W = own_ids_W[here_W] - own.start
+            own.weight[rows_W], own.bias[rows_W] = vectors_WP, biases_W
+            if same is not None:
+                _take_classes(own, same)
+            num_taken += len(rows_W)
+        return num_taken
+
+
+def _vectors(rows: Sequence[Rows], ids_W: Tensor) -> tuple[Tensor, Tensor]:
+    """The (W, P) vectors and the (W,) biases of words."""
+    vectors_WP = rows[0].weight.new_empty(len(ids_W), rows[0].weight.shape[1])
+    biases_W = rows[0].bias.new_empty(len(ids_W))
+    for part in rows:
+        here_W = (ids_W >= part.start) & (ids_W < part.stop)
+        found = part.weight[ids_W[here_W] - part.start]
+        vectors_WP[here_W] = found if part.projection is None else found @ part.projection
+        biases_W[here_W] = part.bias[ids_W[here_W] - part.start]
+    return vectors_WP, biases_W
+
+
+def _take_projection(own: Tensor, same: Rows | None, vectors_WP: Tensor) -> None:
+    if same is not None and same.projection is not None and same.projection.shape == own.shape:
+        own.copy_(same.projection)
+    else:
+        own.copy_(torch.linalg.eigh(vectors_WP.T @ vectors_WP).eigenvectors.T[-len(own) :])
+
+
+def _take_classes(own: Rows, other: Rows) -> None:
+    """Copy the rows of the classes that both have: the first clusters."""
+    places = [slice(rows.stop - rows.start, None) for rows in (own, other)]
+    for ours, theirs in ((own.weight, other.weight), (own.bias, other.bias)):
+        ours, theirs = ours[places[0]], theirs[places[1]]
+        ours[: len(theirs)] = theirs[: len(ours)]

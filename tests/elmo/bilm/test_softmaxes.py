@@ -443,7 +443,10 @@ def test_expected_counts_keep_their_precision_for_rare_words() -> None:
     ("node", "message"),
     [
         ({"type": "sampled", "num_samples": V, "sparse": False}, f"num_samples: .* {V} words, got {V}"),
-        ({"type": "sampled", "num_samples": 0, "sparse": False}, "num_samples: expected at least 1, got 0"),
+        (
+            {"type": "sampled", "num_samples": 0, "sparse": False},
+            "num_samples: expected at least 1 or null, got 0",
+        ),
         ({"type": "adaptive", "cutoffs": [], "shrink": 2.0}, r"cutoffs.* got \[\]"),
         ({"type": "adaptive", "cutoffs": [V], "shrink": 2.0}, f"cutoffs.* {V} words"),
         ({"type": "adaptive", "cutoffs": [9, 4], "shrink": 2.0}, r"cutoffs.* got \[9, 4\]"),
@@ -463,3 +466,60 @@ def test_a_large_vocabulary_is_not_scored_a_few_tokens_at_a_time() -> None:
     pieces = list(adaptive._pieces(1000, 793_471))
     assert [piece.stop - piece.start for piece in pieces] == [256] * 4
     assert next(iter(adaptive._pieces(10**6, 1000))).stop == adaptive.PIECE_VALUES // 1000
+
+
+def vectors_of(softmax: Any, ids: list[int]) -> Tensor:
+    """(n, P + 1) the vector and the bias that each word's score is made of, within its head or cluster."""
+    found = []
+    for index in ids:
+        cluster = sum(index >= cutoff for cutoff in softmax.bounds[:-1])
+        if cluster == 0:
+            found.append(torch.cat([softmax.head_weight[index], softmax.head_bias[index, None]]))
+        else:
+            row = index - softmax.bounds[cluster - 1]
+            vector = softmax.weights[cluster - 1][row] @ softmax.projections[cluster - 1]
+            found.append(torch.cat([vector, softmax.biases[cluster - 1][row, None]]))
+    return torch.stack(found).detach()
+
+
+def test_rows_are_taken_over_by_an_adaptive_softmax_as_far_as_its_clusters_allow() -> None:
+    # 18 of 23 words are the same: ids 5 to 22 there are 0 to 17 here
+    own, other = make_adaptive(), make_adaptive()
+    oracle.widen(other)
+    theirs = torch.arange(5, V)
+    assert own.take_rows(other, theirs - 5, theirs) == V - 5
+    assert torch.equal(own.projections[0], other.projections[0])
+    assert torch.equal(own.head_weight[-2:], other.head_weight[-2:])  # of the two clusters, as classes
+    taken, given = vectors_of(own, list(range(V - 5))), vectors_of(other, list(range(5, V)))
+    torch.testing.assert_close(taken[:5], given[:5])  # from a cluster into the head
+    torch.testing.assert_close(taken[5:7], given[5:7])  # within the same cluster
+    torch.testing.assert_close(taken[12:], given[12:])
+    torch.testing.assert_close(taken[:, -1], given[:, -1])
+    # from the last cluster into the first: the difference is one that this cluster cannot express
+    difference = (taken - given)[7:12, :-1]
+    assert difference.abs().max() > 0.01
+    torch.testing.assert_close(difference @ own.projections[0].T, torch.zeros(5, 3), rtol=0, atol=1e-5)
+
+
+def test_rows_of_a_full_softmax_are_taken_over_by_their_principal_components() -> None:
+    own, other = make_adaptive(), make_full()
+    ids = torch.arange(V)
+    assert own.take_rows(other, ids, ids) == V
+    taken = vectors_of(own, ids.tolist())
+    torch.testing.assert_close(taken[:5, :-1], other.weight[:5].detach())
+    torch.testing.assert_close(taken[:, -1], other.bias.detach())
+    for start, stop, size in ((5, 12, 3), (12, V, 1)):
+        lost = (taken[start:stop, :-1] - other.weight[start:stop].detach()).square().sum()
+        values = torch.linalg.svdvals(other.weight[start:stop].detach())
+        torch.testing.assert_close(lost, values[size:].square().sum())  # Eckart and Young: the least there is
+
+
+def test_other_words_and_softmaxes_without_rows_are_left_as_they_are() -> None:
+    own, other = make_full(), make_sampled()
+    before = own.weight.detach().clone()
+    assert own.take_rows(other, torch.tensor([3, 4]), torch.tensor([7, 1])) == 2
+    assert torch.equal(own.weight[3], other.weight[7]) and torch.equal(own.bias[4], other.bias[1, 0])
+    rest = [index for index in range(V) if index not in (3, 4)]
+    assert torch.equal(own.weight[rest], before[rest])
+    other.rows = list  # type: ignore[method-assign]
+    assert own.take_rows(other, torch.arange(V), torch.arange(V)) == 0
