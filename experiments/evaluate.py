@@ -47,17 +47,14 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
 
 def _own_data(path: Path) -> Any:
     """The data node of the run that `path` is, or whose model directory it is."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from experiments.config.save import find_saved, read_saved
 
-    for candidate in (path / "config.yaml", path.parent / "config.yaml"):
-        try:
-            return OmegaConf.to_container(OmegaConf.load(candidate).data)
-        except (OSError, AttributeError, OmegaConfBaseException):
-            continue
-    raise InputError(
-        f"{path}: a model without its run's config.yaml; name the data: data=text data.test=FILE"
-    )
+    saved_path = find_saved(path)
+    if saved_path is None:
+        raise InputError(
+            f"{path}: a model without its run's config.yaml; name the data: data=text data.test=FILE"
+        )
+    return read_saved(saved_path).values.get("data")
 
 
 def command() -> int:

@@ -45,17 +45,18 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
     from elmo.device import choose_device
     from experiments.config.build import make_trainer, start_training
     from experiments.config.initial import with_initial_encoder
-    from experiments.config.resume import resumed_config
+    from experiments.config.resume import is_resumed, place_run
     from experiments.io.run_directory import open_run_directory
     from experiments.logging.report import print_facts
     from experiments.training.process import set_up_process
 
-    resumed = config.resume is not None
-    config = resumed_config(config, overrides) if resumed else with_initial_encoder(config, overrides)
-    assert config.output_dir is not None  # filled in before any command runs
     device = choose_device(config.trainer.device)
     set_up_process(num_threads=config.trainer.num_threads, device=device)
-    with open_run_directory(Path(config.output_dir), resumed=resumed) as run:
+    if not is_resumed(config):
+        config = with_initial_encoder(config, overrides)
+    config = place_run(config, overrides)
+    resumed = config.resume is not None
+    with open_run_directory(Path(str(config.output_dir)), resumed=resumed) as run:
         training = start_training(config, device)
         trainer = make_trainer(config, training, run.checkpoints_path)
         if resumed:

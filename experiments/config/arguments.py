@@ -18,12 +18,10 @@ class Arguments(NamedTuple):
 
     Attributes:
         overrides: `key=value` and the like, in their order.
-        options: Hydra's own, with their values, in their order.
         parsed: the values of Hydra's options.
     """
 
     overrides: list[str]
-    options: list[str]
     parsed: Namespace
 
     @property
@@ -35,6 +33,24 @@ class Arguments(NamedTuple):
         """Whether the command is asked for help or the like, and runs no job."""
         parsed = self.parsed
         return bool(parsed.help or parsed.hydra_help or parsed.shell_completion or parsed.info is not None)
+
+    def without_root(self) -> Arguments:
+        """The same without the options `--config-path` and `--config-name`."""
+        return self._replace(
+            parsed=Namespace(**{**vars(self.parsed), "config_path": None, "config_name": None})
+        )
+
+    @property
+    def options(self) -> list[str]:
+        """Hydra's own options, with their values."""
+        options = []
+        for action in get_args_parser()._actions:
+            value = getattr(self.parsed, action.dest, None)
+            if isinstance(value, str):
+                options.append(f"{action.option_strings[0]}={value}")
+            elif value is True:
+                options.append(action.option_strings[0])
+        return options
 
     def in_order(self) -> list[str]:
         """All arguments, in an order in which Hydra can read them: it takes no override behind an option."""
@@ -55,13 +71,14 @@ def read_arguments(arguments: Sequence[str]) -> Arguments:
     parser.error = refuse  # type: ignore[method-assign]
     parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
     if unknown:
-        names = [action for action in parser._option_string_actions if action.startswith("--")]
+        names = [option for option in parser._option_string_actions if option.startswith("--")]
         raise InputError("\n".join(_unknown_option(option, names) for option in unknown))
     _check_options(parsed)
-    options = list(arguments)
-    for override in parsed.overrides:
-        options.remove(override)  # which of two equal ones makes no difference
-    return Arguments(list(parsed.overrides), options, parsed)
+    if parsed.config_path is not None and Path(parsed.config_path).is_dir():
+        parsed.config_path = str(
+            Path(parsed.config_path).absolute()
+        )  # Hydra's are relative to a file of code
+    return Arguments(list(parsed.overrides), parsed)
 
 
 def _unknown_option(option: str, names: Sequence[str]) -> str:

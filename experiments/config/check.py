@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 from elmo.errors import InputError
 from elmo.registry import REGISTRY, suggest
 from elmo.values import range_faults, resolved_hints
+from experiments.config.root import plugin_faults
 from experiments.config.schema import Section
 
 # What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
@@ -60,6 +61,9 @@ def config_faults(cfg: DictConfig) -> list[str]:
     # Hydra lets `+key=` past a schema.
     unknown = list(schema_faults(OmegaConf.structured(OmegaConf.get_type(cfg)), values, ""))
     faults = unknown + _discover(values)
+    needed = list(plugin_faults(values))
+    if needed:
+        return needed
     missing = sorted(
         key for key in OmegaConf.missing_keys(cfg) if key.split(".")[0] not in GIVEN or key in GIVEN
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import hydra
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -20,8 +21,10 @@ from elmo.errors import InputError
 from elmo.files import NO_SPACE
 from experiments.config.arguments import Arguments, read_arguments
 from experiments.config.check import check_config
-from experiments.config.compose import command_line_faults, one_line, search_path
-from experiments.config.schema import TrainConfig
+from experiments.config.compose import command_line_faults, config_text, one_line, search_path
+from experiments.config.resume import is_resumed
+from experiments.config.root import choose_root, with_plugins_of_run
+from experiments.config.schema import SCHEMAS, TrainConfig
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel has conf/ within the package, a checkout beside it.
@@ -101,11 +104,22 @@ def _is_unread(stream: TextIO | None) -> bool:
 
 def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) -> int:
     try:
-        arguments = read_arguments(given)
-        faults = _faults(config_name, arguments, conf_path)
-        if faults:
-            return _refuse("\n".join(faults))
-        return _run_jobs(main, config_name, arguments, conf_path)
+        arguments = with_plugins_of_run(read_arguments(given))
+        if arguments.only_explains:
+            return _run_jobs(main, config_name, arguments, conf_path)
+        with search_path(conf_path, arguments.parsed.config_dir):
+            root = choose_root(config_name, arguments.overrides, arguments.parsed)
+            if root != config_name:
+                arguments = arguments.without_root()
+            parsed = arguments.parsed
+            if parsed.config_path is None and parsed.config_name is None:  # not a user's own root
+                faults = command_line_faults(root, arguments.overrides, is_multirun=arguments.is_multirun)
+                if faults:
+                    return _refuse("\n".join(faults))
+                if parsed.cfg == "job" and parsed.package is None:
+                    print(config_text(root, arguments.overrides, resolved=parsed.resolve), end="")
+                    return 0
+        return _run_jobs(main, root, arguments, conf_path)
     except InputError as error:
         return _refuse(str(error))
     except HydraException as error:
@@ -115,20 +129,13 @@ def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) 
         return INTERRUPTED
 
 
-def _faults(config_name: str, arguments: Arguments, conf_path: Path) -> list[str]:
-    parsed = arguments.parsed
-    if arguments.only_explains or parsed.config_path is not None or parsed.config_name is not None:
-        return []  # of another root than ours, only the jobs can be checked
-    with search_path(conf_path, parsed.config_dir):
-        return command_line_faults(config_name, arguments.overrides, is_multirun=arguments.is_multirun)
-
-
-def _run_jobs(main: Main, config_name: str, arguments: Arguments, conf_path: Path) -> int:
+def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> int:
     exit_codes = [0]
 
     def job(cfg: DictConfig) -> None:
         try:
-            config, overrides = checked(cfg), list(HydraConfig.get().overrides.task)
+            overrides = list(HydraConfig.get().overrides.task)
+            config = checked(_composed_again(cfg, root, overrides))
             # Within the job, as Hydra would say of what leaves it that it has failed.
             exit_codes.append(while_read(lambda: main(config, overrides) or 0))
         except InputError as error:
@@ -141,7 +148,7 @@ def _run_jobs(main: Main, config_name: str, arguments: Arguments, conf_path: Pat
     program = sys.argv
     sys.argv = [program[0], *arguments.in_order()]
     try:
-        hydra.main(config_path=str(conf_path), config_name=config_name, version_base="1.3")(job)()
+        hydra.main(config_path=str(conf_path), config_name=root, version_base="1.3")(job)()
     except InputError:
         exit_codes.append(BAD_INPUT)  # the job has said why
     finally:
@@ -149,8 +156,14 @@ def _run_jobs(main: Main, config_name: str, arguments: Arguments, conf_path: Pat
     return max(exit_codes)
 
 
+def _composed_again(cfg: DictConfig, root: str, overrides: list[str]) -> DictConfig:
+    """The config of a job; where a sweep is over runs to resume, each job has a root of its own."""
+    own_root = choose_root(root, overrides) if root in SCHEMAS else root
+    return cfg if own_root == root else compose(own_root, overrides=overrides)
+
+
 def checked(cfg: DictConfig) -> Any:
-    """The checked config of a job, with its directories; Hydra must have the job's own config."""
+    """The checked config of a job, with its name; Hydra must have the job's own config."""
     config = check_config(cfg)
     if isinstance(config, TrainConfig):
         _name_run(config)
@@ -158,9 +171,14 @@ def checked(cfg: DictConfig) -> Any:
 
 
 def _name_run(config: TrainConfig) -> None:
-    """Fills in name and output_dir; the jobs of a multirun get their number, so that none meets another's."""
-    choices = HydraConfig.get().runtime.choices
-    if config.name is None:
+    """Fills in the name, and the directory of a given name; the jobs of a multirun add their number.
+
+    A name that is made here may be another process's as well: `claim_directory` finds a directory for it.
+    """
+    if is_resumed(config):
+        return  # it has the other run's
+    choices, is_given = HydraConfig.get().runtime.choices, config.name is not None
+    if not is_given:
         parts = [
             choices.get("experiment") or choices.get("task"),
             choices.get("encoder"),
@@ -169,9 +187,9 @@ def _name_run(config: TrainConfig) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         config.name = "-".join([*(str(part) for part in parts if part), stamp])
     if HydraConfig.get().mode is RunMode.MULTIRUN:
-        config.name += f"-{HydraConfig.get().job.num}"
-    if config.output_dir is None:
-        config.output_dir = str(Path("runs") / config.name)
+        config.name = f"{config.name}-{HydraConfig.get().job.num}"
+    if is_given and config.output_dir is None:
+        config.output_dir = str(Path("runs") / str(config.name))
 
 
 def _job_label() -> str:

@@ -18,12 +18,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from elmo.registry import suggest
 from experiments.config.check import GIVEN, config_faults, schema_faults
-from experiments.config.schema import SCHEMAS
+from experiments.config.root import schema_of
+from experiments.config.save import chosen_options, composable
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
@@ -45,6 +46,15 @@ def search_path(conf_path: Path, config_dir: str | None) -> Iterator[None]:
         yield
     finally:
         GlobalHydra.instance().clear()
+
+
+def config_text(config_name: str, overrides: Sequence[str], *, resolved: bool) -> str:
+    """The config of a command line without faults, as yaml that composes again. Hydra must be initialized."""
+    cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+    choices = chosen_options(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return composable(OmegaConf.to_yaml(cfg, resolve=resolved), choices)
 
 
 def command_line_faults(config_name: str, overrides: Sequence[str], *, is_multirun: bool) -> list[str]:
@@ -185,7 +195,7 @@ def _override_faults(config_name: str, override: Override, keys: Sequence[str]) 
     if "/" in key:
         return [f"{key}: unknown group{suggest(key, _groups())}"]
     values = _nested(key, override.value())
-    return list(schema_faults(OmegaConf.structured(SCHEMAS[config_name]), values, "", keys))
+    return list(schema_faults(OmegaConf.structured(schema_of(config_name)), values, "", keys))
 
 
 def _absent_section(override: Override, chosen: Mapping[str, Any]) -> Iterator[str]:
@@ -227,7 +237,7 @@ def _file_faults(config_name: str, path: str, keys: Sequence[str]) -> Iterator[s
     package = loaded.header.get("package") or path.rpartition("/")[0].replace("/", ".")
     values.pop("defaults", None)
     tree = values if package == "_global_" else _nested(package, values)
-    schema = OmegaConf.structured(SCHEMAS[config_name])
+    schema = OmegaConf.structured(schema_of(config_name))
     yield from (f"{fault} (in {path}.yaml)" for fault in schema_faults(schema, tree, "", keys))
 
 

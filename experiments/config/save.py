@@ -1,14 +1,33 @@
-"""Write a checked config as plain values: for JSON, and as the yaml files of a run."""
+"""Writes a checked config as plain values for JSON and as yaml that composes again, and reads that yaml."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import yaml  # type: ignore[import-untyped]
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from elmo.errors import InputError
 from elmo.files import atomic_write
+
+OF_ONE_START = ("name", "output_dir", "resume")  # keys that a repetition has its own values for
+_FILES_OF_DATA = ("train", "dev", "test")
+
+
+class SavedConfig(NamedTuple):
+    """The content of a yaml file that `composable` made.
+
+    Attributes:
+        values: of all keys.
+        choices: the chosen option of each group; None: an earlier version did not save it.
+    """
+
+    values: dict[str, Any]
+    choices: dict[str, Any] | None
 
 
 def plain_config(config: Any) -> dict[str, Any]:
@@ -17,16 +36,116 @@ def plain_config(config: Any) -> dict[str, Any]:
     return dict(values)
 
 
+def chosen_options(choices: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The chosen option of each group of the running job, or of `choices`, without Hydra's own groups."""
+    if choices is None:
+        choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    return {
+        group: option
+        for group, option in sorted(choices.items())
+        if group != "experiment" and not group.startswith("hydra/")
+    }
+
+
 def save_resolved(config: Any, path: Path) -> None:
-    """Writes a checked config (a schema's dataclass) as yaml, with the keys and values of a command line."""
-    _write(path, dataclasses.asdict(config))
+    """Writes a checked config (a schema's dataclass) as yaml that composes again, from any working directory.
+
+    Hydra reads the file as an option of the group `experiment`, and the commands as
+    `--config-path DIR --config-name config`.
+    """
+    values = with_absolute_paths(plain_config(config))
+    values.update({key: None for key in OF_ONE_START if key in values})
+    _write(path, composable(OmegaConf.to_yaml(OmegaConf.create(values)), chosen_options()))
+
+
+def composable(values: str, choices: Mapping[str, Any]) -> str:
+    """The yaml of a whole config with the choices that it was composed from, so that it composes again."""
+    defaults = [{f"override /{group}": option} for group, option in choices.items()]
+    chosen = OmegaConf.to_yaml(OmegaConf.create({"defaults": defaults})) if defaults else ""
+    return f"# @package _global_\n{chosen}{values}"
+
+
+def read_saved(path: Path) -> SavedConfig:
+    """The config in a file that `save_resolved` wrote, or `--cfg job` printed.
+
+    Raises:
+        InputError: the file cannot be read, is not YAML, or is another config file.
+    """
+    try:
+        values: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as a config ({_first_line(error)})") from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise InputError(f"{path}: cannot be read as a config (no mapping of keys)")
+    defaults = values.pop("defaults", None)
+    return SavedConfig(values, None if defaults is None else dict(_choices_in(defaults, path)))
+
+
+def find_saved(place: Path) -> Path | None:
+    """The config.yaml of a run, or of the run whose model directory it is; None if there is none."""
+    candidates = (place / "config.yaml", place.parent / "config.yaml")
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def save_overrides(overrides: list[str], path: Path) -> None:
     """Writes the user's overrides as a yaml list, in the order they were given."""
-    _write(path, overrides)
+    _write(path, OmegaConf.to_yaml(OmegaConf.create(overrides)))
 
 
-def _write(path: Path, values: Any) -> None:
+def read_overrides(path: Path) -> list[str]:
+    """What `save_overrides` wrote; [] if it cannot be read."""
+    try:
+        return [str(override) for override in OmegaConf.load(path)]
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return []
+
+
+def with_absolute_paths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A training's config whose files are found from any working directory.
+
+    Paths and globs stand in `data.train`, `data.dev`, `data.test`, in keys of the name `path` and, unless it
+    is a published name, in `init_from`.
+    """
+    anchored: dict[str, Any] = {key: _anchor_paths(value) for key, value in values.items()}
+    data, initial = anchored.get("data"), anchored.get("init_from")
+    if isinstance(data, dict):
+        anchored["data"] = {
+            key: _anchor(value) if key in _FILES_OF_DATA else value for key, value in data.items()
+        }
+    if isinstance(initial, str) and Path(initial).exists():
+        anchored["init_from"] = _anchor(initial)
+    return anchored
+
+
+def _anchor_paths(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _anchor(item) if key == "path" else _anchor_paths(item) for key, item in value.items()}
+
+
+def _anchor(value: Any) -> Any:
+    """An absolute path or glob; of a list each."""
+    if isinstance(value, list):
+        return [_anchor(item) for item in value]
+    if not isinstance(value, str) or value.startswith("~") or "://" in value:
+        return value
+    return str(Path(value).absolute())
+
+
+def _choices_in(defaults: Any, path: Path) -> Iterator[tuple[str, Any]]:
+    for entry in defaults if isinstance(defaults, list) else ():
+        if isinstance(entry, dict) and len(entry) == 1:
+            ((key, option),) = entry.items()
+            if str(key).startswith("override /"):
+                yield str(key).removeprefix("override /"), option
+                continue
+        raise InputError(f"{path}: not the config of a run ({entry!r} in its defaults)")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _write(path: Path, text: str) -> None:
     with atomic_write(path) as aside:
-        aside.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")
+        aside.write_text(text, encoding="utf-8")

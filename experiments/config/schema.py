@@ -132,8 +132,6 @@ class TrainConfig(Section):
     plugins: list[str] = field(default_factory=list)
 
     def disagreements(self) -> Iterator[str]:
-        if self.resume is not None and self.init_from is not None:
-            yield "init_from: a resumed run has its weights; leave out init_from or resume"
         if self.name is not None and Path(self.name).name != self.name:
             yield f"name: must be a plain directory name, got {self.name!r}; output_dir takes a path"
 

@@ -17,6 +17,7 @@ from elmo.errors import InputError
 from experiments.config.arguments import read_arguments
 from experiments.config.command import CONF_PATH, checked
 from experiments.config.compose import command_line_faults, search_path
+from experiments.config.root import choose_root, with_plugins_of_run
 
 Result = TypeVar("Result")
 
@@ -26,20 +27,23 @@ def run_job(job: Callable[[Any, list[str]], Result], *, config_name: str, argume
 
     Args:
         config_name: the root in conf/, without .yaml.
-        arguments: overrides of one job, and `--config-dir`.
+        arguments: overrides of one job, `--config-dir`, and `--config-path` with `--config-name` of a run's
+            config.
 
     Raises:
         InputError: every fault of the arguments, a line each, and what `job` raises.
     """
-    given = read_arguments([str(argument) for argument in arguments])
+    given = with_plugins_of_run(read_arguments([str(argument) for argument in arguments]))
     parsed = given.parsed
-    other_root = parsed.config_path or parsed.config_name
-    if given.only_explains or given.is_multirun or parsed.cfg or other_root:
+    if given.only_explains or given.is_multirun or parsed.cfg:
         raise InputError(f"{' '.join(given.options)}: belongs to the command line; this is a single run")
     threads = torch.get_num_threads()
     try:
         with _restored_hydra(), search_path(CONF_PATH, parsed.config_dir):
-            cfg = _compose(config_name, given.overrides)
+            root = choose_root(config_name, given.overrides, parsed)
+            if root == config_name and (parsed.config_path or parsed.config_name):
+                raise InputError(f"{' '.join(given.options)}: not the config of a run")
+            cfg = _compose(root, given.overrides)
             return job(checked(cfg), list(HydraConfig.get().overrides.task))
     finally:
         torch.set_num_threads(threads)

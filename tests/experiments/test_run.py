@@ -107,7 +107,7 @@ def test_faults_are_raised_a_line_each(capsys: pytest.CaptureFixture[str]) -> No
     ]
     with pytest.raises(InputError, match=r"data\.train"):
         experiments.run(["data=text", "logger=none"])
-    with pytest.raises(InputError, match=r"^-m: belongs to the command line; this is a single run"):
+    with pytest.raises(InputError, match=r"^--multirun: belongs to the command line; this is a single run"):
         experiments.run(["-m", "seed=1,2"])
     with pytest.raises(InputError, match=r"^--config-dir: no directory absent"):
         experiments.run(["--config-dir=absent"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from elmo.registry import REGISTRY
 from experiments.config import check as check_module
 from experiments.config.choices import WandbMode
 from experiments.config.command import CONF_PATH, run_command
-from experiments.config.save import save_overrides, save_resolved
+from experiments.config.save import read_saved, save_overrides, save_resolved
 from experiments.config.schema import TrainConfig
 
 OPTIONS = {
@@ -154,7 +155,7 @@ def test_without_overrides_the_defaults_arrive_as_plain_containers(
     assert config.logger.wandb is WandbMode.auto
     assert config.name is not None
     assert config.name.startswith("language_model-elmo_tiny-sotu-")
-    assert config.output_dir == f"runs/{config.name}"
+    assert config.output_dir is None  # a new directory is made when the run begins
     assert "~" not in config.cache_dir
     assert [path.name for path in tmp_path.iterdir()] == ["conf"]  # Hydra leaves nothing behind
 
@@ -368,7 +369,8 @@ def test_saved_configs_are_plain_yaml(train: Command, configs: list[TrainConfig]
     saved: Any = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert saved["logger"]["wandb"] == "disabled"
     assert saved["softmax"] == {"type": "probe_component", "size": 7}
-    merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(tmp_path / "config.yaml"))
-    assert OmegaConf.to_object(merged) == configs[0]
+    values = read_saved(tmp_path / "config.yaml").values
+    merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), values)
+    assert OmegaConf.to_object(merged) == dataclasses.replace(configs[0], name=None)
     save_overrides(["experiment=good", "logger=none"], tmp_path / "overrides.yaml")
     assert yaml.safe_load((tmp_path / "overrides.yaml").read_text()) == ["experiment=good", "logger=none"]
