@@ -111,7 +111,8 @@ def test_every_command_has_a_console_script(wheel: Path) -> None:
         (name,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
         lines = archive.read(name).decode().splitlines()
     scripts = dict(line.split(" = ") for line in lines if " = " in line)
-    modules = [path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__"]
+    files = (ROOT / "experiments").glob("*.py")
+    modules = [path.stem for path in files if '"__main__"' in path.read_text(encoding="utf-8")]
     modules += [path.parent.name for path in (ROOT / "experiments").glob("*/__main__.py")]
     assert set(scripts) == {f"elmo-{module.replace('_', '-')}" for module in modules}
     for script, value in scripts.items():

@@ -23,7 +23,10 @@ from tiny_runs import COMMON, POOLED, TINY
 import experiments
 
 TEXT = ["data=text", "data.train=corpus/*.txt", "data.test=test.txt", "vocabulary.min_count=1"]
-TRAINED = [*(override for override in COMMON if "=" in override), "cache_dir=cache"]
+TRAINED = [
+    override for override in COMMON if not override.startswith(("trainer.max_steps", "trainer.evaluate"))
+]
+TRAINED += ["trainer.max_steps=2", "cache_dir=cache"]
 REVIEWS = ["data=labelled_files", "data.train=reviews.csv", "data.text_column=review", *POOLED]
 QUIET = ["progress=none", "device=cpu"]
 # What a command `python -m experiments.NAME` gets besides; it replaces what the command has of the same key.
@@ -41,10 +44,9 @@ LIMITS: dict[str, list[str]] = {
         *TEXT,
         *TINY,
         "seed=1",
-        "trainer.max_steps=2",
         "softmax=full",
     ],
-    "train resume=runs/NAME trainer.max_steps=5200": ["trainer.max_steps=14"],
+    "train resume=runs/NAME trainer.max_steps=5200": ["trainer.max_steps=3"],
     "train --help": [],
     "train task=sentiment": [*TRAINED, *REVIEWS],
     "train task=text_classification encoder=elmo init_from=runs/NAME": [
