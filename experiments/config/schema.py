@@ -195,6 +195,20 @@ class BenchmarkEmbedConfig(InferenceConfig):
 
 
 @dataclass
+class VocabularyCommandConfig(Section):
+    """Root of conf/vocabulary.yaml."""
+
+    data: dict[str, Any] = MISSING
+    tokenizer: dict[str, Any] = MISSING
+    output: str | None = None
+    min_count: Count = 2
+    max_size: Count | None = None
+    cache_dir: str = MISSING
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass
 class ConvertConfig(Section):
     """Root of conf/convert.yaml; `to` says which paths are read and which are written."""
 
@@ -286,6 +300,7 @@ SCHEMAS: dict[str, type] = {
     "score": ScoreConfig,
     "predict": PredictConfig,
     "convert": ConvertConfig,
+    "vocabulary": VocabularyCommandConfig,
     "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
 }

@@ -26,6 +26,7 @@ from tasks.language_model.model import (
 from tasks.language_model.preparation import prepare_corpus
 from tasks.language_model.reports import LanguageModelReports, final_figures, perplexity_table
 from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.text.source import Source
 from tasks.task import Predictor, Setup
 
 STAND_IN_TYPES = 10_000_000  # vocabulary size for checks where only the text would tell it
@@ -56,12 +57,12 @@ class LanguageModelTask:
         batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
         check_batching(batching, model.encoder, name=setup.nodes["batching"]["type"])
         REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
-        REGISTRY.build("data", setup.nodes["data"]).check()
+        _build_source(setup).check()
 
     def start(self, setup: Setup) -> LanguageModelTraining:
         """Prepare the corpora and the vocabulary, and build a new model, or go on with that of `initial`."""
         initial = None if setup.initial is None else load_initial(setup.initial)
-        corpora = prepare_corpora(setup, SPLITS)
+        corpora = _readable_corpora(setup, SPLITS)
         vocabulary = _make_vocabulary(setup.vocabulary, corpora["train"])
         model = build_model(setup.nodes, num_types=len(vocabulary))
         notes = {} if initial is None else start_from(initial, model, vocabulary)
@@ -99,7 +100,7 @@ class LanguageModelTask:
         model, vocabulary = load_language_model(saved, name=name)
         model.to(setup.device)
         splits: list[Split] = ["train", "test"] if with_baselines else ["test"]
-        corpora = prepare_corpora(setup, splits)
+        corpora = _readable_corpora(setup, splits)
         return final_figures(model, vocabulary, corpora, setup)
 
     def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> Predictor:
@@ -115,21 +116,20 @@ class LanguageModelTask:
 
 def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus]:
     """Open the corpora of a source's splits; prepares them first if needed."""
-    source = REGISTRY.build("data", setup.nodes["data"])
+    source = _build_source(setup)
     source.check(splits)
     tokenizer = REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
-    corpora: dict[str, Corpus] = {
+    return {
         split: prepare_corpus(
             source, tokenizer, cache_path=setup.cache_path, split=split, progress=setup.report
         )
         for split in splits
     }
-    _refuse_long_sentences(setup, corpora)
-    return corpora
 
 
-def _refuse_long_sentences(setup: Setup, corpora: Mapping[str, Corpus]) -> None:
-    """InputError for a split with a sentence that no batch can hold."""
+def _readable_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus]:
+    """As `prepare_corpora`; InputError for a split with a sentence that no batch can hold."""
+    corpora = prepare_corpora(setup, splits)
     batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
     for split, corpus in corpora.items():
         num_words = corpus.longest_sentence()
@@ -139,6 +139,17 @@ def _refuse_long_sentences(setup: Setup, corpora: Mapping[str, Corpus]) -> None:
                 f" {batching.most_words:,}; data.prose=true splits paragraphs into sentences, and"
                 " batching=stream reads sentences of any length"
             )
+    return corpora
+
+
+def _build_source(setup: Setup) -> Source:
+    source = REGISTRY.build("data", setup.nodes["data"])
+    if not isinstance(source, Source):
+        raise InputError(
+            f"data: {setup.nodes['data']['type']} has examples of a task; expected running text, such as"
+            " data=sotu, data=text or data=hub"
+        )
+    return source
 
 
 def _most_types(options: Mapping[str, Any]) -> int:
