@@ -209,6 +209,19 @@ class VocabularyCommandConfig(Section):
 
 
 @dataclass
+class InfoConfig(Section):
+    """Root of conf/info.yaml."""
+
+    group: str | None = None
+    option: str | None = None
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        if self.option is not None and self.group is None:
+            yield "option: name its group as well: group=encoder option=elmo_tiny"
+
+
+@dataclass
 class ConvertConfig(Section):
     """Root of conf/convert.yaml; `to` says which paths are read and which are written."""
 
@@ -300,6 +313,7 @@ SCHEMAS: dict[str, type] = {
     "score": ScoreConfig,
     "predict": PredictConfig,
     "convert": ConvertConfig,
+    "info": InfoConfig,
     "vocabulary": VocabularyCommandConfig,
     "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
