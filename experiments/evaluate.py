@@ -16,16 +16,24 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     from elmo.device import choose_device
     from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
+    from experiments.config.checkpoint_model import model_of_checkpoint
+    from experiments.logging.evaluations import Evaluations
     from experiments.logging.progress import make_progress, summary_table
     from experiments.logging.report import write_figures
     from experiments.training.process import set_up_process
+    from experiments.training.stop import Stop
     from tasks.task import Setup
 
     device = choose_device(config.device)
     set_up_process(num_threads=config.num_threads, device=device)
-    path = Path(config.run)
+    path = Path(config.run) if config.checkpoint is None else model_of_checkpoint(config, device)
+    if not (path / "model").exists() and (path / "checkpoints" / "last").exists():
+        raise InputError(f"{path}: the run has no model yet; checkpoint=last makes one of what it has saved")
     saved = read_model(path)
-    with make_progress(config.progress.value, title="preparing") as progress:
+    with (
+        Evaluations(config.progress.value, Stop()) as evaluations,
+        make_progress(config.progress.value, title="preparing") as progress,
+    ):
         setup = Setup(
             nodes={**saved.config, "data": config.data or _own_data(path)},
             vocabulary={},
@@ -36,6 +44,7 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
             report=lambda tokens, sentences, fraction: progress.update(
                 fraction=fraction or 0.0, tokens=tokens, sentences=sentences
             ),
+            tell=evaluations.tell,
         )
         task = REGISTRY.build("task", saved.config["task"])
         figures = task.evaluate(saved, setup, with_baselines=config.data is None, name=str(path))

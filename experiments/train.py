@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,25 +46,35 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
     from experiments.config.initial import with_initial_encoder
     from experiments.config.resume import is_resumed, place_run
     from experiments.io.run_directory import open_run_directory
+    from experiments.logging.evaluations import Evaluations
     from experiments.logging.report import print_facts
     from experiments.training.process import set_up_process
+    from experiments.training.stop import Stop
 
     device = choose_device(config.trainer.device)
     set_up_process(num_threads=config.trainer.num_threads, device=device)
     if not is_resumed(config):
         config = with_initial_encoder(config, overrides)
     config = place_run(config, overrides)
-    resumed = config.resume is not None
-    with open_run_directory(Path(str(config.output_dir)), resumed=resumed) as run:
-        training = start_training(config, device)
-        trainer = make_trainer(config, training, run.checkpoints_path)
+    resumed, stop = config.resume is not None, Stop()
+    with (
+        open_run_directory(Path(str(config.output_dir)), resumed=resumed) as run,
+        Evaluations(config.logger.progress.value, stop) as evaluations,
+    ):
+        training = start_training(config, device, tell=evaluations.tell)
+        trainer = make_trainer(config, training, run.checkpoints_path, stop)
         if resumed:
             trainer.load_state_dict(trainer.checkpoints.load("last"))
+            if (figures := _figures_of_end(trainer, run)) is not None:
+                return Figures(figures, path=run.path)
         _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
-        with _open_logger(config, run, trainer) as logger:
+        with _open_logger(config, run, trainer) as logger, _told_how_to_go_on(trainer, run):
             print_facts(run.path.name, training, trainer)
-            scores = _train(config, trainer, run, logger)
-            return Figures(_finish(training, trainer, run, logger, scores), path=run.path)
+            with stop.on_signals():
+                scores = _train(config, trainer, logger)
+            with stop.on_signals(at_once=True):
+                stop.obey()
+                return Figures(_finish(training, trainer, run, logger, scores), path=run.path)
 
 
 def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, trainer: Trainer) -> None:
@@ -106,41 +115,63 @@ def _open_logger(config: TrainConfig, run: RunDirectory, trainer: Trainer) -> Ru
     )
 
 
-def _train(config: TrainConfig, trainer: Trainer, run: RunDirectory, logger: RunLogger) -> dict[str, float]:
-    """Run the trainer with a progress display; Ctrl-C or SIGTERM ends it behind the step under way."""
+@contextmanager
+def _told_how_to_go_on(trainer: Trainer, run: RunDirectory) -> Iterator[None]:
+    """Say how to go on when the run is stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"stopped by {trainer.stop.reason or 'SIGINT'} after step {trainer.position.step:,};"
+            f" resume={run.path} goes on; experiments.evaluate run={run.path} checkpoint=last makes a model",
+            file=sys.stderr,
+        )
+        raise
+
+
+def _train(config: TrainConfig, trainer: Trainer, logger: RunLogger) -> dict[str, float]:
+    """Run the trainer with a progress display, and print the scores of every evaluation."""
     import torch
 
+    from experiments.logging.evaluations import print_scores
     from experiments.logging.progress import make_progress
     from experiments.training.threads import watch_threads
 
-    def stop(number: int, frame: object) -> None:
-        trainer.request_stop()
-        signal.signal(number, signal.default_int_handler)  # a second one ends it at once
+    def log(step: int, values: Mapping[str, float]) -> None:
+        logger.log(step, values)
+        if trainer.metric in values:
+            epochs = position.units / trainer.training.units_per_epoch
+            print_scores(step, epochs, position.last_scores, is_best=position.best_step == step)
 
-    is_main = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
-    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-    before = [signal.signal(number, stop) for number in signals]
-    done = trainer.progress() if trainer.position.step else 0.0
-    kind, units = config.logger.progress.value, trainer.position.units
+    position = trainer.position
     is_adaptive = config.trainer.num_threads is None and trainer.device.type == "cpu"
     threads = watch_threads() if is_adaptive else None
-    try:
-        with make_progress(
-            kind, title="training", unit=trainer.training.unit, start_tokens=units, start_fraction=done
-        ) as progress:
+    with make_progress(
+        config.logger.progress.value,
+        title="training",
+        unit=trainer.training.unit,
+        start_tokens=position.units,
+        start_fraction=trainer.progress() if position.step else 0.0,
+    ) as progress:
 
-            def show(step: int, units: int, loss: float, fraction: float) -> None:
-                progress.update(fraction=fraction, tokens=units, step=step, loss=loss)
-                if threads is not None and threads.adjust():
-                    logger.log(step, {"num_threads": torch.get_num_threads()})
+        def show(step: int, units: int, loss: float, fraction: float) -> None:
+            progress.update(fraction=fraction, tokens=units, step=step, loss=loss)
+            if threads is not None and threads.adjust():
+                logger.log(step, {"num_threads": torch.get_num_threads()})
 
-            return trainer.run(show=show, log=logger.log)
-    except KeyboardInterrupt:
-        print(f"stopped after step {trainer.position.step}; resume={run.path} goes on", file=sys.stderr)
-        raise
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+        return trainer.run(show=show, log=log)
+
+
+def _figures_of_end(trainer: Trainer, run: RunDirectory) -> dict[str, Any] | None:
+    """The figures of a run that has come to its end, which is said; None: something is left to do."""
+    figures = run.figures_of(trainer.position.step) if trainer.is_concluded() else None
+    if figures is not None:
+        print(
+            f"resume={run.path}: nothing is left to do, {trainer.ended_by()} ended it after step"
+            f" {trainer.position.step:,}; a limit above it, such as trainer.max_epochs=..., goes on;"
+            f" its model is {run.model_path}"
+        )
+    return figures
 
 
 def _finish(
@@ -168,17 +199,20 @@ def _finish(
     }
     if trainer.device.type == "cuda":
         figures["peak_accelerator_memory_bytes"] = peak_accelerator_memory_bytes()
-    logger.summarize(figures)
     training.reports.write_reports(run.path)
     logger.show_tables(training.reports.tables())
-    print_figures(training.reports.table(figures), figures, run.path)
+    logger.summarize(figures)  # the last file: a run that has it is complete
+    print_figures(training.reports.table(figures), figures)
+    position = trainer.position
+    model = (
+        f"the model of step {position.best_step:,}, the best by {trainer.metric},"
+        if position.best_step
+        else "the model"
+    )
+    print(f"ended by {trainer.ended_by()} after step {position.step:,}; {model} is in {run.model_path}")
+    print(run.path)
     return figures
 
 
-def command() -> int:
-    """`elmo-train`, which is `python -m experiments.train`: the exit code."""
-    return run_command(main, config_name="train")
-
-
 if __name__ == "__main__":
-    sys.exit(command())
+    sys.exit(run_command(main, config_name="train"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,29 @@ from elmo.io.model_directory import SavedModel
 from tasks.sources.labelled.text_table import TextTable
 
 Report = Callable[[int, int, float | None], None]  # words, sentences, fraction done (None: unknown)
+Tell = Callable[[str, int, int], None]  # split that is scored, units done, units of the whole split
+T = TypeVar("T")
+
+
+def tell_nobody(split: str, done: int, total: int) -> None:
+    """A `Tell` for evaluations that nobody watches."""
+
+
+def told(items: Iterable[T], tell: Tell, *, split: str, total: int, size: Callable[[T], int]) -> Iterator[T]:
+    """The items of an evaluation, such as its batches; what is done is told after each of them.
+
+    Args:
+        items: what is scored, in order.
+        tell: it may raise, which ends the evaluation.
+        split: of the data.
+        total: units of all items.
+        size: the units of one item.
+    """
+    done = 0
+    for item in items:
+        yield item
+        done += size(item)
+        tell(split, done, total)
 
 
 @dataclass(frozen=True)
@@ -29,6 +52,7 @@ class Setup:
         cache_path: the directory of prepared data.
         shard, num_shards: this process's index and the number of processes.
         report: called with the progress while data is prepared.
+        tell: called with the progress of an evaluation.
         initial: the run, model or official files with the encoder's initial weights; None: random weights.
         fine_tuning: arguments of `tasks.supervised.fine_tuning.FineTuning`.
         features: the store of a frozen encoder's vectors (see `tasks.supervised.feature_store`).
@@ -42,6 +66,7 @@ class Setup:
     device: torch.device
     cache_path: Path
     report: Report
+    tell: Tell = tell_nobody
     initial: str | None = None
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
@@ -169,6 +194,10 @@ class Task(Protocol):
 
     def check(self, setup: Setup) -> None:
         """Check the components' values without reading data; InputError for the faults."""
+        ...
+
+    def score_names(self, setup: Setup) -> list[str]:
+        """The names of the scores that `Training.evaluate` may return, known without reading data."""
         ...
 
     def predictor(self, saved: SavedModel, setup: Setup, *, name: str) -> Predictor:

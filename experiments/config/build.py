@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from experiments.config.check import GIVEN
 from experiments.config.schema import TrainConfig
 from experiments.logging.progress import make_progress
 from experiments.training.checkpoint import Checkpoints
 from experiments.training.position import Limits, Periods
+from experiments.training.stop import Stop
 from experiments.training.trainer import Trainer
-from tasks.task import Report, Setup, Training
+from tasks.task import Report, Setup, Tell, Training, tell_nobody
 
 
-def start_training(config: TrainConfig, device: torch.device) -> Training:
-    """The training on its device; faults of the components' values are found before data is read."""
+def start_training(config: TrainConfig, device: torch.device, *, tell: Tell = tell_nobody) -> Training:
+    """The training on its device; faults of the components' values are found before data is read.
+
+    Args:
+        config: of the run.
+        device: of the model and the batches.
+        tell: called with the progress of an evaluation.
+    """
     with make_progress(config.logger.progress.value, title="preparing") as progress:
         setup = _make_setup(
             config,
@@ -26,9 +35,11 @@ def start_training(config: TrainConfig, device: torch.device) -> Training:
             report=lambda tokens, sentences, fraction: progress.update(
                 fraction=fraction or 0.0, tokens=tokens, sentences=sentences
             ),
+            tell=tell,
         )
         task = REGISTRY.build("task", config.task)
         task.check(setup)
+        _check_metric(config.trainer.metric, task.score_names(setup))
         REGISTRY.build("optimizer", config.optimizer)
         REGISTRY.build("schedule", config.schedule)
         torch.manual_seed(config.seed)
@@ -36,8 +47,8 @@ def start_training(config: TrainConfig, device: torch.device) -> Training:
     return training
 
 
-def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path) -> Trainer:
-    """The trainer of a training, at its start; its checkpoints go to `checkpoints_path`."""
+def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path, stop: Stop) -> Trainer:
+    """The trainer of a training, at its start; its checkpoints go to `checkpoints_path`; `stop` ends it."""
     options = config.trainer
     return Trainer(
         training=training,
@@ -45,8 +56,10 @@ def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path
             training.model, training.rate_factors()
         ),
         schedule=REGISTRY.build("schedule", config.schedule),
-        limits=Limits(options.max_steps, options.max_epochs, options.max_minutes),
-        periods=Periods(options.evaluate_every, options.save_every, options.log_every),
+        limits=Limits(*options.limits()),
+        periods=Periods(
+            options.evaluate_every, options.save_every, options.log_every, options.save_every_minutes
+        ),
         accumulate_batches=options.accumulate_batches,
         clip_norm=options.clip_norm,
         dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[options.precision.value],
@@ -54,10 +67,16 @@ def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path
         is_minimized=options.metric_goal.value == "minimize",
         patience=options.patience,
         checkpoints=Checkpoints(checkpoints_path, keep=options.keep_checkpoints),
+        stop=stop,
     )
 
 
-def _make_setup(config: TrainConfig, device: torch.device, *, report: Report) -> Setup:
+def _check_metric(metric: str, names: Sequence[str]) -> None:
+    if metric not in names:
+        raise InputError(f"trainer.metric: no score {metric!r} of this task; one of {', '.join(names)}")
+
+
+def _make_setup(config: TrainConfig, device: torch.device, *, report: Report, tell: Tell) -> Setup:
     nodes = {group: getattr(config, group) for group in GIVEN}
     return Setup(
         nodes={group: node for group, node in nodes.items() if node is not None},
@@ -67,6 +86,7 @@ def _make_setup(config: TrainConfig, device: torch.device, *, report: Report) ->
         device=device,
         cache_path=Path(config.cache_dir),
         report=report,
+        tell=tell,
         initial=config.init_from,
         fine_tuning=dataclasses.asdict(config.fine_tuning),
         features={**dataclasses.asdict(config.features), "dtype": config.features.dtype.value},

@@ -44,11 +44,13 @@ class VocabularyConfig(Section):
 
 @dataclass
 class TrainerConfig(Section):
-    """Limits, speed and periods; the run ends at the first of the three limits."""
+    """Limits, speed and periods; the run ends at the first of its limits (see `limits`)."""
 
     max_steps: Count | None = None
     max_epochs: Positive | None = None
     max_minutes: Positive | None = None
+    default_max_steps: Count | None = None
+    default_max_epochs: Positive | None = None
     batch_size: Size = MISSING
     accumulate_batches: Size = 1
     clip_norm: Positive | None = None
@@ -57,16 +59,21 @@ class TrainerConfig(Section):
     num_threads: Threads | None = None
     evaluate_every: Count | None = None
     save_every: Count | None = None
+    save_every_minutes: Positive | None = 10.0
     log_every: Count = 50
     metric: str = MISSING
     metric_goal: MetricGoal = MetricGoal.minimize
     patience: Count | None = None
     keep_checkpoints: Count = 2
 
+    def limits(self) -> tuple[int | None, float | None, float | None]:
+        """Steps, epochs and minutes that end the run; if none of them is given, the task's default."""
+        given = (self.max_steps, self.max_epochs, self.max_minutes)
+        return (self.default_max_steps, self.default_max_epochs, None) if given == (None,) * 3 else given
+
     def disagreements(self) -> Iterator[str]:
-        limits = ("max_steps", "max_epochs", "max_minutes")
-        if all(getattr(self, limit) is None for limit in limits):
-            yield f"max_steps: nothing ends the run; set one of {', '.join(limits)}"
+        if self.limits() == (None,) * 3:
+            yield "max_steps: nothing ends the run; set one of max_steps, max_epochs, max_minutes"
         yield from _bad_device(self.device)
         if "/" not in self.metric:
             yield f"metric: expected split/quantity, such as dev/perplexity, got {self.metric!r}"
@@ -154,10 +161,16 @@ class EvaluateConfig(InferenceConfig):
     """Root of conf/evaluate.yaml; null means: as in the run's own config."""
 
     run: str = MISSING
+    checkpoint: str | None = None
     output: str | None = None
     data: dict[str, Any] | None = None
     cache_dir: str = MISSING
     batch_size: Size | None = None
+
+    def disagreements(self) -> Iterator[str]:
+        yield from super().disagreements()
+        if self.checkpoint is not None and not re.fullmatch(r"last|best|[0-9]{1,12}", self.checkpoint):
+            yield f"checkpoint: expected last, best or the number of a step, got {self.checkpoint!r}"
 
 
 @dataclass

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from elmo.errors import InputError
 from elmo.files import file_lock
@@ -50,6 +52,14 @@ class RunDirectory:
         if self.metrics_log_path.is_file():
             self.metrics_log_path.unlink()
             shutil.rmtree(self.tensorboard_path, ignore_errors=True)
+
+    def figures_of(self, step: int) -> dict[str, Any] | None:
+        """The figures of a run that ended at this step; None if they are missing: they are its last file."""
+        try:
+            figures = dict(json.loads(self.metrics_path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return figures if self.model_path.is_dir() and figures.get("train/steps") == step else None
 
 
 def claim_directory(path: Path) -> Path:

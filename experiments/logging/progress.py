@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import TextIO
 
@@ -54,7 +55,7 @@ class Progress(ABC):
         self,
         *,
         fraction: float,
-        tokens: int,
+        tokens: int | None = None,
         step: int | None = None,
         sentences: int | None = None,
         loss: float | None = None,
@@ -63,17 +64,18 @@ class Progress(ABC):
 
         Args:
             fraction: of the whole, 0 to 1.
-            tokens: done so far, or whatever else is the unit.
+            tokens: done so far, or whatever else is the unit; None: only the share and the time are shown.
             step: the training step.
             sentences: done so far.
             loss: of the last step, in nats.
         """
-        self._speed.add(tokens, fraction)
+        self._speed.add(tokens or 0, fraction)
+        speed = f"{self._speed.tokens_per_second():,.0f} {self._unit}/s"
         parts = [
             f"step {step:,}" if step is not None else "",
-            f"{tokens:,} {self._unit}",
+            f"{tokens:,} {self._unit}" if tokens is not None else "",
             f"{sentences:,} sentences" if sentences is not None else "",
-            f"{self._speed.tokens_per_second():,.0f} {self._unit}/s",
+            speed if tokens is not None else "",
             f"loss {loss:.3f}" if loss is not None else "",
             _duration_left(self._speed.seconds_left()),
         ]
@@ -97,7 +99,7 @@ class Progress(ABC):
 class RichProgress(Progress):
     """A bar that is redrawn in place; what is printed meanwhile appears above it."""
 
-    def __init__(self, *, title: str, speed: Speed, unit: str, console: Console) -> None:
+    def __init__(self, *, title: str, speed: Speed, unit: str, console: Console, transient: bool) -> None:
         super().__init__(speed=speed, unit=unit)
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}", markup=False),
@@ -105,6 +107,7 @@ class RichProgress(Progress):
             rich.progress.TaskProgressColumn(),
             rich.progress.TextColumn("{task.fields[state]}", markup=False),
             console=console,
+            transient=transient,
             refresh_per_second=4,
             redirect_stdout=sys.stdout.isatty(),  # What goes into a file must stay there.
         )
@@ -122,9 +125,17 @@ class PlainProgress(Progress):
     """A line of plain text every ten seconds at most, and the last state once more at the end."""
 
     def __init__(
-        self, *, title: str, speed: Speed, unit: str, file: TextIO, clock: Callable[[], float]
+        self,
+        *,
+        title: str,
+        speed: Speed,
+        unit: str,
+        file: TextIO,
+        clock: Callable[[], float],
+        transient: bool,
     ) -> None:
         super().__init__(speed=speed, unit=unit)
+        self._transient = transient
         self._title, self._file, self._clock = title, file, clock
         self._shown_at = clock()
         self._waiting = ""
@@ -132,10 +143,14 @@ class PlainProgress(Progress):
     def _show(self, fraction: float, state: str) -> None:
         self._waiting = f"{self._title}: {fraction:4.0%}, {state}"
         if self._clock() - self._shown_at >= PLAIN_EVERY_SECONDS:
-            self.close()
+            self._print()
 
     def close(self) -> None:
         """Writes what has not been shown yet."""
+        if not self._transient:
+            self._print()
+
+    def _print(self) -> None:
         if self._waiting:
             print(self._waiting, file=self._file, flush=True)
         self._waiting, self._shown_at = "", self._clock()
@@ -158,6 +173,7 @@ def make_progress(
     unit: str = "tokens",
     start_tokens: int = 0,
     start_fraction: float = 0.0,
+    transient: bool = False,
     file: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Progress:
@@ -169,6 +185,7 @@ def make_progress(
         unit: what is counted.
         start_tokens: tokens done before, of a run that goes on; they are not part of its speed.
         start_fraction: the fraction done before.
+        transient: leave nothing behind at the end, but for the lines that are printed by then.
         file: where to; by default standard error.
         clock: seconds, for tests.
     """
@@ -176,10 +193,16 @@ def make_progress(
     speed = Speed(start_tokens=start_tokens, start_fraction=start_fraction, clock=clock)
     if kind == "none":
         return NoProgress(speed=speed, unit=unit)
-    console = Console(file=file)
+    console = _console(file)
     if kind == "rich" or (kind == "auto" and console.is_terminal and not console.is_dumb_terminal):
-        return RichProgress(title=title, speed=speed, unit=unit, console=console)
-    return PlainProgress(title=title, speed=speed, unit=unit, file=file, clock=clock)
+        return RichProgress(title=title, speed=speed, unit=unit, console=console, transient=transient)
+    return PlainProgress(title=title, speed=speed, unit=unit, file=file, clock=clock, transient=transient)
+
+
+@lru_cache(maxsize=1)
+def _console(file: TextIO) -> Console:
+    """One console for a file, as a bar may run within another one only on the same console."""
+    return Console(file=file)
 
 
 def summary_table(

@@ -31,9 +31,9 @@ def print_facts(name: str, training: Training, trainer: Trainer) -> None:
 
 
 def print_figures(
-    table: tuple[list[str], list[list[str | float | None]]], figures: Mapping[str, float], path: Path
+    table: tuple[list[str], list[list[str | float | None]]], figures: Mapping[str, float]
 ) -> None:
-    """Print the task's own table, speed, memory and the run's directory."""
+    """Print the task's own table, speed and memory."""
     columns, rows = table
     print()
     summary_table(rows, columns=columns)
@@ -41,7 +41,6 @@ def print_figures(
         if f"train/{unit}_per_second" in figures:
             print(f"trained on {figures[f'train/{unit}_per_second']:,.0f} {unit}/s", end=", ")
     print(f"{figures['seconds']:,.0f} s, peak memory {figures['peak_memory_bytes'] / 2**20:,.0f} MiB")
-    print(path)
 
 
 def write_figures(path: Path, figures: Mapping[str, float]) -> None:

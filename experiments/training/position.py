@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+FIRST_SAVE_SECONDS = 30.0
+SMOOTHING = 0.98  # of the loss, per step
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Periods:
-    """How often things happen, in steps; None: once per epoch."""
+    """How often things happen, in steps; None: once per epoch. And in minutes; None: by steps alone."""
 
     evaluate_every: int | None
     save_every: int | None
     log_every: int
+    save_every_minutes: float | None = None
+
+    def seconds_to_save(self, *, is_first: bool) -> float:
+        """The time after which a checkpoint is saved, the first of a start soon."""
+        if self.save_every_minutes is None:
+            return math.inf
+        seconds = 60 * self.save_every_minutes
+        return min(seconds, FIRST_SAVE_SECONDS) if is_first else seconds
 
 
 @dataclass
@@ -50,3 +62,10 @@ class Position:
     last_scores: dict[str, float] = field(default_factory=dict)
     evaluated_step: int = -1
     is_evaluation_due: bool = False  # of the saved step; a kill may come before its end
+    smoothed_loss: float | None = None  # the exponential moving average over the steps
+
+    def smooth(self, loss: float) -> float:
+        """The moving average with one step's loss more."""
+        before = loss if self.smoothed_loss is None else self.smoothed_loss
+        self.smoothed_loss = SMOOTHING * before + (1 - SMOOTHING) * loss
+        return self.smoothed_loss

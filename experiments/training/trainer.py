@@ -16,6 +16,7 @@ from elmo.errors import InputError
 from experiments.training.checkpoint import Checkpoints
 from experiments.training.generators import generator_states, restore_generators
 from experiments.training.position import Limits, Periods, Position
+from experiments.training.stop import Stop
 from tasks.task import Batches, Training
 
 Log = Callable[[int, Mapping[str, float]], None]  # step, values by metric name
@@ -46,6 +47,7 @@ class Trainer:
         is_minimized: whether less of it is better.
         patience: evaluations without a new best after which the run stops; None: it does not.
         checkpoints: where states are saved.
+        stop: a request to save a checkpoint after the step under way, and to end.
     """
 
     def __init__(
@@ -63,26 +65,25 @@ class Trainer:
         is_minimized: bool,
         patience: int | None,
         checkpoints: Checkpoints,
+        stop: Stop,
     ) -> None:
         self.training, self.optimizer, self.schedule = training, optimizer, schedule
         self.limits, self.periods = limits, periods
         self.accumulate_batches, self.clip_norm, self.dtype = accumulate_batches, clip_norm, dtype
         self.metric, self.is_minimized, self.patience = metric, is_minimized, patience
-        self.checkpoints = checkpoints
+        self.checkpoints, self.stop = checkpoints, stop
         self.batches: Batches = training.batches()
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.learning_rates = [group["lr"] for group in optimizer.param_groups]
         self.position = Position()
         self.device = self.parameters[0].device
         self._started = time.monotonic()
-        self._stop_requested = False
         self._constants = training.constants()
         self._units_before = 0  # units when the step under way began
         self._saved_step = -1
-
-    def request_stop(self) -> None:
-        """Make `run` save a checkpoint after the step under way and raise KeyboardInterrupt."""
-        self._stop_requested = True
+        self._saved_at: float | None = None  # in this start, in seconds of the run
+        self._begun = 0.0  # seconds of the run when this start began
+        self._logged = (0, 0.0)  # units, and seconds of training, at the last event
 
     def run(self, *, show: Show, log: Log) -> dict[str, float]:
         """Train to the end and return the scores of the model that is kept: the best, if not the last.
@@ -100,23 +101,25 @@ class Trainer:
         """
         self.log = log
         self._started = time.monotonic() - self.position.seconds
+        self._begun = self.seconds()
+        self._logged = (self.position.units, self._training_seconds())
         self._find_best()
         self.training.model.train()
         if self.position.is_evaluation_due:
             self._evaluate()
-        while self.progress() < 1 and not self._is_out_of_patience():
-            factor = self._set_learning_rates()
+        while self.ended_by() is None:
+            self._set_learning_rates()
             loss = self._forward_backward()
             norm = self._clip()
             self._refuse_non_finite(loss, norm)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             self.position.step += 1
+            smoothed = self.position.smooth(float(loss))
             show(self.position.step, self.position.units, float(loss), min(1.0, self.progress()))
-            self._log_step(loss, norm, factor)
+            self._log_step(loss, smoothed, norm)
             self._save_and_evaluate()
-            if self._stop_requested:
-                raise KeyboardInterrupt
+            self.stop.obey()
         if self.position.evaluated_step != self.position.step:
             if self._saved_step != self.position.step:
                 self._save()
@@ -135,6 +138,19 @@ class Trainer:
             minutes=self.seconds() / 60,
         )
 
+    def ended_by(self) -> str | None:
+        """What ends the run here: a limit that is reached, or the patience; None: nothing yet."""
+        key, share = max(self._shares().items(), key=lambda item: item[1])
+        if share >= 1:
+            return key
+        if self.patience is not None and self.position.num_worse >= self.patience:
+            return f"trainer.patience={self.patience}"
+        return None
+
+    def is_concluded(self) -> bool:
+        """Whether there is no step left, and the last one is evaluated."""
+        return self.ended_by() is not None and self.position.evaluated_step == self.position.step
+
     def seconds(self) -> float:
         """Time spent on this run, earlier starts included."""
         return time.monotonic() - self._started
@@ -143,6 +159,9 @@ class Trainer:
         """The speed of training over all starts, evaluating and saving left out."""
         position = self.position
         return position.units / max(position.seconds - position.overhead_seconds, 1e-9)
+
+    def _training_seconds(self) -> float:
+        return self.seconds() - self.position.overhead_seconds
 
     def planned_steps(self) -> int | None:
         """Steps until the limits of steps and epochs; None if only time limits the run."""
@@ -196,11 +215,10 @@ class Trainer:
         restore_generators(state["generators"], self.device)
         self._started = time.monotonic() - position.seconds
 
-    def _set_learning_rates(self) -> float:
+    def _set_learning_rates(self) -> None:
         factor = self.schedule.factor(self.position.step, self.progress())
         for group, rate in zip(self.optimizer.param_groups, self.learning_rates, strict=True):
             group["lr"] = rate * factor
-        return factor
 
     def _forward_backward(self) -> Tensor:
         """Accumulate the gradients of a step's batches; returns their mean loss."""
@@ -246,7 +264,7 @@ class Trainer:
         except InputError:
             return "no checkpoint was saved before"
 
-    def _log_step(self, loss: Tensor, norm: Tensor, factor: float) -> None:
+    def _log_step(self, loss: Tensor, smoothed: float, norm: Tensor) -> None:
         position = self.position
         if position.step % self.periods.log_every == 0:
             self.log(
@@ -255,20 +273,35 @@ class Trainer:
                     self.training.unit: position.units,
                     "seconds": self.seconds(),
                     self.training.loss_name: float(loss),
+                    f"{self.training.loss_name}_smoothed": smoothed,
                     "train/gradient_norm": float(norm),
-                    "train/learning_rate_factor": factor,
+                    "train/learning_rate": max(group["lr"] for group in self.optimizer.param_groups),
                     "train/epochs": position.units / self.training.units_per_epoch,
+                    f"train/{self.training.unit}_per_second": self._recent_speed(),
                 },
             )
+
+    def _recent_speed(self) -> float:
+        """Units per second since the event before, evaluating and saving left out."""
+        now = (self.position.units, self._training_seconds())
+        (units, seconds), self._logged = self._logged, now
+        return (now[0] - units) / max(now[1] - seconds, 1e-9)
 
     def _save_and_evaluate(self) -> None:
         """Save and evaluate after a step, if due; after a stop request, the resumed run evaluates."""
         is_evaluation_due = self._is_due(self.periods.evaluate_every)
         self.position.is_evaluation_due = is_evaluation_due
-        if is_evaluation_due or self._is_due(self.periods.save_every) or self._stop_requested:
+        is_stopping = self.stop.reason is not None
+        is_save_due = self._is_due(self.periods.save_every) or self._is_save_late()
+        if is_evaluation_due or is_save_due or is_stopping:
             self._save()
-        if is_evaluation_due and not self._stop_requested:
+        if is_evaluation_due and not is_stopping:
             self._evaluate()
+
+    def _is_save_late(self) -> bool:
+        """Whether the time of saving has come, by `Periods.save_every_minutes`."""
+        before = self._begun if self._saved_at is None else self._saved_at
+        return self.seconds() - before >= self.periods.seconds_to_save(is_first=self._saved_at is None)
 
     def _is_due(self, period: int | None) -> bool:
         if period is not None:
@@ -314,9 +347,6 @@ class Trainer:
         if position.best_value is not None and not self.checkpoints.mark_best(position.best_step):
             position.best_value, position.num_worse = None, 0
 
-    def _is_out_of_patience(self) -> bool:
-        return self.patience is not None and self.position.num_worse >= self.patience
-
     def _learned_state(self) -> dict[str, Tensor]:
         """The model's state without what never changes in this run, such as a frozen encoder's weights."""
         return {
@@ -332,7 +362,7 @@ class Trainer:
     def _save(self) -> None:
         started = time.monotonic()
         self.checkpoints.save(self.position.step, self.state_dict())
-        self._saved_step = self.position.step
+        self._saved_step, self._saved_at = self.position.step, self.seconds()
         self.position.overhead_seconds += time.monotonic() - started
 
     def _restore_best(self) -> dict[str, float]:

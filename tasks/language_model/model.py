@@ -23,7 +23,7 @@ from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.corpus import Corpus, ShuffledWindows
 from tasks.sources.shared.split import Split
-from tasks.task import Batches, Reports, Setup
+from tasks.task import Batches, Reports, Setup, told
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,16 @@ class LanguageModelTraining:
         return make_builder(corpus, self.vocabulary, self.model)
 
     def _evaluation_batches(self) -> Iterator[Batch]:
-        return self.batching.evaluation_batches(self.dev, self._builder(self.dev))
+        batches = self.batching.evaluation_batches(self.dev, self._builder(self.dev))
+        return told_batches(batches, self.dev, self.setup, split="dev")
+
+
+def score_names(split: Split) -> list[str]:
+    """The names of the scores that `perplexities` returns."""
+    return [
+        f"{split}/{name}"
+        for name in ("perplexity", "forward_perplexity", "backward_perplexity", "predictions")
+    ]
 
 
 def perplexities(
@@ -244,12 +253,14 @@ def perplexities(
         num_tokens += batch.num_tokens
     model.train(was_training)
     forward, backward = (-total_D / num_tokens).tolist()
-    return {
-        f"{split}/perplexity": _exp((forward + backward) / 2),
-        f"{split}/forward_perplexity": _exp(forward),
-        f"{split}/backward_perplexity": _exp(backward),
-        f"{split}/predictions": num_tokens,
-    }
+    values = (_exp((forward + backward) / 2), _exp(forward), _exp(backward), num_tokens)
+    return dict(zip(score_names(split), values, strict=True))
+
+
+def told_batches(batches: Iterator[Batch], corpus: Corpus, setup: Setup, *, split: Split) -> Iterator[Batch]:
+    """The batches of a corpus's evaluation, of which `setup.tell` is told."""
+    total = corpus.num_tokens + corpus.num_sentences
+    return told(batches, setup.tell, split=split, total=total, size=lambda batch: batch.num_units)
 
 
 def _exp(nats: float) -> float:

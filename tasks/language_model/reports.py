@@ -13,7 +13,7 @@ from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.baselines import baseline_figures
 from tasks.language_model.corpus import CHUNK_SENTENCES, Corpus
-from tasks.language_model.model import LanguageModel, make_builder, perplexities
+from tasks.language_model.model import LanguageModel, make_builder, perplexities, told_batches
 from tasks.sources.shared.contamination import (
     SentenceHasher,
     contamination_facts,
@@ -115,6 +115,7 @@ def final_figures(
     """Test perplexities of the model and, if `corpora` has the train split, of the baselines."""
     batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
     batches = batching.evaluation_batches(corpora["test"], make_builder(corpora["test"], vocabulary, model))
+    batches = told_batches(batches, corpora["test"], setup, split="test")
     figures = perplexities(model, batches, device=setup.device, split="test")
     return figures | (baseline_figures(corpora, vocabulary) if "train" in corpora else {})
 

@@ -22,6 +22,7 @@ from tasks.language_model.model import (
     build_model,
     check_batching,
     load_language_model,
+    score_names,
 )
 from tasks.language_model.preparation import prepare_corpus
 from tasks.language_model.reports import LanguageModelReports, final_figures, perplexity_table
@@ -58,6 +59,10 @@ class LanguageModelTask:
         check_batching(batching, model.encoder, name=setup.nodes["batching"]["type"])
         REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
         _build_source(setup).check()
+
+    def score_names(self, setup: Setup) -> list[str]:
+        """Perplexities on dev."""
+        return score_names("dev")
 
     def start(self, setup: Setup) -> LanguageModelTraining:
         """Prepare the corpora and the vocabulary, and build a new model, or go on with that of `initial`."""

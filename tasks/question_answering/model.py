@@ -28,7 +28,7 @@ from tasks.supervised.batches import ExampleBatches, evaluation_order
 from tasks.supervised.encoder_parts import EncoderParts
 from tasks.supervised.representation import Representation, WindowBatch
 from tasks.supervised.training import SupervisedTraining
-from tasks.task import Reports, Setup
+from tasks.task import Reports, Setup, Tell, tell_nobody, told
 
 
 class Answerer(nn.Module):
@@ -155,7 +155,14 @@ class QuestionAnsweringTraining(SupervisedTraining):
         If some of its questions have no answer, the model's threshold is set to the one with the best F1.
         """
         dev = self.examples["dev"]
-        found = find_answers(self.model, dev, batch_size=self.setup.batch_size, decoding=self.decoding)
+        found = find_answers(
+            self.model,
+            dev,
+            batch_size=self.setup.batch_size,
+            decoding=self.decoding,
+            split="dev",
+            tell=self.setup.tell,
+        )
         golds, predictions = dev.golds(), predictions_of(dev.by_id(found.answers))
         threshold = NEVER
         if has_unanswerable(golds):
@@ -167,14 +174,21 @@ class QuestionAnsweringTraining(SupervisedTraining):
 
 @torch.no_grad()
 def find_answers(
-    model: Answerer, examples: QuestionExamples, *, batch_size: int, decoding: Decoding
+    model: Answerer,
+    examples: QuestionExamples,
+    *,
+    batch_size: int,
+    decoding: Decoding,
+    split: str = "",
+    tell: Tell = tell_nobody,
 ) -> Found:
-    """The answers to all questions, with dropout off."""
+    """The answers to all questions, with dropout off; `tell` is told of the pairs of the split."""
     was_training = model.training
     model.eval()
     spans: dict[int, list[tuple[int, BestSpans]]] = {}  # for each question, its windows' spans
     losses: list[float] = []
-    for numbers in evaluation_order(examples.lengths(), batch_size):
+    order = evaluation_order(examples.lengths(), batch_size)
+    for numbers in told(order, tell, split=split, total=len(examples.pairs), size=len):
         batch = examples.batch(numbers).to(model.no_answer_threshold.device)
         scores = model(batch)
         losses += span_losses(scores, batch.first_B, batch.last_B)[batch.is_known_B].tolist()

@@ -97,7 +97,14 @@ class QuestionAnsweringReports(SupervisedReports):
         return float(self.model.no_answer_threshold)
 
     def _find(self, examples: QuestionExamples) -> Found:
-        return find_answers(self.model, examples, batch_size=self.setup.batch_size, decoding=self.decoding)
+        return find_answers(
+            self.model,
+            examples,
+            batch_size=self.setup.batch_size,
+            decoding=self.decoding,
+            split="test",
+            tell=self.setup.tell,
+        )
 
 
 def score_test(test: QuestionExamples, found: Found, *, threshold: float) -> dict[str, float]:

@@ -31,6 +31,10 @@ class QuestionScore(NamedTuple):
     f1: float
 
 
+GROUPS = ("", "has_answer_", "no_answer_")  # of questions; the last two only if some have no answer
+SCORES = tuple(f"{group}{metric}" for group in GROUPS for metric in QuestionScore._fields)
+
+
 def normalize_answer(text: str) -> str:
     """Lower case, without ASCII punctuation, English articles and superfluous white space."""
     return " ".join(_ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION)).split())

@@ -17,6 +17,7 @@ from tasks.question_answering.examples import QuestionExamples, QuestionReader
 from tasks.question_answering.model import Answerer, Decoding, QuestionAnsweringTraining, find_answers
 from tasks.question_answering.predictor import QuestionPredictor
 from tasks.question_answering.reports import QuestionAnsweringReports, score_table, score_test
+from tasks.question_answering.scores import SCORES
 from tasks.question_answering.word_matches import NUM_FEATURES
 from tasks.sources.questions.source import QuestionSource
 from tasks.sources.shared.split import SPLITS, Split
@@ -68,6 +69,10 @@ class QuestionAnsweringTask:
         if all(part.size for part in parts.values()):
             self.build_model(setup.nodes, parts)
 
+    def score_names(self, setup: Setup) -> list[str]:
+        """Loss, exact match and F1 on dev; also of both kinds of questions, if some have no answer."""
+        return [f"dev/{name}" for name in ("loss", *SCORES)]
+
     def start(self, setup: Setup) -> QuestionAnsweringTraining:
         """Read and tokenize the data, and build a model with a new head."""
         source = build_source(setup)
@@ -113,7 +118,14 @@ class QuestionAnsweringTask:
         source = build_source(setup)
         source.check_examples(["test"])
         test = read_split(source, "test", self.make_reader(setup.nodes, language=source.language))
-        found = find_answers(predictor.model, test, batch_size=setup.batch_size, decoding=self.decoding)
+        found = find_answers(
+            predictor.model,
+            test,
+            batch_size=setup.batch_size,
+            decoding=self.decoding,
+            split="test",
+            tell=setup.tell,
+        )
         figures = score_test(test, found, threshold=float(predictor.model.no_answer_threshold))
         return figures | (score_baselines(test) if with_baselines else {})
 

@@ -20,7 +20,7 @@ from tasks.supervised.batches import ExampleBatches, evaluation_order
 from tasks.supervised.encoder_parts import EncoderParts
 from tasks.supervised.representation import Representation, WindowBatch
 from tasks.supervised.training import SupervisedTraining
-from tasks.task import Reports, Setup
+from tasks.task import Reports, Setup, Tell, tell_nobody, told
 from tasks.text_classification.examples import TextBatch, TextExamples
 from tasks.text_classification.scores import Decision, scores
 
@@ -151,7 +151,9 @@ class TextClassificationTraining(SupervisedTraining):
     def evaluate(self) -> dict[str, float]:
         """The current scores on the dev split."""
         dev = self.examples["dev"]
-        logits_NV = logits_of(self.model, dev, batch_size=self.setup.batch_size)
+        logits_NV = logits_of(
+            self.model, dev, batch_size=self.setup.batch_size, split="dev", tell=self.setup.tell
+        )
         found = scores(logits_NV, dev.gold_NV, self.decision)
         return {f"dev/{name}": value for name, value in found.items()}
 
@@ -194,15 +196,23 @@ def training_loss(
 
 
 @torch.no_grad()
-def logits_of(model: Classifier, examples: TextExamples, *, batch_size: int) -> Tensor:
-    """(N, V) logits on the CPU, with dropout off.
+def logits_of(
+    model: Classifier,
+    examples: TextExamples,
+    *,
+    batch_size: int,
+    split: str = "",
+    tell: Tell = tell_nobody,
+) -> Tensor:
+    """(N, V) logits on the CPU, with dropout off; `tell` is told of the texts of the split.
 
     A bounded number of windows goes through the model at once, so that memory does not grow with a text.
     """
     was_training = model.training
     model.eval()
     logits_NV = torch.empty(examples.gold_NV.shape)
-    for texts in evaluation_order(examples.num_words.tolist(), batch_size):
+    order = evaluation_order(examples.num_words.tolist(), batch_size)
+    for texts in told(order, tell, split=split, total=len(examples), size=len):
         logits_NV[texts] = _logits_of_batch(model, examples, texts).float().cpu()
     model.train(was_training)
     return logits_NV

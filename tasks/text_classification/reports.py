@@ -139,7 +139,9 @@ class TextClassificationReports(SupervisedReports):
 
     def _results(self, split: Split) -> Results:
         examples = self.examples[split]
-        logits_NV = logits_of(self.model, examples, batch_size=self.setup.batch_size)
+        logits_NV = logits_of(
+            self.model, examples, batch_size=self.setup.batch_size, split=split, tell=self.setup.tell
+        )
         return Results(examples.names, self.labels, logits_NV, examples.gold_NV, self.decision)
 
     def _concluded(self) -> Results:

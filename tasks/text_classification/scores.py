@@ -44,6 +44,11 @@ class Decision(NamedTuple):
         return float(F.cross_entropy(logits_NV, gold_NV.long().argmax(dim=1)))
 
 
+def score_names(*, multi_label: bool) -> list[str]:
+    """The names of the figures that `scores` returns."""
+    return ["loss", "accuracy", "macro_f1", *["micro_f1"] * multi_label, "calibration_error"]
+
+
 def scores(logits_NV: Tensor, gold_NV: Tensor, decision: Decision) -> dict[str, float]:
     """Loss in nats; accuracy, F1 and the expected calibration error, each between 0 and 1.
 

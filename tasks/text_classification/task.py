@@ -27,7 +27,7 @@ from tasks.text_classification.examples import read_examples, read_labels
 from tasks.text_classification.model import Classifier, TextClassificationTraining, label_weights, logits_of
 from tasks.text_classification.predictor import TextPredictor
 from tasks.text_classification.reports import TextClassificationReports, named, score_table
-from tasks.text_classification.scores import Decision, scores
+from tasks.text_classification.scores import Decision, score_names, scores
 from tasks.text_classification.windows import TextReader
 
 
@@ -72,6 +72,12 @@ class TextClassificationTask:
         parts = check_components(setup)
         if all(part.size for part in parts.values()):
             self.build_model(setup.nodes, parts, num_labels=2)
+
+    def score_names(self, setup: Setup) -> list[str]:
+        """Loss, accuracy, F1 and calibration on dev."""
+        return list(
+            named("dev", dict.fromkeys(score_names(multi_label=build_source(setup).multi_label), 0.0))
+        )
 
     def start(self, setup: Setup) -> TextClassificationTraining:
         """Read and tokenize the data, and build a model with a new head."""
@@ -131,7 +137,9 @@ class TextClassificationTask:
             )
         reader = self.make_reader(setup.nodes, prose=source.prose, language=source.language)
         test = read_examples(source, "test", reader, predictor.labels, report=setup.report)
-        logits_NV = logits_of(predictor.model, test, batch_size=setup.batch_size)
+        logits_NV = logits_of(
+            predictor.model, test, batch_size=setup.batch_size, split="test", tell=setup.tell
+        )
         figures = named("test", scores(logits_NV, test.gold_NV, predictor.decision))
         if with_baselines:
             train = read_examples(source, "train", reader, predictor.labels, report=setup.report)

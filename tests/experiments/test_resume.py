@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -15,9 +17,10 @@ import yaml  # type: ignore[import-untyped]
 from safetensors.torch import load_file
 from tiny_runs import arguments_of, write_data
 
-from experiments import train
+from experiments import evaluate, train
 from experiments.config.command import run_command
-from experiments.training.checkpoint import Checkpoints
+from experiments.logging.evaluations import Evaluations
+from experiments.training.checkpoint import Checkpoints, load_checkpoint
 from experiments.training.trainer import Trainer
 
 LANGUAGE_MODEL = "language_model, stream, adaptive"
@@ -116,6 +119,112 @@ def test_every_start_of_a_run_is_on_record(tmp_path: Path, files: dict[str, Path
     assert (directory / "overrides.yaml").read_text() == first_overrides
 
 
+@pytest.mark.parametrize("split", ["dev", "test"])
+@pytest.mark.parametrize("name", [LANGUAGE_MODEL, TEXTS])
+def test_a_stop_in_an_evaluation_is_obeyed_at_once_and_the_resumed_run_is_bit_equal(
+    tmp_path: Path,
+    files: dict[str, Path],
+    straight: Callable[[str], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    split: str,
+) -> None:
+    told = []
+    original = Evaluations.tell
+
+    def signalled(evaluations: Evaluations, *arguments: Any) -> None:
+        told.append(arguments)
+        if arguments[0] == split:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(evaluations, *arguments)
+
+    directory = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluations, "tell", signalled)
+        assert start(directory, files, *STEPS, name=name) == 130
+    assert told[-1][1] < told[-1][2] or len(told) == 1  # not to the end of the evaluation
+    step = 4 if split == "dev" else 6
+    said = capsys.readouterr().err.splitlines()
+    assert f"stopped by SIGTERM after step {step}; resume={directory} goes on; " in said[-2]
+    assert said[-1] == "interrupted"
+    assert (directory / "checkpoints" / "last").resolve().name == f"step-000000{step}"
+    assert resume(directory) == 0
+    assert results(directory) == straight(name)
+
+
+def test_scores_are_printed_as_they_come_and_the_end_says_why(
+    tmp_path: Path, files: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "run"
+    assert start(directory, files, *STEPS) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (first, second) = [line for line in lines if line.startswith("step ")]
+    assert first.startswith("step 4, epoch 0.")
+    assert ": dev/perplexity " in first and first.endswith("; the best so far")
+    assert second.startswith("step 6, epoch 0.")
+    best = int((directory / "checkpoints" / "best").resolve().name[-1])
+    assert lines[-2:] == [
+        f"ended by trainer.max_steps=6 after step 6; the model of step {best}, the best by dev/perplexity,"
+        f" is in {directory / 'model'}",
+        str(directory),
+    ]
+
+
+def test_a_resume_with_nothing_left_says_so_in_a_line_and_changes_nothing(
+    stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = content(stopped)
+    assert resume(stopped) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(
+        f"resume={stopped}: nothing is left to do, trainer.max_steps=3 ended it after step 3; "
+    )
+    assert content(stopped) == before
+
+
+def test_a_run_that_ended_by_the_default_limit_trains_on_to_the_one_that_is_given(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    directory = tmp_path / "run"
+    assert start(directory, files, "trainer.max_steps=null", "trainer.default_max_steps=2") == 0
+    assert json.loads((directory / "metrics.json").read_text())["train/steps"] == 2
+    assert resume(directory, "trainer.max_epochs=0.2") == 0
+    figures = json.loads((directory / "metrics.json").read_text())
+    assert figures["train/steps"] > 2
+    assert figures["train/tokens"] >= 0.2 * 600
+
+
+@pytest.mark.parametrize(("name", "checkpoint"), [(LANGUAGE_MODEL, "4"), (TEXTS, "last")])
+def test_a_model_is_made_of_a_checkpoint_of_a_stopped_run(
+    tmp_path: Path,
+    files: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    checkpoint: str,
+) -> None:
+    directory, output = tmp_path / "run", tmp_path / "figures.json"
+
+    def killed(*arguments: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(train, "_finish", killed)
+        start(directory, files, *STEPS, name=name)
+    arguments = [f"run={directory}", f"cache_dir={tmp_path / 'cache'}", f"output={output}", "progress=none"]
+    capsys.readouterr()
+    assert run_command(evaluate.main, config_name="evaluate", arguments=arguments) == 2
+    assert "no model yet; checkpoint=last makes one" in capsys.readouterr().err
+    arguments += [f"checkpoint={checkpoint}", "num_threads=1"]
+    assert run_command(evaluate.main, config_name="evaluate", arguments=arguments) == 0
+    step = "step-0000004" if checkpoint == "4" else "step-0000006"
+    learned = load_checkpoint(directory / "checkpoints" / step)["model"]
+    made = load_file(directory / f"model-{step}" / "model.safetensors")
+    torch.testing.assert_close({key: made[key] for key in learned}, dict(learned), rtol=0, atol=0)
+    assert any(key.startswith("test/") for key in json.loads(output.read_text()))
+
+
 OVERRIDES = {
     "component": "softmax=full",
     "mistyped": "trainer.max_stepz=5",
@@ -131,7 +240,7 @@ OVERRIDES = {
         ("component", "softmax: a resumed run keeps its own"),
         ("mistyped", "trainer.max_stepz: unknown key; nearest: max_steps"),
         ("value", "schedule.warmup_steps: expected at least 0, got -5"),
-        ("metric", "trainer.metric: no score 'dev/perplexety'; one of "),
+        ("metric", "trainer.metric: no score 'dev/perplexety' of this task; one of "),
         ("device", "device: cuda:99 is not available here"),
         ("missing data", "data.train: no such file"),
         ("changed data", "resume: the train data is not what the run began with"),

@@ -172,9 +172,11 @@ def test_the_events_are_steps_and_evaluations(finished: Path) -> None:
         "tokens",
         "seconds",
         "train/loss",
+        "train/loss_smoothed",
         "train/gradient_norm",
-        "train/learning_rate_factor",
+        "train/learning_rate",
         "train/epochs",
+        "train/tokens_per_second",
     }
     assert lines[3].keys() == {
         "step",
@@ -579,6 +581,10 @@ def test_a_bad_vocabulary_is_refused_before_the_text_is_read(
         (["init_from=nowhere"], "nowhere: no such directory and no published model"),
         ([*SAMPLED, "vocabulary.max_size=8"], "softmax.num_samples: "),
         (["softmax=adaptive", "softmax.cutoffs=[40]", "vocabulary.max_size=30"], "softmax.cutoffs: "),
+        (
+            ["trainer.metric=dev/accuracy"],
+            "trainer.metric: no score 'dev/accuracy' of this task; one of dev/p",
+        ),
     ],
 )
 def test_values_that_disagree_are_refused_before_the_text_is_read(
@@ -597,7 +603,6 @@ def test_values_that_disagree_are_refused_before_the_text_is_read(
         (["data.split_every=121"], "data.split_every: 121 leaves nothing for test of 120 lines"),
         (["trainer.batch_size=1000"], "data: the training text has 780 predictions, fewer than one batch"),
         (["vocabulary.min_count=1000"], "vocabulary.min_count: no word occurs 1000 times"),
-        (["trainer.metric=dev/accuracy"], "trainer.metric: no score 'dev/accuracy'; one of "),
     ],
 )
 def test_values_that_the_text_does_not_allow_are_refused(

@@ -116,7 +116,7 @@ def test_sentiment_is_text_classification_with_its_own_data_and_length() -> None
     assert isinstance(topics, dict)
     assert {key for key in topics if sentiment[key] != topics[key]} == {"data", "optimizer", "trainer"}
     assert sentiment["data"]["type"] == "movie_reviews"
-    assert (sentiment["trainer"]["max_epochs"], sentiment["trainer"]["patience"]) == (5, 3)
+    assert (sentiment["trainer"]["default_max_epochs"], sentiment["trainer"]["patience"]) == (5, 3)
     chosen = composed("task=sentiment", "data=imdb", "trainer.patience=1")
     assert (chosen.data.name, chosen.trainer.patience) == ("stanfordnlp/imdb", 1)
 
@@ -126,15 +126,31 @@ def test_the_original_recipe_reads_384_rows_of_20_words_in_one_batch() -> None:
     assert config.batching == {"type": "stream", "num_steps": 20}
     # 128 rows on each of 3 GPUs, all of them different ones
     assert (config.trainer.batch_size, config.trainer.accumulate_batches) == (384, 1)
-    limits = (config.trainer.max_epochs, config.trainer.max_steps, config.trainer.max_minutes)
-    assert limits == (10, None, None)
+    assert config.trainer.limits() == (None, 10, None)
 
 
 def test_the_default_run_ends_by_steps_and_not_by_the_clock() -> None:
-    trainer = check_config(composed("task=language_model")).trainer
-    assert (trainer.max_epochs, trainer.max_minutes) == (None, None)
+    steps, epochs, minutes = check_config(composed("task=language_model")).trainer.limits()
+    assert (epochs, minutes) == (None, None)
     # The default batch has at most 640 words; two quiet cores train on 7,200 to 7,600 a second.
-    assert trainer.max_steps * 640 / 7_200 < 4 * 60
+    assert steps * 640 / 7_200 < 4 * 60
+
+
+@pytest.mark.parametrize(
+    ("choices", "limits"),
+    [
+        (["trainer.max_epochs=50"], (None, 50, None)),
+        (["trainer.max_minutes=3"], (None, None, 3)),
+        (["task=sentiment"], (None, 5, None)),
+        (["task=sentiment", "trainer.max_steps=100"], (100, None, None)),
+        (["experiment=lm_bbc_best"], (None, None, 14.5)),
+        (["trainer.max_steps=9", "trainer.max_minutes=3"], (9, None, 3)),
+    ],
+)
+def test_a_limit_that_is_given_takes_the_place_of_the_default_one(
+    choices: list[str], limits: tuple[float | None, ...]
+) -> None:
+    assert check_config(composed(*choices)).trainer.limits() == limits
 
 
 def composed(*choices: str) -> DictConfig:

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from elmo.errors import InputError
 from experiments.training import trainer as trainer_module
 from experiments.training.checkpoint import Checkpoints
+from experiments.training.position import Limits, Periods
 from experiments.training.schedules import ConstantSchedule, CosineSchedule
-from experiments.training.trainer import Limits, Periods, Schedule, Show, Trainer
+from experiments.training.stop import Stop
+from experiments.training.trainer import Schedule, Show, Trainer
 
 NUM_ROWS = 8
 GENERATOR = torch.Generator().manual_seed(5)
@@ -183,6 +185,7 @@ def start(
         is_minimized=is_minimized,
         patience=patience,
         checkpoints=Checkpoints(path / "checkpoints", keep=2),
+        stop=Stop(),
     )
     return Run(trainer, [])
 
@@ -305,7 +308,7 @@ def test_the_schedule_multiplies_the_learning_rate_of_each_group(tmp_path: Path)
     )
     run = start(training, tmp_path, optimizer=optimizer, schedule=ConstantSchedule(warmup_steps=8))
     run.train()
-    assert [values["train/learning_rate_factor"] for _, values in run.events[:4]] == [0.125, 0.25, 0.375, 0.5]
+    assert [values["train/learning_rate"] for _, values in run.events[:4]] == [0.125, 0.25, 0.375, 0.5]
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.1]
 
 
@@ -337,7 +340,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 
     def stop(step: int, units: int, loss: float, fraction: float) -> None:
         if step == 3:
-            stopped.trainer.request_stop()
+            stopped.trainer.stop.request("a test")
 
     with pytest.raises(KeyboardInterrupt):
         stopped.train(stop)
@@ -349,7 +352,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     both = stopped.events + further.events
     assert [step for step, _ in both] == [step for step, _ in run.events]
     for (_, values), (_, expected) in zip(both, run.events, strict=True):
-        del values["seconds"], expected["seconds"]
+        for clock in ("seconds", "train/examples_per_second"):
+            values.pop(clock, None), expected.pop(clock, None)
         assert values == expected
 
 
@@ -389,7 +393,7 @@ def test_a_stop_does_not_wait_for_the_evaluation(tmp_path: Path) -> None:
 
     def stop(step: int, units: int, loss: float, fraction: float) -> None:
         if step == 2:
-            run.trainer.request_stop()
+            run.trainer.stop.request("a test")
 
     with pytest.raises(KeyboardInterrupt):
         run.train(stop)
@@ -398,6 +402,65 @@ def test_a_stop_does_not_wait_for_the_evaluation(tmp_path: Path) -> None:
     resumed.trainer.load_state_dict(resumed.trainer.checkpoints.load("last"))
     resumed.train()
     assert resumed.steps_with("dev/error") == [2, 4]
+
+
+def test_a_checkpoint_exists_half_a_minute_after_the_start_and_then_every_some_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(trainer_module, "time", clock)
+
+    class Slow(Regression):
+        """Ten seconds for a step."""
+
+        def loss(self, batch: Rows) -> Tensor:
+            clock.now += 10
+            return super().loss(batch)
+
+    saved = dict[str, int]()
+
+    def look(step: int, units: int, loss: float, fraction: float) -> None:
+        for path in tmp_path.glob("checkpoints/step-*"):
+            saved.setdefault(path.name, step)
+
+    periods = Periods(1000, 1000, 1, save_every_minutes=2.0)
+    start(Slow(), tmp_path, limits=Limits(30, None, None), periods=periods).train(look)
+    assert saved == {"step-0000003": 4, "step-0000015": 16, "step-0000027": 28}  # seen a step later
+
+
+def test_the_logged_loss_is_smoothed_over_the_steps_and_the_speed_is_that_since_the_event_before(
+    tmp_path: Path,
+) -> None:
+    run = start(Regression(), tmp_path, limits=Limits(3, None, None), periods=Periods(100, None, 1))
+    run.train()
+    events = [values for _, values in run.events if "train/loss" in values]
+    smoothed = events[0]["train/loss"]
+    for values in events:
+        smoothed = 0.98 * smoothed + 0.02 * values["train/loss"]
+        assert values["train/loss_smoothed"] == pytest.approx(smoothed)
+        assert values["train/examples_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "patience", "reason"),
+    [
+        (Limits(4, 9, None), None, "trainer.max_steps=4"),
+        (Limits(9, 0.5, 9), None, "trainer.max_epochs=0.5"),
+        (Limits(None, None, 1e-9), None, "trainer.max_minutes=1e-09"),
+        (Limits(9, None, None), 1, "trainer.patience=1"),
+    ],
+)
+def test_it_says_what_ended_it(tmp_path: Path, limits: Limits, patience: int | None, reason: str) -> None:
+    training = Regression(scores=[1.0] * 9)
+    run = start(training, tmp_path, limits=limits, periods=Periods(1, None, 1), patience=patience)
+    run.train()
+    assert (run.trainer.ended_by(), run.trainer.is_concluded()) == (reason, True)
 
 
 def test_evaluating_takes_no_random_numbers_from_the_training(tmp_path: Path) -> None:

@@ -92,13 +92,13 @@ class TagExamples:
 
 
 def accuracy(model: Tagger, examples: TagExamples, *, batch_size: int) -> float:
-    """The share of the words whose best tag is right."""
+    """The percentage of the words whose best tag is right."""
     num_right = 0
     for indices in evaluation_order(examples.lengths(), batch_size):
         gold_N = torch.cat([examples.gold[index] for index in indices])
         best_N = model.predict([examples.examples[index].words for index in indices])
         num_right += int((best_N == gold_N).sum())
-    return num_right / sum(examples.lengths())
+    return 100 * num_right / sum(examples.lengths())
 
 
 class TaggingTraining(SupervisedTraining):
@@ -195,4 +195,4 @@ class TagReports(SupervisedReports):
 
 
 def score_table(figures: Mapping[str, float]) -> Table:
-    return ["tagging", "accuracy"], [["test", figures["test/accuracy"]]]
+    return ["percent", "accuracy"], [["test", figures["test/accuracy"]]]

@@ -36,6 +36,9 @@ class TaggingTask:
         if all(part.size for part in parts.values()):
             self.build_model(setup.nodes, parts, num_tags=2)
 
+    def score_names(self, setup: Setup) -> list[str]:
+        return ["dev/accuracy"]
+
     def start(self, setup: Setup) -> TaggingTraining:
         source = build_source(setup)
         sentences = {split: list(source.examples(split)) for split in SPLITS}
