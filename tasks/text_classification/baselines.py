@@ -18,7 +18,7 @@ from tasks.text_classification.scores import accuracy
 
 
 def baseline_figures(train: TextExamples, test: TextExamples, *, multi_label: bool) -> dict[str, float]:
-    """Test accuracies of the most frequent training label and of naive Bayes on word counts."""
+    """Test accuracies in percent of the most frequent training label and of naive Bayes on word counts."""
     naive_bayes_NV = naive_bayes_labels(train.words(), train.gold_NV, test.words(), multi_label=multi_label)
     return {
         "test/majority_accuracy": majority_accuracy(train, test),
@@ -27,7 +27,7 @@ def baseline_figures(train: TextExamples, test: TextExamples, *, multi_label: bo
 
 
 def majority_accuracy(train: TextExamples, texts: TextExamples) -> float:
-    """The accuracy of always predicting the training texts' most frequent label (or set of labels)."""
+    """The accuracy in percent of the training texts' most frequent label (or set of labels)."""
     return accuracy(most_frequent_labels(train.gold_NV).expand_as(texts.gold_NV), texts.gold_NV)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ class TextExamples:
         num_dropped: (N,) number of words removed by truncation.
         gold_NV: bool, the gold labels.
         stores: the stored vectors of the windows, by the name of the encoder's part.
+        texts: of the test split the N texts as they are in the data, to be written beside their predictions.
     """
 
     names: list[str]
@@ -69,6 +70,7 @@ class TextExamples:
     num_dropped: np.ndarray
     gold_NV: Tensor
     stores: Mapping[str, FeatureStore] = field(default_factory=dict)
+    texts: Sequence[str] = ()
 
     @classmethod
     def of(cls, names: list[str], texts: Sequence[WindowedText], gold_NV: Tensor) -> TextExamples:
@@ -175,11 +177,13 @@ def read_examples(
 ) -> TextExamples:
     """Read the texts of a split; InputError for a label that is not in `labels`, or if there are no texts."""
     ids = {label: index for index, label in enumerate(labels)}
-    names, gold, windowed = [], [], []
+    names, texts, gold, windowed = [], [], [], []
     known: dict[str, str] = {}
     num_words = num_sentences = 0
     for example in source.examples(split):
         names.append(example.name)
+        if split == "test":
+            texts.append(example.text)
         gold.append(_gold(example, ids, split, multi_label=source.multi_label))
         windowed.append(_shared(reader.read(example.text), known))
         num_words += windowed[-1].num_words
@@ -188,7 +192,7 @@ def read_examples(
             report(num_words, num_sentences, None)
     if not names:
         raise InputError(f"data: the {split} split has no texts")
-    return TextExamples.of(names, windowed, torch.stack(gold))
+    return replace(TextExamples.of(names, windowed, torch.stack(gold)), texts=texts)
 
 
 def _shared(text: WindowedText, known: dict[str, str]) -> WindowedText:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from elmo.files import atomic_write, json_text
+from tasks.pictures import literal, picture
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
@@ -33,6 +34,7 @@ class Results(NamedTuple):
 
     Attributes:
         names: the N names of the texts.
+        texts: the N texts, as they are in the data.
         labels: the V names of the labels.
         logits: (N, V).
         gold: (N, V) bool, the gold labels.
@@ -40,6 +42,7 @@ class Results(NamedTuple):
     """
 
     names: Sequence[str]
+    texts: Sequence[str]
     labels: Sequence[str]
     logits: Tensor
     gold: Tensor
@@ -142,7 +145,9 @@ class TextClassificationReports(SupervisedReports):
         logits_NV = logits_of(
             self.model, examples, batch_size=self.setup.batch_size, split=split, tell=self.setup.tell
         )
-        return Results(examples.names, self.labels, logits_NV, examples.gold_NV, self.decision)
+        return Results(
+            examples.names, examples.texts, self.labels, logits_NV, examples.gold_NV, self.decision
+        )
 
     def _concluded(self) -> Results:
         if self._test is None:
@@ -184,29 +189,25 @@ def write_reports(path: Path, results: Results, split: str) -> None:
         aside.write_text(json_text(report, indent=2) + "\n", encoding="utf-8")
     if not results.decision.multi_label:
         counts_VV = confusion_matrix(results.predicted(), results.gold)
-        with atomic_write(path / "plots" / "confusion.png") as aside:
-            draw_confusion(aside, counts_VV, results.labels)
+        draw_confusion(path / "plots" / "confusion.png", counts_VV, results.labels)
 
 
 def draw_confusion(path: Path, counts_VV: Tensor, labels: Sequence[str]) -> None:
-    """Plot counts as a PNG: gold labels in rows, predicted ones in columns, coloured by fraction of row."""
-    from matplotlib.figure import Figure  # takes a second to import
-
+    """Plot counts as a PNG: gold labels in rows, predicted ones in columns, coloured by share of the row."""
     size = min(2.5 + 0.45 * len(labels), _LARGEST_PICTURE)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.subplots()
-    shares_VV = counts_VV / counts_VV.sum(dim=1, keepdim=True).clamp_min(1)
-    image = axes.imshow(shares_VV.numpy(), cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the gold label")
-    axes.set_xticks(range(len(labels)), [_literal(label) for label in labels], rotation=90)
-    axes.set_yticks(range(len(labels)), [_literal(label) for label in labels])
-    axes.set(xlabel="predicted", ylabel="gold")
-    if len(labels) <= _LABELS_WITH_NUMBERS:
-        for row, column in torch.cartesian_prod(*[torch.arange(len(labels))] * 2).tolist():
-            colour = "white" if shares_VV[row, column] > 0.5 else "black"
-            text = str(int(counts_VV[row, column]))
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, format="png", dpi=120)
+    with picture(path, size=(size + 1, size), texts=labels) as figure:
+        axes = figure.subplots()
+        percent_VV = 100 * counts_VV / counts_VV.sum(dim=1, keepdim=True).clamp_min(1)
+        image = axes.imshow(percent_VV.numpy(), cmap="Blues", vmin=0, vmax=100)
+        figure.colorbar(image, ax=axes, label="percent of the gold label")
+        axes.set_xticks(range(len(labels)), [literal(label) for label in labels], rotation=90)
+        axes.set_yticks(range(len(labels)), [literal(label) for label in labels])
+        axes.set(xlabel="predicted", ylabel="gold")
+        if len(labels) <= _LABELS_WITH_NUMBERS:
+            for row, column in torch.cartesian_prod(*[torch.arange(len(labels))] * 2).tolist():
+                colour = "white" if percent_VV[row, column] > 50 else "black"
+                text = str(int(counts_VV[row, column]))
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
 
 
 def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
@@ -215,7 +216,7 @@ def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]
     columns = {key: name for key, name in columns.items() if f"test/{key}" in figures}
     columns["calibration_error"] = "calibration error"
     rows: list[list[Any]] = [
-        [split, *(100 * figures[f"{split}/{key}"] for key in columns)]
+        [split, *(figures[f"{split}/{key}"] for key in columns)]
         for split in SPLITS
         if f"{split}/accuracy" in figures
     ]
@@ -225,11 +226,11 @@ def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]
         "test/majority": "test, most frequent label",
     }
     rows += [
-        [name, 100 * figures[f"{key}_accuracy"], *[None] * (len(columns) - 1)]
+        [name, figures[f"{key}_accuracy"], *[None] * (len(columns) - 1)]
         for key, name in names.items()
         if f"{key}_accuracy" in figures
     ]
-    if figures.get("dev/accuracy", 1.0) <= figures.get("dev/majority_accuracy", 0.0):
+    if figures.get("dev/accuracy", 100.0) <= figures.get("dev/majority_accuracy", 0.0):
         warning = "warning: not better on dev than the most frequent label"
         rows.append([warning, *[None] * len(columns)])
     return ["percent", *columns.values()], rows
@@ -241,16 +242,12 @@ def named(split: Split, figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def _lines(results: Results) -> list[str]:
-    """A line of JSON for each text: its name, its gold labels, and the prediction."""
+    """A line of JSON for each text: its name, the text itself, its gold labels, and the prediction."""
     multi_label, lines = results.decision.multi_label, []
-    for name, logits_V, gold_V in zip(results.names, results.logits, results.gold, strict=True):
+    rows = zip(results.names, results.texts, results.logits, results.gold, strict=True)
+    for name, text, logits_V, gold_V in rows:
         gold = names_of(gold_V, results.labels)
-        said = {"name": name, "gold": gold if multi_label else gold[0]}
+        said = {"name": name, "text": text, "gold": gold if multi_label else gold[0]}
         said |= answer(logits_V, results.labels, results.decision)
         lines.append(json_text(said))
     return lines
-
-
-def _literal(label: str) -> str:
-    """Escape dollar signs, between which matplotlib expects a formula."""
-    return label.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Scores of logits against gold labels: accuracy, F1, calibration.
+"""Scores of logits against gold labels: accuracy, F1, calibration, all in percent.
 
 Gold and predicted labels are boolean rows, whether a text has one label or several.
 
@@ -50,7 +50,7 @@ def score_names(*, multi_label: bool) -> list[str]:
 
 
 def scores(logits_NV: Tensor, gold_NV: Tensor, decision: Decision) -> dict[str, float]:
-    """Loss in nats; accuracy, F1 and the expected calibration error, each between 0 and 1.
+    """Loss in nats; accuracy, F1 and the expected calibration error in percent.
 
     With several labels, a text is correct if all its labels are, macro F1 is the mean over all labels, and
     the calibration error is over every label's probability. With one label, macro F1 ignores labels that are
@@ -63,8 +63,8 @@ def scores(logits_NV: Tensor, gold_NV: Tensor, decision: Decision) -> dict[str, 
 
 
 def accuracy(predicted_NV: Tensor, gold_NV: Tensor) -> float:
-    """The fraction of texts whose labels are all correct."""
-    return float((predicted_NV == gold_NV).all(dim=1).double().mean())
+    """The percentage of texts whose labels are all correct."""
+    return 100 * float((predicted_NV == gold_NV).all(dim=1).double().mean())
 
 
 def confusion_matrix(predicted_NV: Tensor, gold_NV: Tensor) -> Tensor:
@@ -75,15 +75,15 @@ def confusion_matrix(predicted_NV: Tensor, gold_NV: Tensor) -> Tensor:
 def label_scores(
     predicted_NV: Tensor, gold_NV: Tensor, labels: Sequence[str]
 ) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of a table: precision, recall and F1 of each label, and its number of gold texts."""
+    """Columns and rows of a table: percent of precision, recall and F1 of each label, and its gold texts."""
     hits_V, predicted_V, gold_V = _counts(predicted_NV, gold_NV)
     columns = [_ratio(hits_V, predicted_V), _ratio(hits_V, gold_V), _ratio(2 * hits_V, predicted_V + gold_V)]
-    rows = zip(labels, *(column.tolist() for column in columns), gold_V.tolist(), strict=True)
+    rows = zip(labels, *((100 * column).tolist() for column in columns), gold_V.tolist(), strict=True)
     return ["label", "precision", "recall", "f1", "texts"], [list(row) for row in rows]
 
 
 def calibration_error(probabilities_N: Tensor, is_right_N: Tensor) -> float:
-    """The expected calibration error (Guo et al. 2017, equation 3), between 0 and 1.
+    """The expected calibration error (Guo et al. 2017, equation 3), in percent.
 
     Predictions are binned by probability. The error is the mean over the bins, weighted by their number of
     predictions, of |accuracy - mean probability|.
@@ -96,7 +96,7 @@ def calibration_error(probabilities_N: Tensor, is_right_N: Tensor) -> float:
     bins_N = (probabilities_N * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
     differences = probabilities_N.new_zeros(CALIBRATION_BINS)
     differences.index_add_(0, bins_N, is_right_N.double() - probabilities_N)
-    return float(differences.abs().sum() / len(probabilities_N))
+    return 100 * float(differences.abs().sum() / len(probabilities_N))
 
 
 def _single_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV: Tensor) -> dict[str, float]:
@@ -106,7 +106,7 @@ def _single_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV
     confidences_N = (probabilities_NV * predicted_NV).sum(dim=1)
     is_right_N = (predicted_NV & gold_NV).any(dim=1)
     return {
-        "macro_f1": float(f1_V.mean()),
+        "macro_f1": 100 * float(f1_V.mean()),
         "calibration_error": calibration_error(confidences_N, is_right_N),
     }
 
@@ -114,8 +114,8 @@ def _single_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV
 def _multi_label_scores(probabilities_NV: Tensor, predicted_NV: Tensor, gold_NV: Tensor) -> dict[str, float]:
     hits_V, predicted_V, gold_V = _counts(predicted_NV, gold_NV)
     return {
-        "macro_f1": float(_ratio(2 * hits_V, predicted_V + gold_V).mean()),
-        "micro_f1": float(_ratio(2 * hits_V.sum(), (predicted_V + gold_V).sum())),
+        "macro_f1": 100 * float(_ratio(2 * hits_V, predicted_V + gold_V).mean()),
+        "micro_f1": 100 * float(_ratio(2 * hits_V.sum(), (predicted_V + gold_V).sum())),
         "calibration_error": calibration_error(probabilities_NV.flatten(), gold_NV.flatten()),
     }
 

@@ -44,11 +44,11 @@ def test_scores_of_one_label_are_those_worked_by_hand() -> None:
     # Right with 0.9 and 0.6, wrong with 0.7, right with 0.8; the label 2 is neither gold nor predicted.
     logits_NV = logits_of([[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.3, 0.7, 0.0], [0.8, 0.2, 0.0]])
     found = scores(logits_NV, one_hot([0, 1, 0, 0], 3), SINGLE)
-    assert found["accuracy"] == 0.75
+    assert found["accuracy"] == 75.0
     assert found["loss"] == pytest.approx(-(log(0.9) + log(0.6) + log(0.3) + log(0.8)) / 4)
-    assert found["macro_f1"] == pytest.approx((2 * 2 / (2 * 2 + 1) + 2 * 1 / (2 * 1 + 1)) / 2)
+    assert found["macro_f1"] == pytest.approx(100 * (2 * 2 / (2 * 2 + 1) + 2 * 1 / (2 * 1 + 1)) / 2)
     # Fifteen bins of 1/15: 0.6 and 0.7, 0.8 and 0.9 are in four different ones.
-    assert found["calibration_error"] == pytest.approx((0.1 + 0.4 + 0.7 + 0.2) / 4)
+    assert found["calibration_error"] == pytest.approx(100 * (0.1 + 0.4 + 0.7 + 0.2) / 4)
 
 
 def test_scores_of_several_labels_are_those_worked_by_hand() -> None:
@@ -58,9 +58,9 @@ def test_scores_of_several_labels_are_those_worked_by_hand() -> None:
     assert found["accuracy"] == 0.0  # either text has one label wrong
     losses = [0.9, 0.8, 0.4, 0.4, 0.7, 0.9]
     assert found["loss"] == pytest.approx(-sum(map(log, losses)) / 6, rel=1e-5)
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
-    assert found["micro_f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
-    assert found["calibration_error"] == pytest.approx((0.1 + 0.2 + 0.6 + 0.6 + 0.3 + 0.1) / 6, abs=1e-6)
+    assert found["macro_f1"] == pytest.approx(100 * (2 / 3 + 1 + 0) / 3)
+    assert found["micro_f1"] == pytest.approx(100 * 2 * 2 / (2 * 2 + 1 + 1))
+    assert found["calibration_error"] == pytest.approx(190 / 6, abs=1e-4)
 
 
 @pytest.mark.parametrize("num_labels", [2, 5])
@@ -73,19 +73,19 @@ def test_scores_of_many_texts_are_numpys(num_labels: int) -> None:
     exponents = np.exp(logits_NV.numpy())
     probabilities_NV = exponents / exponents.sum(axis=1, keepdims=True)
     predicted_N, confidences_N = probabilities_NV.argmax(axis=1), probabilities_NV.max(axis=1)
-    assert found["accuracy"] == np.mean(predicted_N == gold_N)
+    assert found["accuracy"] == pytest.approx(100 * np.mean(predicted_N == gold_N))
     f1 = [
         2 * np.sum((predicted_N == v) & (gold_N == v)) / (np.sum(predicted_N == v) + np.sum(gold_N == v))
         for v in range(num_labels)
     ]
-    assert found["macro_f1"] == pytest.approx(np.mean(f1), abs=1e-6)
+    assert found["macro_f1"] == pytest.approx(100 * np.mean(f1), abs=1e-4)
     bins_N = np.ceil(confidences_N * 15)
     gaps = [
         np.mean(bins_N == b)
         * abs(np.mean((predicted_N == gold_N)[bins_N == b]) - np.mean(confidences_N[bins_N == b]))
         for b in set(bins_N)
     ]
-    assert found["calibration_error"] == pytest.approx(np.sum(gaps), abs=1e-6)
+    assert found["calibration_error"] == pytest.approx(100 * np.sum(gaps), abs=1e-4)
 
 
 def test_the_training_loss_is_weighted_and_smoothed() -> None:
@@ -138,8 +138,8 @@ def test_the_scores_of_a_label_are_its_own() -> None:
     columns, rows = label_scores(predicted_NV, one_hot([0, 1, 1, 0], 4), ["a", "b", "c", "d"])
     assert columns == ["label", "precision", "recall", "f1", "texts"]
     assert rows == [
-        ["a", 0.5, 0.5, 0.5, 2],
-        ["b", 1.0, 0.5, pytest.approx(2 / 3), 2],
+        ["a", 50.0, 50.0, 50.0, 2],
+        ["b", 100.0, 50.0, pytest.approx(200 / 3), 2],
         ["c", 0.0, 0.0, 0.0, 0],
         ["d", 0.0, 0.0, 0.0, 0],
     ]
@@ -148,7 +148,7 @@ def test_the_scores_of_a_label_are_its_own() -> None:
 def test_the_most_frequent_labels_are_found_together() -> None:
     gold_NV = torch.tensor([[True, False], [True, True], [False, True], [True, True]])
     assert most_frequent_labels(gold_NV).tolist() == [True, True]
-    assert accuracy(most_frequent_labels(gold_NV).expand(4, 2), gold_NV) == 0.5
+    assert accuracy(most_frequent_labels(gold_NV).expand(4, 2), gold_NV) == 50.0
 
 
 def test_naive_bayes_multiplies_smoothed_shares_of_words() -> None:
@@ -190,15 +190,19 @@ def test_an_answer_names_the_label_or_all_that_reach_the_threshold() -> None:
 
 def test_reports_are_a_line_for_each_text_a_score_for_each_label_and_a_picture(tmp_path: Path) -> None:
     logits_NV = logits_of([[0.75, 0.25], [0.5, 0.5]])
-    results = Results(["t:1", "t:2"], ["$5", "ja"], logits_NV, one_hot([0, 1], 2), SINGLE)
+    results = Results(
+        ["t:1", "t:2"], ["one $5", "na\u00efve \u65e5"], ["$5", "ja"], logits_NV, one_hot([0, 1], 2), SINGLE
+    )
     write_reports(tmp_path, results, "test")
-    lines = [json.loads(line) for line in (tmp_path / "predictions/test.jsonl").read_text().splitlines()]
-    assert [(line["name"], line["gold"], line["label"]) for line in lines] == [
-        ("t:1", "$5", "$5"),
-        ("t:2", "ja", "$5"),
+    written = (tmp_path / "predictions/test.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in written.splitlines()]
+    assert [(line["name"], line["text"], line["gold"], line["label"]) for line in lines] == [
+        ("t:1", "one $5", "$5", "$5"),
+        ("t:2", "na\u00efve \u65e5", "ja", "$5"),
     ]
+    assert "na\u00efve \u65e5" in written
     report = json.loads((tmp_path / "predictions/test_labels.json").read_text())
-    assert report["$5"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "texts": 1}
+    assert report["$5"] == {"precision": 50.0, "recall": 100.0, "f1": pytest.approx(200 / 3), "texts": 1}
     assert (tmp_path / "plots/confusion.png").read_bytes().startswith(PNG)
     columns, rows = tables(results, "test")["test/confusion"]
     assert columns == ["gold", "predicted $5", "predicted ja"]
@@ -207,7 +211,9 @@ def test_reports_are_a_line_for_each_text_a_score_for_each_label_and_a_picture(t
 
 def test_texts_of_several_labels_have_no_confusion_matrix(tmp_path: Path) -> None:
     gold_NV = torch.tensor([[True, True], [False, False]])
-    results = Results(["t:1", "t:2"], ["a", "b"], inverse_sigmoid([[0.9, 0.4], [0.1, 0.6]]), gold_NV, MULTI)
+    results = Results(
+        ["t:1", "t:2"], ["one", "two"], ["a", "b"], inverse_sigmoid([[0.9, 0.4], [0.1, 0.6]]), gold_NV, MULTI
+    )
     write_reports(tmp_path, results, "test")
     lines = [json.loads(line) for line in (tmp_path / "predictions/test.jsonl").read_text().splitlines()]
     assert [(line["gold"], line["labels"]) for line in lines] == [(["a", "b"], ["a"]), ([], ["b"])]

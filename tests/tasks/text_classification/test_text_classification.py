@@ -225,12 +225,12 @@ def test_a_text_of_a_megabyte_is_read_whole(saved_path: Path, data: Data) -> Non
 
 
 def test_it_learns_a_separable_set_to_the_last_text(trained: TextClassificationTraining) -> None:
-    assert trained.evaluate()["dev/accuracy"] == 1.0
+    assert trained.evaluate()["dev/accuracy"] == 100.0
     figures = trained.reports.conclude()
-    assert figures["test/accuracy"] == figures["test/macro_f1"] == 1.0
+    assert figures["test/accuracy"] == figures["test/macro_f1"] == 100.0
     assert figures["test/loss"] < 0.1
-    assert figures["test/majority_accuracy"] == 0.5
-    assert figures["test/naive_bayes_accuracy"] == 1.0
+    assert figures["test/majority_accuracy"] == 50.0
+    assert figures["test/naive_bayes_accuracy"] == 100.0
     columns, rows = score_table({**trained.evaluate(), **figures})
     assert columns == ["percent", "accuracy", "macro F1", "calibration error"]
     assert [row[:2] for row in rows] == [
@@ -247,8 +247,8 @@ def test_it_learns_texts_with_several_labels_and_none(tmp_path: Path) -> None:
     data = Data(tmp_path, [rows * 4, rows, rows], multi_label=True, label_separator=",", empty_texts="skip")
     training = train(data.start(), 150)
     scores = training.evaluate()
-    assert scores["dev/accuracy"] == scores["dev/micro_f1"] == scores["dev/macro_f1"] == 1.0
-    assert training.reports.conclude()["test/naive_bayes_accuracy"] > 0.5
+    assert scores["dev/accuracy"] == scores["dev/micro_f1"] == scores["dev/macro_f1"] == 100.0
+    assert training.reports.conclude()["test/naive_bayes_accuracy"] > 50
     training.reports.save_model(tmp_path / "model")
     predictor = load_predictor(tmp_path / "model", data)
     inputs = [predictor.read({"text": text}) for text, _ in rows]
@@ -437,8 +437,8 @@ def test_a_head_learns_from_a_bilm_whose_vectors_hardly_differ(tmp_path: Path) -
         torch.manual_seed(1)
         training = TextClassificationTask(**TASK).start(replace(setup, nodes=nodes))
         found[standardized] = train(training, 100).evaluate()["dev/accuracy"]
-    assert found[True] >= 0.9
-    assert found[False] < 0.8
+    assert found[True] >= 90
+    assert found[False] < 80
 
 
 def test_a_model_that_is_no_better_than_the_most_frequent_label_is_told_at_the_end(tmp_path: Path) -> None:
@@ -448,10 +448,10 @@ def test_a_model_that_is_no_better_than_the_most_frequent_label_is_told_at_the_e
         training.model.linear.weight.zero_()
         training.model.linear.bias.copy_(torch.tensor([1.0, 0.0]))
     figures = {**training.evaluate(), **training.reports.conclude()}
-    assert figures["dev/accuracy"] == figures["dev/majority_accuracy"] == pytest.approx(2 / 3)
+    assert figures["dev/accuracy"] == figures["dev/majority_accuracy"] == pytest.approx(200 / 3)
     warning = "warning: not better on dev than the most frequent label"
     assert training.reports.table(figures)[1][-1] == [warning, None, None, None]
-    learned = {**figures, "dev/accuracy": 0.9}
+    learned = {**figures, "dev/accuracy": 90.0}
     assert warning not in [row[0] for row in training.reports.table(learned)[1]]
 
 
