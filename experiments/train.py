@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from elmo.errors import InputError
 from experiments.config.command import run_command
-from experiments.config.save import plain_config, save_overrides, save_resolved
+from experiments.config.save import chosen_options, plain_config, save_overrides, save_resolved
 from experiments.config.schema import TrainConfig
 
 if TYPE_CHECKING:  # torch and what stands on it take a second to import, which `--help` shall not wait for
     from experiments.io.run_directory import RunDirectory
     from experiments.logging.run_logger import RunLogger
     from experiments.training.trainer import Trainer
-    from tasks.task import Training
 
 
 class Figures(dict[str, Any]):
@@ -47,7 +46,7 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
     from experiments.config.resume import is_resumed, place_run
     from experiments.io.run_directory import open_run_directory
     from experiments.logging.evaluations import Evaluations
-    from experiments.logging.report import print_facts
+    from experiments.logging.report import figures_of_facts, print_facts
     from experiments.training.process import set_up_process
     from experiments.training.stop import Stop
 
@@ -68,13 +67,15 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
             if (figures := _figures_of_end(trainer, run)) is not None:
                 return Figures(figures, path=run.path)
         _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
-        with _open_logger(config, run, trainer) as logger, _told_how_to_go_on(trainer, run):
-            print_facts(run.path.name, training, trainer)
+        facts = figures_of_facts(print_facts(run.path.name, training, trainer))
+        with _open_logger(config, run, trainer, facts) as logger, _told_how_to_go_on(trainer, run):
             with stop.on_signals():
                 scores = _train(config, trainer, logger)
             with stop.on_signals(at_once=True):
                 stop.obey()
-                return Figures(_finish(training, trainer, run, logger, scores), path=run.path)
+                return Figures(
+                    _finish(config, trainer, run, logger, facts=facts, scores=scores), path=run.path
+                )
 
 
 def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, trainer: Trainer) -> None:
@@ -97,7 +98,9 @@ def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, 
         save_overrides(overrides, run.overrides_path)
 
 
-def _open_logger(config: TrainConfig, run: RunDirectory, trainer: Trainer) -> RunLogger:
+def _open_logger(
+    config: TrainConfig, run: RunDirectory, trainer: Trainer, facts: Mapping[str, float]
+) -> RunLogger:
     from experiments.logging.run_logger import open_run_logger
 
     options, position = config.logger, trainer.position
@@ -109,7 +112,11 @@ def _open_logger(config: TrainConfig, run: RunDirectory, trainer: Trainer) -> Ru
         entity=options.entity,
         group=options.group,
         tags=options.tags,
-        config=plain_config(config),
+        config={
+            **plain_config(config),
+            "choices": chosen_options(),
+            "facts": {name.split("/")[1]: value for name, value in facts.items()},
+        },
         resumed_step=None if config.resume is None else position.step,
         is_evaluated=position.evaluated_step == position.step,
     )
@@ -174,45 +181,64 @@ def _figures_of_end(trainer: Trainer, run: RunDirectory) -> dict[str, Any] | Non
     return figures
 
 
-def _finish(
-    training: Training, trainer: Trainer, run: RunDirectory, logger: RunLogger, scores: Mapping[str, float]
-) -> dict[str, Any]:
-    """Write the model and the final figures, and print them; returns the figures."""
+def _figures(trainer: Trainer, scores: Mapping[str, float]) -> dict[str, float]:
+    """The final figures of a run, of which `scores` are those on dev."""
     from experiments.io.environment import peak_accelerator_memory_bytes, peak_memory_bytes
-    from experiments.logging.report import print_figures
 
-    if run.model_path.exists():
-        shutil.rmtree(run.model_path)  # of a finished run that was resumed for longer
-    try:
-        training.reports.save_model(run.model_path)
-    except InputError as error:  # the disk is full; all that was learned is in the last checkpoint
-        raise InputError(f"{error}; then resume={run.path} writes it") from error
-    figures: dict[str, Any] = {
+    unit, position = trainer.training.unit, trainer.position
+    figures: dict[str, float] = {
         **scores,
-        **training.reports.conclude(),
-        f"train/{training.unit}_per_second": trainer.units_per_second(),
-        f"train/{training.unit}": trainer.position.units,
-        "train/steps": trainer.position.step,
-        "train/best_step": trainer.position.best_step,
-        "seconds": trainer.position.seconds,
+        **trainer.training.reports.conclude(),
+        f"train/{unit}_per_second": trainer.units_per_second(),
+        f"train/{unit}": position.units,
+        "train/steps": position.step,
+        "train/best_step": position.best_step,
+        "seconds": position.seconds,
         "peak_memory_bytes": peak_memory_bytes(),
     }
     if trainer.device.type == "cuda":
         figures["peak_accelerator_memory_bytes"] = peak_accelerator_memory_bytes()
-    training.reports.write_reports(run.path)
-    logger.show_tables(training.reports.tables())
+    return figures
+
+
+def _finish(
+    config: TrainConfig,
+    trainer: Trainer,
+    run: RunDirectory,
+    logger: RunLogger,
+    *,
+    facts: Mapping[str, float],
+    scores: Mapping[str, float],
+) -> dict[str, Any]:
+    """Write the model, the final figures and the reports, and print the figures, which are returned."""
+    from experiments.logging.curves import draw_curves
+    from experiments.logging.report import print_end, print_figures
+
+    reports = trainer.training.reports
+    if run.model_path.exists():
+        shutil.rmtree(run.model_path)  # of a finished run that was resumed for longer
+    try:
+        reports.save_model(run.model_path)
+    except InputError as error:  # the disk is full; all that was learned is in the last checkpoint
+        raise InputError(f"{error}; then resume={run.path} writes it") from error
+    figures = {**facts, **_figures(trainer, scores)}
+    reports.write_reports(run.path)
+    if config.logger.curves:
+        draw_curves(run.plots_path / "curves.png", run.metrics_log_path, metric=trainer.metric)
+    logger.show_tables(reports.tables())
+    logger.show_pictures(run.plots_path)
+    logger.keep_model(run.model_path)
     logger.summarize(figures)  # the last file: a run that has it is complete
-    print_figures(training.reports.table(figures), figures)
-    position = trainer.position
-    model = (
-        f"the model of step {position.best_step:,}, the best by {trainer.metric},"
-        if position.best_step
-        else "the model"
-    )
-    print(f"ended by {trainer.ended_by()} after step {position.step:,}; {model} is in {run.model_path}")
+    print_figures(reports.table(figures), figures)
+    print_end(trainer, run.model_path)
     print(run.path)
     return figures
 
 
+def command() -> int:
+    """`elmo-train`, which is `python -m experiments.train`: the exit code."""
+    return run_command(main, config_name="train")
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main, config_name="train"))
+    sys.exit(command())

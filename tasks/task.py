@@ -143,7 +143,7 @@ class Reports(Protocol):
     """The reports of a training: before its first step and after its last."""
 
     def facts(self) -> dict[str, float | str]:
-        """Facts for the user before the first step: counts of the data, coverage, warnings."""
+        """Facts for the user before the first step: counts as int, percentages as float, warnings as str."""
         ...
 
     def activation_bytes(self, units_per_batch: int) -> int:

@@ -103,11 +103,12 @@ class LoggerConfig(Section):
     """Destinations of figures besides metrics.jsonl, which is always written."""
 
     wandb: WandbMode = WandbMode.auto
-    project: str = "elmo"
+    project: str | None = None
     entity: str | None = None
     group: str | None = None
     tags: list[str] = field(default_factory=list)
     tensorboard: bool = True
+    curves: bool = True
     progress: Progress = Progress.auto
 
 

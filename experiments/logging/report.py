@@ -11,23 +11,50 @@ from experiments.logging.progress import summary_table
 from experiments.training.trainer import Trainer
 from tasks.task import Training
 
+BYTES = " bytes"  # what the name of a fact ends with that is printed in MiB
 
-def print_facts(name: str, training: Training, trainer: Trainer) -> None:
-    """Print sizes, counts and the planned steps, before the first step."""
+
+def print_facts(name: str, training: Training, trainer: Trainer) -> dict[str, float | str]:
+    """Print sizes, counts and the planned steps, before the first step; they are returned as well.
+
+    A number of type float is a percentage, one of type int a count.
+    """
     per_step = training.units_per_batch * trainer.accumulate_batches
+    num_parameters = sum(parameter.numel() for parameter in training.model.parameters())
+    num_trained = sum(parameter.numel() for parameter in trainer.parameters)
     facts: dict[str, float | str] = {
         "device": str(trainer.device),
-        "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+        "parameters": num_parameters,
+        "parameters trained": num_trained,
+        "parameters frozen": num_parameters - num_trained,
         **training.reports.facts(),
         f"{training.unit} per step": per_step,
         "steps": _planned(trainer),
-        "estimated memory": f"{_estimated_bytes(trainer) / 2**20:,.0f} MiB",
+        f"estimated memory{BYTES}": _estimated_bytes(trainer),
     }
     if trainer.position.step:
-        facts["resumed after step"] = trainer.position.step
-    rows = [(name, value if isinstance(value, str) else f"{value:,}") for name, value in facts.items()]
+        facts["resumed after step"] = f"{trainer.position.step:,}"
+    rows = [(key.removesuffix(BYTES), _shown(key, value)) for key, value in facts.items()]
     summary_table(rows, columns=("run", name))
     print(flush=True)
+    return facts
+
+
+def figures_of_facts(facts: Mapping[str, float | str]) -> dict[str, float]:
+    """The facts that are numbers, under names such as `facts/train_tokens`."""
+    return {
+        f"facts/{name.replace(' ', '_')}": value
+        for name, value in facts.items()
+        if not isinstance(value, str)
+    }
+
+
+def _shown(key: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if key.endswith(BYTES):
+        return f"{value / 2**20:,.0f} MiB"
+    return f"{value:.2f}%" if isinstance(value, float) else f"{value:,}"
 
 
 def print_figures(
@@ -41,6 +68,13 @@ def print_figures(
         if f"train/{unit}_per_second" in figures:
             print(f"trained on {figures[f'train/{unit}_per_second']:,.0f} {unit}/s", end=", ")
     print(f"{figures['seconds']:,.0f} s, peak memory {figures['peak_memory_bytes'] / 2**20:,.0f} MiB")
+
+
+def print_end(trainer: Trainer, model_path: Path) -> None:
+    """Print why the run ended, and where its model is."""
+    position = trainer.position
+    which = f" of step {position.best_step:,}, the best by {trainer.metric}," if position.best_step else ""
+    print(f"ended by {trainer.ended_by()} after step {position.step:,}; the model{which} is in {model_path}")
 
 
 def write_figures(path: Path, figures: Mapping[str, float]) -> None:

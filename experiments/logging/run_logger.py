@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from elmo.errors import InputError
-from elmo.files import atomic_write
+from elmo.files import atomic_write, json_text
 from experiments.io.run_directory import RunDirectory
 
 LOG = logging.getLogger(__name__)
@@ -26,6 +26,10 @@ class Sink(Protocol):
     def summarize(self, step: int, figures: Mapping[str, float]) -> None: ...
 
     def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None: ...
+
+    def show_picture(self, name: str, path: Path) -> None: ...
+
+    def keep_model(self, path: Path) -> None: ...
 
     def close(self, *, failed: bool) -> None: ...
 
@@ -68,7 +72,7 @@ class RunLogger:
         """
         event = {"step": step, **values}
         try:
-            self._file.write((json.dumps(_finite(event)) + "\n").encode())
+            self._file.write((json_text(_finite(event)) + "\n").encode())
         except OSError as error:
             raise InputError(f"{self._file.name}: cannot be written ({error.strerror})") from error
         self._last_step = step
@@ -81,13 +85,22 @@ class RunLogger:
             InputError: the disk is full.
         """
         with atomic_write(self.metrics_path) as aside:
-            aside.write_text(json.dumps(_finite(figures), indent=2) + "\n", encoding="utf-8")
+            aside.write_text(json_text(_finite(figures), indent=2) + "\n", encoding="utf-8")
         self._tell(lambda sink: sink.summarize(self._last_step, figures))
 
     def show_tables(self, tables: Mapping[str, tuple[list[str], list[list[Any]]]]) -> None:
         """Gives larger results, columns and rows by name, to the sinks."""
         for name, (columns, rows) in tables.items():
             self._tell(partial(_show_table, name=name, columns=columns, rows=rows))
+
+    def show_pictures(self, path: Path) -> None:
+        """Gives the pictures in a directory to the sinks, by their names."""
+        for picture_path in sorted(path.glob("*.png")):
+            self._tell(partial(_show_picture, path=picture_path))
+
+    def keep_model(self, path: Path) -> None:
+        """Gives the model directory to the sinks that keep models."""
+        self._tell(lambda sink: sink.keep_model(path))
 
     def close(self, *, failed: bool = False) -> None:
         """Ends all that is open; a second call does nothing."""
@@ -120,7 +133,7 @@ def open_run_logger(
     *,
     wandb: str,
     tensorboard: bool,
-    project: str,
+    project: str | None = None,
     entity: str | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
@@ -134,8 +147,8 @@ def open_run_logger(
         run: its directory, whose name is the run's name.
         wandb: `auto`, `online`, `offline` or `disabled`.
         tensorboard: whether event files are written.
-        project, entity, group, tags: of the W&B run.
-        config: the whole config as plain containers, for W&B.
+        project, entity, group, tags: of the W&B run; where they are missing, its environment variables hold.
+        config: the whole config as plain containers, for W&B and TensorBoard.
         resumed_step, is_evaluated: see `RunLogger`.
 
     Raises:
@@ -161,7 +174,7 @@ def open_run_logger(
         from experiments.logging.tensorboard_sink import TensorBoardSink
 
         try:
-            sinks.append(TensorBoardSink(path=run.tensorboard_path, resumed_step=resumed_step))
+            sinks.append(TensorBoardSink(path=run.tensorboard_path, config=config, resumed_step=resumed_step))
         except OSError as error:
             _warn("TensorBoard", error)
     return RunLogger(
@@ -196,6 +209,10 @@ def _is_kept(line: bytes, last_step: int, is_evaluated: bool) -> bool:
 
 def _show_table(sink: Sink, name: str, columns: list[str], rows: list[list[Any]]) -> None:
     sink.show_table(name, columns, rows)
+
+
+def _show_picture(sink: Sink, path: Path) -> None:
+    sink.show_picture(path.stem, path)
 
 
 def _warn(name: str, error: OSError) -> None:

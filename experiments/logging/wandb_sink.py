@@ -17,6 +17,7 @@ from experiments.io.run_directory import RunDirectory
 
 LOG = logging.getLogger(__name__)
 ONLINE_TIMEOUT_SECONDS = 20
+PROJECT = "elmo"
 DEFAULT_HOSTS = {"api.wandb.ai", "api.forge.coreweave.com"}  # W&B's own service under its two names.
 
 
@@ -32,7 +33,8 @@ class WandbSink:
         mode: `online`, `offline` or `auto` (see `choose_mode`). A server that does not answer makes an
             online run an offline one.
         run: the directory; its name is the W&B run's name.
-        project, entity, group, tags: of the W&B run.
+        project, entity, group, tags: of the W&B run. Those that are missing are taken from $WANDB_PROJECT (or
+            else `elmo`), $WANDB_ENTITY, $WANDB_RUN_GROUP and $WANDB_TAGS.
         config: plain containers.
         resumed: whether the run goes on; it keeps its W&B id then.
     """
@@ -42,7 +44,7 @@ class WandbSink:
         *,
         mode: str,
         run: RunDirectory,
-        project: str,
+        project: str | None = None,
         entity: str | None = None,
         group: str | None = None,
         tags: Sequence[str] = (),
@@ -53,7 +55,8 @@ class WandbSink:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._run: Any = None
         mode = choose_mode() if mode == "auto" else mode
-        labels = {"project": project, "entity": entity, "group": group, "tags": list(tags)}
+        project = project or os.environ.get("WANDB_PROJECT") or PROJECT
+        labels = {"project": project, "entity": entity, "group": group, "tags": list(tags) or None}
         start = partial(self._start, run=run, labels=labels, config=config)
         if mode == "online":
             self._attempt(lambda: start(mode="online", resumed=resumed), "logging offline")
@@ -74,6 +77,15 @@ class WandbSink:
     def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if self._run is not None:
             self._attempt(lambda: self._log_table(name, columns, rows), "going on without it")
+
+    def show_picture(self, name: str, path: Path) -> None:
+        if self._run is not None:
+            self._attempt(lambda: self._log_picture(name, path), "going on without it")
+
+    def keep_model(self, path: Path) -> None:
+        """Upload the model directory as an artifact; offline, nothing."""
+        if self._run is not None and not self._run.offline:
+            self._attempt(lambda: self._log_model(path), "going on without it")
 
     def close(self, *, failed: bool) -> None:
         run, self._run = self._run, None
@@ -112,6 +124,18 @@ class WandbSink:
             print(f"Weights & Biases: online, {self._run.url}")
         else:
             print(f"Weights & Biases: offline; `wandb sync {self._run.settings.sync_dir}` sends it")
+
+    def _log_picture(self, name: str, path: Path) -> None:
+        import wandb
+
+        self._run.log({f"plots/{name}": wandb.Image(str(path))})
+
+    def _log_model(self, path: Path) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(f"model-{self._run.id}", type="model")
+        artifact.add_dir(str(path))
+        self._run.log_artifact(artifact)
 
     def _log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         import wandb

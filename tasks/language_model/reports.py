@@ -65,7 +65,7 @@ class LanguageModelReports:
             facts[f"{split} sentences"] = corpus.num_sentences
             facts[f"{split} types"] = corpus.num_types - 2
             covered = self.vocabulary.coverage(self.vocabulary.ids_of(corpus.types), corpus.counts_V)
-            facts[f"{split} coverage"] = f"{covered:.2%}"
+            facts[f"{split} coverage"] = 100 * covered
             if corpus.num_literal_markers:
                 facts[f"{split} literal markers"] = (
                     f"{corpus.num_literal_markers} words are spelled <S>, </S> or <UNK>: read as words, "

@@ -243,6 +243,7 @@ class QuestionExamples:
             "passages": len(self.passages),
             "questions": len(self),
             "words": counts.total(),
+            "types": len(counts),
             "windows of long passages": len(self.pairs) - len(asked),
             "questions without an answer": sum(not question.golds for question in self.questions),
             "questions without words, or whose passage has none": len(self) - len(asked),
@@ -252,7 +253,7 @@ class QuestionExamples:
             "questions left out": _shortened([q.id for i, q in enumerate(self.questions) if i not in asked]),
         }
         facts = {name: value for name, value in facts.items() if value}
-        return facts | ({"words not in training": f"{unknown / counts.total():.2%}"} if unknown else {})
+        return facts | ({"words not in training": 100 * unknown / counts.total()} if unknown else {})
 
     def _named_unusable(self) -> str:
         """How many unusable answers there are of each kind, and where the first one is; "" without any."""

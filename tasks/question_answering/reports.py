@@ -15,7 +15,7 @@ from tasks.question_answering.scores import best_threshold, has_unanswerable, sc
 from tasks.sources.questions.source import QuestionSource
 from tasks.sources.shared.split import Split
 from tasks.supervised.encoder_parts import EncoderParts
-from tasks.supervised.reports import SupervisedReports, Table
+from tasks.supervised.reports import SupervisedReports, Table, with_mixes
 from tasks.task import Setup
 
 
@@ -54,7 +54,8 @@ class QuestionAnsweringReports(SupervisedReports):
     def conclude(self) -> dict[str, float]:
         """The test scores of the model and of the baselines."""
         test, self._test = self.examples["test"], self._find(self.examples["test"])
-        return score_test(test, self._test, threshold=self._threshold) | score_baselines(test)
+        figures = score_test(test, self._test, threshold=self._threshold)
+        return figures | score_baselines(test) | self.mix_figures()
 
     def write_reports(self, path: Path) -> None:
         """Write the test split's predictions, and the unusable gold answers."""
@@ -62,11 +63,12 @@ class QuestionAnsweringReports(SupervisedReports):
         if self._test is None:
             self._test = self._find(test)
         write_predictions(path, "test", test.by_id(self._test.answers), threshold=self._threshold)
+        self.draw_mixes(path)
         write_unusable(path, {split: examples.unusable for split, examples in self.examples.items()})
 
     def tables(self) -> dict[str, Table]:
-        """None: there are no tables besides the figures."""
-        return {}
+        """The weights of the mixes; there are no other tables besides the figures."""
+        return self.mix_tables()
 
     def facts(self) -> dict[str, float | str]:
         """Counts of questions and words, and warnings about the data."""
@@ -80,7 +82,7 @@ class QuestionAnsweringReports(SupervisedReports):
 
     def table(self, figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
         """Columns and rows of a table of dev and test scores, with those of the baselines."""
-        return score_table(figures)
+        return with_mixes(score_table(figures), figures)
 
     def activation_bytes(self, units_per_batch: int) -> int:
         """An estimate for windows of mean length: the head's inputs, outputs, attention, and gradients."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from torch import nn
 
@@ -19,6 +19,8 @@ from tasks.sources.shared.contamination import (
 from tasks.sources.shared.fingerprint import fingerprint_of
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
+from tasks.supervised.mix_report import draw_mixes, mix_figures, mix_lines, mix_table
+from tasks.supervised.representation import Representation
 from tasks.task import Setup
 
 MODEL_GROUPS = (
@@ -54,7 +56,7 @@ class SupervisedReports(ABC):
         setup: the setup of the training.
         source: the source of the examples.
         encoder: the parts of the model's encoder.
-        model: the trained model.
+        model: the trained model; its attribute `representation` is a `Representation`.
         examples: the examples of each split.
     """
 
@@ -80,6 +82,19 @@ class SupervisedReports(ABC):
             return {}
         return contamination_facts(self.setup.initial, hash_sentences(self.examples["test"].sentences()))
 
+    def mix_tables(self) -> dict[str, Table]:
+        """The table `mix` of these weights, if there are any."""
+        figures = self.mix_figures()
+        return {"mix": mix_table(figures)} if figures else {}
+
+    def draw_mixes(self, path: Path) -> None:
+        """Draw these weights, if there are any, into `plots/mix.png` of a run's directory."""
+        draw_mixes(path / "plots" / "mix.png", self.mix_figures())
+
+    def mix_figures(self) -> dict[str, float]:
+        """The weights that the model's mixes have learned, by metric name."""
+        return mix_figures(cast(Representation, self.model.representation))
+
     def save_model(self, path: Path) -> None:
         """Write the self-contained model directory."""
         config = {
@@ -92,3 +107,9 @@ class SupervisedReports(ABC):
         if BILM in config:
             read = self.examples["train"].sentences() if self.setup.fine_tuning["trainable"] else []
             save_training_sentences(path, [hash_sentences(read)], initial=self.setup.initial)
+
+
+def with_mixes(table: Table, figures: Mapping[str, float]) -> Table:
+    """A table of scores with a line below it for each mix in the figures."""
+    columns, rows = table
+    return columns, [*rows, *([line, *[None] * (len(columns) - 1)] for line in mix_lines(figures))]

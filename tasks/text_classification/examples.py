@@ -129,8 +129,9 @@ class TextExamples:
         counts = self.counts()
         unknown = sum(count for word, count in counts.items() if word not in known)
         facts: dict[str, float | str] = {"texts": len(self), "words": int(self.num_words.sum())}
+        facts["types"] = len(counts)
         if unknown:
-            facts["words not in training"] = f"{unknown / counts.total():.2%}"
+            facts["words not in training"] = 100 * unknown / counts.total()
         if len(self.windows) > len(self):
             facts["windows"] = len(self.windows)
         if self.num_dropped.any():

@@ -18,7 +18,7 @@ from tasks.pictures import literal, picture
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
-from tasks.supervised.reports import SupervisedReports, Table
+from tasks.supervised.reports import SupervisedReports, Table, with_mixes
 from tasks.task import Setup
 from tasks.text_classification.baselines import baseline_figures, majority_accuracy
 from tasks.text_classification.examples import TextExamples
@@ -118,19 +118,21 @@ class TextClassificationReports(SupervisedReports):
             "dev/majority_accuracy": majority_accuracy(train, dev),
             **baseline_figures(train, test, multi_label=self.decision.multi_label),
             "test/texts": len(test),
+            **self.mix_figures(),
         }
 
     def table(self, figures: Mapping[str, float]) -> Table:
         """Dev and test scores with those of the baselines, and a warning if the model is not better."""
-        return score_table(figures)
+        return with_mixes(score_table(figures), figures)
 
     def tables(self) -> dict[str, Table]:
         """The scores of each label and the confusion matrix on the test split."""
-        return tables(self._concluded(), "test")
+        return tables(self._concluded(), "test") | self.mix_tables()
 
     def write_reports(self, path: Path) -> None:
         """Write the test split's predictions, the scores of each label and a plot of the confusion matrix."""
         write_reports(path, self._concluded(), "test")
+        self.draw_mixes(path)
 
     def saved_facts(self) -> dict[str, Any]:
         return {

@@ -94,7 +94,7 @@ def test_a_model_that_does_not_fit_leaves_nothing(capsys: pytest.CaptureFixture[
 
 
 def test_a_run_goes_on_without_tensorboard_on_a_full_disk(caplog: pytest.LogCaptureFixture) -> None:
-    sink = TensorBoardSink(path=Path("tensorboard"))
+    sink = TensorBoardSink(path=Path("tensorboard"), config={})
     with RunLogger(metrics_log_path=Path("log"), metrics_path=Path("figures"), sinks=[sink]) as logger:
         with largest_file(3000), caplog.at_level(logging.WARNING):
             for step in range(100):

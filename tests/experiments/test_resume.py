@@ -206,7 +206,7 @@ def test_a_model_is_made_of_a_checkpoint_of_a_stopped_run(
 ) -> None:
     directory, output = tmp_path / "run", tmp_path / "figures.json"
 
-    def killed(*arguments: Any) -> None:
+    def killed(*arguments: Any, **options: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):

@@ -45,7 +45,8 @@ TRAINER = [
     "logger=none",
     "logger.progress=none",
 ]
-OF_THE_CLOCK = ("seconds", "train/tokens_per_second", "peak_memory_bytes")  # differ from run to run
+# What differs from run to run.
+OF_THE_CLOCK = ("seconds", "train/tokens_per_second", "peak_memory_bytes", "facts/estimated_memory_bytes")
 SAMPLED = ["softmax=sampled", "softmax.num_samples=8"]
 
 Refuse = Callable[..., list[str]]
@@ -200,6 +201,30 @@ def test_the_final_figures_agree_with_each_other(finished: Path) -> None:
         assert values[f"{split}/predictions"] == sum(len(line.split()) + 1 for line in lines)
 
 
+def test_the_facts_are_among_the_final_figures_and_the_choices_in_the_config(finished: Path) -> None:
+    values = json.loads((finished / "metrics.json").read_text())
+    expected = {"parameters": 6405, "parameters_trained": 6405, "parameters_frozen": 0, "vocabulary": 33}
+    expected |= {"train_tokens": 672, "train_sentences": 108, "train_coverage": 100.0, "tokens_per_step": 20}
+    assert {f"facts/{name}": value for name, value in expected.items()}.items() <= values.items()
+    assert values["facts/estimated_memory_bytes"] > 6405 * 4 * 4
+    saved = (finished / "config.yaml").read_text()
+    assert "- override /encoder: elmo_tiny\n" in saved and "- override /softmax: full\n" in saved
+
+
+def test_the_learning_curves_are_a_picture_and_loggers_get_the_choices(command: Command) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    hparams = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2")
+    options = ["trainer.max_steps=2", "logger.curves=true", "logger.tensorboard=true"]
+    directory = command.run("curves", *options)
+    assert (directory / "plots" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    accumulator = reader.EventAccumulator(str(directory / "tensorboard")).Reload()
+    content = accumulator.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    values = hparams.HParamsPluginData.FromString(content).session_start_info.hparams
+    assert values["choices.encoder"].string_value == "elmo_tiny"
+    assert values["facts.parameters"].number_value == 6405
+    assert values["trainer.max_steps"].number_value == 2
+
+
 def test_dev_selects_the_model_and_test_is_scored_once_at_the_end(command: Command) -> None:
     # So fast a rate that the model gets worse from some step on.
     fast = ["optimizer.learning_rate=1.0", "trainer.evaluate_every=1", "batching=sentences"]
@@ -336,7 +361,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = command.path / "diverged"
-    too_fast = ["optimizer.learning_rate=1e30", "trainer.clip_norm=null", "trainer.save_every=1"]
+    too_fast = ["optimizer.options.weight_decay=1e30", "trainer.clip_norm=null", "trainer.save_every=1"]
     assert command.exit_code(f"output_dir={directory}", *too_fast) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("step 2: the loss is not finite, in the batch that begins with: ")

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from places import ROOT
 
 from elmo.errors import InputError
 from experiments.io.run_directory import RunDirectory
 from experiments.logging.run_logger import RunLogger, cut_metrics, open_run_logger
 from experiments.logging.wandb_sink import choose_mode
+from tasks.pictures import picture
 
 LOG_ONLINE = """
 import sys
@@ -249,6 +251,97 @@ def test_a_wandb_server_that_cannot_be_reached_makes_the_run_an_offline_one(tmp_
     ]
     (summary,) = inspect(RunDirectory(tmp_path / "run"))
     assert (summary["step"], summary["summary"]["train/loss"]) == (1, 1.5)
+
+
+def test_wandb_takes_project_group_and_tags_from_its_variables_where_the_config_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, Any]] = []
+
+    def init(**options: Any) -> Any:
+        started.append(options)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(wandb, "init", init)
+    options: dict[str, Any]
+    for variables, options, expected in (
+        ({}, {}, ("elmo", None, None)),
+        ({"WANDB_PROJECT": "theirs"}, {}, ("theirs", None, None)),
+        ({"WANDB_PROJECT": "theirs"}, {"project": "own", "group": "g", "tags": ["t"]}, ("own", "g", ["t"])),
+    ):
+        monkeypatch.delenv("WANDB_PROJECT", raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        run = new_run(tmp_path / f"run{len(started)}")
+        open_run_logger(run, wandb="offline", tensorboard=False, config={}, **options).close()
+        # For W&B itself, None means its variables: $WANDB_RUN_GROUP and $WANDB_TAGS.
+        assert tuple(started[-1][key] for key in ("project", "group", "tags")) == expected
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_wandb_is_given_the_pictures_and_online_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
+) -> None:
+    class Run:
+        """What W&B would have got."""
+
+        id = "abc"
+        url = "https://wandb.example.org/abc"
+
+        def __init__(self) -> None:
+            self.offline = offline
+            self.settings = wandb.Settings()
+            self.logged: dict[str, Any] = {}
+            self.artifacts: list[Any] = []
+
+        def log(self, values: dict[str, Any]) -> None:
+            self.logged |= values
+
+        def log_artifact(self, artifact: Any) -> None:
+            self.artifacts.append(artifact)
+
+        def finish(self, exit_code: int) -> None:
+            pass
+
+    given = Run()
+    monkeypatch.setattr(wandb, "init", lambda **options: given)
+    run = new_run(tmp_path / "run")
+    for directory in (run.plots_path, run.model_path):
+        directory.mkdir()
+    (run.model_path / "config.json").write_text("{}")
+    with picture(run.plots_path / "confusion.png", size=(1, 1)):
+        pass
+    with open_run_logger(
+        run, wandb="offline" if offline else "online", tensorboard=False, config={}
+    ) as logger:
+        logger.show_pictures(run.plots_path)
+        logger.keep_model(run.model_path)
+    assert isinstance(given.logged["plots/confusion"], wandb.Image)
+    found = [(artifact.type, list(artifact.manifest.entries)) for artifact in given.artifacts]
+    assert found == ([] if offline else [("model", ["config.json"])])
+
+
+def test_tensorboard_has_the_config_with_the_figures_and_the_pictures(tmp_path: Path) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    hparams = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2")
+    run = new_run(tmp_path / "run")
+    config = {"seed": 1, "encoder": {"type": "word", "sizes": [1, 2]}, "name": None}
+    with picture(run.plots_path / "curves.png", size=(1, 1)):
+        pass
+    with open_run_logger(run, wandb="disabled", tensorboard=True, config=config) as logger:
+        logger.summarize({"test/accuracy": 82.5})
+        logger.show_pictures(run.plots_path)
+    accumulator = reader.EventAccumulator(str(run.tensorboard_path))
+    accumulator.Reload()
+    data = hparams.HParamsPluginData.FromString(
+        accumulator.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    )
+    values = data.session_start_info.hparams
+    assert values["seed"].number_value == 1
+    assert values["encoder.type"].string_value == "word"
+    assert values["encoder.sizes"].string_value == "[1, 2]"
+    assert accumulator.Tags()["images"] == ["plots/curves"]
+    assert accumulator.Scalars("test/accuracy")[0].value == 82.5
 
 
 def test_tensorboard_shows_one_value_per_step_after_a_resume(tmp_path: Path) -> None:

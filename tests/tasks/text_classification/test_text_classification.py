@@ -397,7 +397,7 @@ def test_facts_tell_what_was_cut_and_what_is_unknown(tmp_path: Path) -> None:
     assert facts["labels"] == 3
     assert (facts["train texts"], facts["train words"], facts["train windows"]) == (3, 9, 4)
     assert facts["train texts truncated"] == "1, of 10.00% of all words"
-    assert facts["dev words not in training"] == "50.00%"
+    assert facts["dev words not in training"] == 50.0  # percent
     assert facts["dev labels without a text"] == "three, two"
     assert "train labels without a text" not in facts
 
