@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -21,6 +22,21 @@ def shown(value: object, write: Callable[[object], str] = repr) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def reason_of(error: Exception) -> str:
+    """What an exception of a library says, in one line of at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+@contextmanager
+def faults_of(name: object) -> Iterator[None]:
+    """Within the block, each line of an InputError begins with `name`, such as the file's."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError("\n".join(f"{name}: {line}" for line in str(error).splitlines())) from error
+
+
 def shown_with_type(value: object) -> str:
     """`shown`, followed by the name of the value's type."""
     return f"{shown(value)} ({type(value).__name__})"
@@ -28,7 +44,7 @@ def shown_with_type(value: object) -> str:
 
 def suggest(name: str, valid: Iterable[str]) -> str:
     """The end of an error message about a name: the nearest valid names, or all of them if none is near."""
-    valid = sorted(valid)
+    valid, name = sorted(valid), name[:100]
     by_lower = {choice.lower(): choice for choice in valid}
     near = [by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)]
     if near:

@@ -120,6 +120,18 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         _rename_directory(aside, path)
 
 
+def inside(directory: Path, name: str) -> Path:
+    """The path of a file in a directory.
+
+    Raises:
+        InputError: a link leads out of the directory, as one from a stranger may.
+    """
+    path = directory / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise InputError(f"{path}: a link out of {directory}; copy the file itself")
+    return path
+
+
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Holds an exclusive file lock; the file is created if needed. The system releases it if the process

@@ -10,12 +10,27 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from elmo.errors import InputError, shown_with_type, suggest
+from elmo.errors import InputError, shown, shown_with_type, suggest
 from elmo.values import hint_name, range_faults, read_value
 
 MISSING_VALUE = "???"  # OmegaConf's mark for a value that the user must set
+
+
+class _HasType:
+    """The range of a component's config node: it names its type."""
+
+    def holds(self, value: Any) -> bool:
+        """Whether a mapping names a type."""
+        return isinstance(value.get("type"), str)
+
+    def expected(self, value: Any) -> str:
+        """The mapping in words."""
+        return "a mapping with `type`"
+
+
+ComponentNode = Annotated[Mapping[str, Any], _HasType()]
 
 Class = TypeVar("Class", bound=type)
 
@@ -116,8 +131,8 @@ class Registry:
             return None
         others = " or ".join(self.kinds_of(name))
         if not others:
-            return f"unknown {kind} {name!r}{suggest(name, self.names(kind))}"
-        return f"{name!r} is of kind {others}, not {kind}{suggest(name, self.names(kind))}"
+            return f"unknown {kind} {shown(name)}{suggest(name, self.names(kind))}"
+        return f"{shown(name)} is of kind {others}, not {kind}{suggest(name, self.names(kind))}"
 
     def _read(
         self, kind: str, node: Any, given: Collection[str], where: str

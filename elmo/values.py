@@ -225,7 +225,7 @@ def _read_fields(values: Mapping[Any, Any], cls: Any, where: str, faults: list[s
     required = [field.name for field in dataclasses.fields(cls) if _is_required(field)]
     for key in values:
         if key not in hints:
-            found.append(f"{where}{key}: unknown key{suggest(str(key), hints)}")
+            found.append(f"{where}{shown(key, str)}: unknown key{suggest(str(key), hints)}")
     found += [f"{where}{key}: missing" for key in required if key not in values]
     arguments = {
         key: read_value(value, hints[key], f"{where}{key}", found)
@@ -250,6 +250,7 @@ def _read_plain(value: Any, hint: Any, cls: Any, where: str, faults: list[str]) 
     wanted = type(None) if cls is None else cls
     # scalars by exact type: a bool is not accepted as an int
     fits = type(value) is wanted if wanted in _SCALARS else isinstance(value, wanted)
+    fits = fits and not (wanted is Sequence and isinstance(value, str))  # of its own letters
     if not fits:
         faults.append(f"{where}: expected {hint_name(hint)}, got {shown_with_type(value)}")
     return value
@@ -276,7 +277,7 @@ def _read_choice(value: Any, choices: Mapping[Any, Any], hint: Any, where: str, 
         if type(choice) is type(value) and choice == value:
             return member
     if isinstance(value, str):
-        faults.append(f"{where}: unknown choice {value!r}{suggest(value, map(str, choices))}")
+        faults.append(f"{where}: unknown choice {shown(value)}{suggest(value, map(str, choices))}")
     else:
         faults.append(f"{where}: expected {hint_name(hint)}, got {shown_with_type(value)}")
     return value

@@ -38,6 +38,7 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
     if config.output != STANDARD_STREAM:
         refuse_existing(Path(config.output))
     saved = read_model(Path(config.run))
+    model, vocabulary = load_language_model(saved, name=config.run)
     reader = SentenceReader(
         config.input,
         tokenizer=REGISTRY.build("tokenizer", config.tokenizer or saved.config["tokenizer"]),
@@ -47,7 +48,6 @@ def main(config: ScoreConfig, overrides: list[str]) -> None:
     )
     device = choose_device(config.device)
     set_up_process(num_threads=config.num_threads, device=device)
-    model, vocabulary = load_language_model(saved, name=config.run)
     model.to(device)
     totals = _Totals()
     with (

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.bilm.bilm import WordLayer
-from elmo.errors import InputError
+from elmo.errors import InputError, shown
 from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS, TypeTable
 from elmo.values import Length, Size
 
@@ -183,5 +183,5 @@ def _check_filters(filters: Sequence[Sequence[int]]) -> None:
     for entry in filters:
         if len(entry) != 2 or entry[0] > MAX_CHARACTERS:
             raise InputError(
-                f"encoder.filters: expected [width 1-{MAX_CHARACTERS}, number >= 1], got {list(entry)}"
+                f"encoder.filters: expected [width 1-{MAX_CHARACTERS}, number >= 1], got {shown(list(entry))}"
             )

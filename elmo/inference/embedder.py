@@ -38,6 +38,7 @@ from elmo.inference.start_state import (
 from elmo.io.loading import fingerprint, load_bilm
 from elmo.registry import suggest
 from elmo.text.checked_input import checked_sentence, checked_sentences
+from elmo.values import Size, Threads, range_faults
 from elmo.version import __version__
 
 LOG = logging.getLogger(__name__)
@@ -99,9 +100,10 @@ class ElmoEmbedder:
     ) -> None:
         _check_choice("state", state, STATES)
         _check_choice("precision", precision, PRECISIONS)
-        for name, number in (("tokens_per_batch", tokens_per_batch), ("num_threads", num_threads)):
-            if number is not None and number < 1:
-                raise InputError(f"{name}: expected at least 1, got {number}")
+        faults = range_faults(tokens_per_batch, Size, "tokens_per_batch")
+        faults += range_faults(num_threads, Threads, "num_threads")
+        if faults:
+            raise InputError(faults[0])
         if num_threads is not None:
             torch.set_num_threads(num_threads)
         self._arguments: dict[str, Any] = {
@@ -300,7 +302,7 @@ class ElmoEmbedder:
         if self._state_name == "warm":
             if not self.state_path.exists():
                 return None
-            return WarmState.load(self.state_path, fingerprint=self._fingerprint, device=self._device)
+            return WarmState.load(self.state_path, bilm=self._bilm, fingerprint=self._fingerprint)
         kinds: dict[str, Callable[[BiLm], StartState]] = {
             "auto": OwnState,
             "zero": ZeroState,

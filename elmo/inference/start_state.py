@@ -6,6 +6,7 @@ Shape legend: R rows.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from elmo.bilm.bilm import BiLm, State
-from elmo.errors import InputError
+from elmo.errors import InputError, reason_of
 from elmo.files import atomic_write
 from elmo.inference.runner import BatchPlan, plan_by_length
+from elmo.io.model_directory import refuse_non_finite
 from elmo.io.tensor_file import write_tensors
 
 
@@ -161,15 +163,23 @@ class WarmState(StartState):
             write_tensors(aside, tensors, metadata=metadata)
 
     @classmethod
-    def load(cls, path: Path, *, fingerprint: str, device: torch.device) -> WarmState:
+    def load(cls, path: Path, *, bilm: BiLm, fingerprint: str) -> WarmState:
         """Read a file that `save` wrote; InputError if it is damaged or belongs to another biLM."""
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                parts = {name: file.get_tensor(name).to(device) for name in list(file.keys())}
+                parts = {name: file.get_tensor(name) for name in list(file.keys())}
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{path}: damaged ({error}); warm up again") from error
+            raise InputError(f"{path}: damaged ({reason_of(error)}); warm up again") from error
         if metadata.get("fingerprint") != fingerprint:
             raise InputError(f"{path}: the warm state of another model; warm up again")
-        state = [parts[f"start_{index}"] for index in range(len(parts))]
-        return cls(state, num_sentences=int(metadata["num_sentences"]))
+        zero = {f"start_{index}": part for index, part in enumerate(bilm.context.zero_state(1))}
+        number = metadata.get("num_sentences", "")
+        fits = {name: part.shape for name, part in parts.items()} == {
+            n: part.shape for n, part in zero.items()
+        }
+        if not fits or not re.fullmatch(r"\d{1,18}", number):
+            raise InputError(f"{path}: damaged (it does not have the state of this model); warm up again")
+        for name, part in parts.items():
+            refuse_non_finite(part, name=f"{path}: {name}")
+        return cls([parts[name].to(part) for name, part in zero.items()], num_sentences=int(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,7 +60,7 @@ def is_official(model: str | Path) -> bool:
     return _find_official(model) is not None
 
 
-def load_bilm_node(model: str | Path) -> dict[str, Any]:
+def load_bilm_node(model: str | Path) -> Mapping[str, Any]:
     """The config node of the biLM that `load_bilm` would load; its weights are not read.
 
     Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,17 @@ from elmo.bilm import char_cnn_lstm  # noqa: F401  # importing it registers the 
 from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.bilm.softmaxes.full import FullSoftmax
 from elmo.bilm.word_lstm import EMBEDDING
-from elmo.errors import InputError
+from elmo.errors import InputError, faults_of
 from elmo.files import atomic_write
 from elmo.io.meta_device import meta_device
+from elmo.io.model_directory import refuse_non_finite
 from elmo.io.official_options import official_options, read_options, read_word_options
 from elmo.text.characters import NUM_CHARACTERS
 from elmo.text.vocabulary import MARKERS, Vocabulary
 
 _SKIPPED_LINE = "!!!MAXTERMID"  # a line of the vocabulary without a row, as in the original
+
+_MOST_COMPRESSED = 1100  # values in a byte of the file: deflate compresses zeros to 1/1030
 
 # The options that determine a dataset's shape: the likely cause if the shape is wrong.
 _DECIDED_BY = {
@@ -51,8 +55,9 @@ def read_official(options: Path, weights: Path) -> BiLm:
         InputError: names the file and the option or dataset: the file cannot be read; a dataset is missing,
             has another shape than the options require, is not used by them, or has NaN or infinite values.
     """
-    with meta_device():
-        bilm = build_bilm(read_options(options))
+    node = read_options(options)
+    with faults_of(options), meta_device():
+        bilm = build_bilm(node)
     with _WeightsFile(weights) as file:
         _check_datasets(file, official_tensors(bilm), options)
         bilm.to_empty(device="cpu").reset_start_state()
@@ -82,8 +87,9 @@ def read_official_words(
         InputError: names the file and the option, line or dataset.
     """
     words = _WordList(vocabulary)
-    with meta_device():
-        bilm = build_bilm(read_word_options(options), vocabulary=words.vocabulary)
+    node = read_word_options(options)
+    with faults_of(options), meta_device():
+        bilm = build_bilm(node, vocabulary=words.vocabulary)
     with _WeightsFile(weights) as file:
         tensors = official_tensors(bilm)
         del tensors[EMBEDDING]
@@ -244,7 +250,9 @@ class _WeightsFile:
                 f"likely cause: {cause}"
             )
         with self._faults(name):
-            dtype = self._file[name].dtype
+            dtype, size = self._file[name].dtype, self._file[name].id.get_storage_size()
+        if size * _MOST_COMPRESSED < math.prod(found):
+            raise InputError(f"{self.path}: {name} has no values; damaged or cut short")
         if dtype.kind != "f":
             raise InputError(f"{self.path}: {name} is of type {dtype}, expected float32")
 
@@ -253,10 +261,7 @@ class _WeightsFile:
         values = target if target.is_contiguous() else torch.empty(target.shape)
         with self._faults(name):
             self._file[name].read_direct(values.numpy())
-        if not values.sum().isfinite():  # cheap test first: a finite sum has only finite terms
-            wrong = int((~values.isfinite()).sum())
-            if wrong:
-                raise InputError(f"{self.path}: {name} has {wrong} values that are NaN or infinite")
+        refuse_non_finite(values, name=f"{self.path}: {name}")
         if values is not target:
             target.copy_(values)
 

@@ -6,13 +6,13 @@ Source: Peters et al. 2018, the published options files and the code that reads 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from elmo.bilm.bilm import BiLm
 from elmo.bilm.char_cnn import ACTIVATIONS
 from elmo.errors import InputError, shown
+from elmo.json_file import read_json
 from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS
 
 _REQUIRED = object()
@@ -90,12 +90,7 @@ class _OptionsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self.values = json.loads(path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not JSON ({error}); expected an official options.json") from error
+        self.values = read_json(path)
         if not isinstance(self.values, dict):
             raise InputError(
                 f"{path}: expected a JSON object with lstm and char_cnn, got {shown(self.values, json.dumps)}"
@@ -124,7 +119,7 @@ class _OptionsFile:
         value = self.value(key)
         if value is None:
             return None
-        if type(value) not in (int, float) or not 0 < value < math.inf:
+        if type(value) not in (int, float) or not 0 < value <= 10**9:
             self.refuse(key, "a number above 0, or null for no limit", value)
         return float(value)
 

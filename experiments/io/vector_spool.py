@@ -7,15 +7,30 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 
 from elmo.errors import InputError, shown
 from elmo.files import NO_SPACE, atomic_write, file_lock
+from elmo.json_file import parse_json, read_json
+from elmo.values import Range, read_record
 
 _VECTORS_FILE, _WORDS_FILE, _RECORD_FILE = "vectors.bin", "words.jsonl", "progress.json"
+_Number = Annotated[int, Range(0, 2**62)]
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What is committed: by which settings, and how much of each file."""
+
+    settings: dict[str, Any]
+    num_sentences: _Number
+    num_words: _Number
+    vector_bytes: _Number
+    word_bytes: _Number
 
 
 class VectorSpool:
@@ -51,8 +66,8 @@ class VectorSpool:
                 path.mkdir(parents=True, exist_ok=True)
                 opened.enter_context(file_lock(path / ".lock"))
                 record = self._read_record()
-                self._vectors = opened.enter_context(_open_at(path / _VECTORS_FILE, record["vector_bytes"]))
-                self._words = opened.enter_context(_open_at(path / _WORDS_FILE, record["word_bytes"]))
+                self._vectors = opened.enter_context(_open_at(path / _VECTORS_FILE, record.vector_bytes))
+                self._words = opened.enter_context(_open_at(path / _WORDS_FILE, record.word_bytes))
             except BlockingIOError as error:
                 raise InputError(f"{path}: a running process is writing there; wait for it") from error
             except OSError as error:
@@ -60,7 +75,7 @@ class VectorSpool:
                     f"{path}: cannot be written ({error.strerror}); choose another output"
                 ) from error
             self._opened = opened.pop_all()
-        self.num_sentences, self.num_words = record["num_sentences"], record["num_words"]
+        self.num_sentences, self.num_words = record.num_sentences, record.num_words
 
     def __enter__(self) -> VectorSpool:
         return self
@@ -91,15 +106,15 @@ class VectorSpool:
                 os.fsync(file.fileno())
         except OSError as error:
             raise self._explained(error) from error
-        record = {
-            "settings": self._settings,
-            "num_sentences": self.num_sentences,
-            "num_words": self.num_words,
-            "vector_bytes": self._vectors.tell(),
-            "word_bytes": self._words.tell(),
-        }
+        record = _Record(
+            settings=self._settings,
+            num_sentences=self.num_sentences,
+            num_words=self.num_words,
+            vector_bytes=self._vectors.tell(),
+            word_bytes=self._words.tell(),
+        )
         with atomic_write(self.path / _RECORD_FILE) as aside:
-            aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            aside.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
     @property
     def is_empty(self) -> bool:
@@ -113,9 +128,13 @@ class VectorSpool:
 
     def sentences(self) -> Iterator[list[str]]:
         """The words of each committed sentence, in order."""
-        with (self.path / _WORDS_FILE).open("rb") as file:
-            for line in file:
-                yield json.loads(line)
+        path = self.path / _WORDS_FILE
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                words = parse_json(line, name=f"{path}:{number}")
+                if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                    raise InputError(f"{path}:{number}: not a list of words; {self._advice}")
+                yield words
 
     def __iter__(self) -> Iterator[tuple[list[str], np.ndarray]]:
         """The words and the array of each committed sentence, in order, one at a time in memory."""
@@ -123,24 +142,28 @@ class VectorSpool:
             for words in self.sentences():
                 shape = tuple(len(words) if length == -1 else length for length in self.shape)
                 vectors = np.empty(shape, dtype=self.dtype)
-                file.readinto(vectors.data.cast("B") if vectors.size else bytearray())
+                if vectors.size and file.readinto(vectors.data.cast("B")) != vectors.nbytes:
+                    raise InputError(f"{self.path}: holds fewer vectors than words; {self._advice}")
                 yield words, vectors
 
     def remove(self) -> None:
         """Delete the directory."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _read_record(self) -> dict[str, Any]:
+    @property
+    def _advice(self) -> str:
+        return f"remove {self.path} to start over"
+
+    def _read_record(self) -> _Record:
         """The record of the last commit; zeros if there is none."""
-        nothing = {"num_sentences": 0, "num_words": 0, "vector_bytes": 0, "word_bytes": 0}
         path = self.path / _RECORD_FILE
+        if not path.exists():
+            return _Record({}, 0, 0, 0, 0)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            settings = record["settings"]
-        except FileNotFoundError:
-            return nothing
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged; remove {self.path} to start over") from error
+            record = read_record(_Record, read_json(path), name=str(path))
+        except InputError as error:
+            raise InputError(f"{error}; {self._advice}") from error
+        settings = record.settings
         for key in sorted(settings.keys() | self._settings.keys()):
             before, now = settings.get(key), self._settings.get(key)
             if before != now:
@@ -157,8 +180,11 @@ class VectorSpool:
 
 
 def _open_at(path: Path, size: int) -> IO[bytes]:
-    """A file to append to, truncated to its committed size."""
+    """A file to append to, truncated to its committed size; InputError if it is smaller."""
     file = path.open("r+b" if path.exists() else "w+b")
+    if os.fstat(file.fileno()).st_size < size:
+        file.close()
+        raise InputError(f"{path}: fewer than {size:,} bytes, damaged; remove {path.parent} to start over")
     file.truncate(size)
     file.seek(size)
     return file

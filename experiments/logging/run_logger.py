@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from elmo.errors import InputError
 from elmo.files import atomic_write, json_text
+from elmo.json_file import parse_json
 from experiments.io.run_directory import RunDirectory
 
 LOG = logging.getLogger(__name__)
@@ -60,9 +60,12 @@ class RunLogger:
         self.sinks = list(sinks)
         self._last_step = resumed_step or 0
         self._closed = False
-        if resumed_step is not None and metrics_log_path.exists():
-            cut_metrics(metrics_log_path, resumed_step, is_evaluated=is_evaluated)
-        self._file = metrics_log_path.open("ab", buffering=0)
+        try:
+            if resumed_step is not None and metrics_log_path.exists():
+                cut_metrics(metrics_log_path, resumed_step, is_evaluated=is_evaluated)
+            self._file = metrics_log_path.open("ab", buffering=0)
+        except OSError as error:
+            raise InputError(f"{metrics_log_path}: cannot be written ({error.strerror})") from error
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Appends one event, e.g. `log(20, {"tokens": 12_800, "seconds": 1.9, "train/loss": 6.2})`.
@@ -197,14 +200,15 @@ def cut_metrics(path: Path, last_step: int, *, is_evaluated: bool = True) -> Non
 
 def _is_kept(line: bytes, last_step: int, is_evaluated: bool) -> bool:
     try:
-        event = json.loads(line)
-    except ValueError:
+        event = parse_json(line, name="line")
+    except InputError:
         return False
     if not isinstance(event, dict) or not line.endswith(b"\n"):
         return False
     if event.get("step") == last_step and not is_evaluated:
         return any(key.startswith("train/") for key in event)
-    return bool(event.get("step", math.inf) <= last_step)
+    step = event.get("step")
+    return isinstance(step, int) and step <= last_step
 
 
 def _show_table(sink: Sink, name: str, columns: list[str], rows: list[list[Any]]) -> None:

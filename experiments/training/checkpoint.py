@@ -13,6 +13,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from elmo.errors import InputError
+from elmo.errors import InputError, reason_of, shown
 from elmo.files import atomic_directory, atomic_write
 from elmo.io.tensor_file import write_tensors
+from elmo.json_file import read_json
+from elmo.values import read_record
 
 FORMAT = 2
 TENSORS_FILE = "state.safetensors"
@@ -31,6 +34,16 @@ STATE_FILE = "state.json"
 TAG = "$"  # key of the JSON objects that stand for what JSON has no notation for
 STEP_NAME = re.compile(r"step-(\d{7,})")
 POINTERS = ("last", "best")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Document:
+    """The content of `state.json`."""
+
+    format: int
+    tensors_crc32: int
+    tree_crc32: int
+    tree: dict[str, Any]
 
 
 def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
@@ -66,15 +79,19 @@ def load_checkpoint(path: Path) -> dict[Any, Any]:
     document = _read_document(path / STATE_FILE)
     tensors_path = path / TENSORS_FILE
     try:
-        if _file_checksum(tensors_path) != document["tensors_crc32"]:
+        if _file_checksum(tensors_path) != document.tensors_crc32:
             raise InputError(f"{tensors_path}: truncated or corrupt (its checksum is another)")
         tensors = load_file(tensors_path)
     except OSError as error:
         raise InputError(f"{tensors_path}: cannot be read ({error.strerror})") from error
     except SafetensorError as error:
-        raise InputError(f"{tensors_path}: corrupt ({error})") from error
-    state = _decode(document["tree"], tensors)
-    assert isinstance(state, dict)
+        raise InputError(f"{tensors_path}: corrupt ({reason_of(error)})") from error
+    try:
+        state = _decode(document.tree, tensors)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path / STATE_FILE}: damaged ({reason_of(error)})") from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path / STATE_FILE}: damaged (not a state)")
     return state
 
 
@@ -114,10 +131,10 @@ class Checkpoints:
         """
         path, encoder = self._path_of(step) / STATE_FILE, _Encoder()
         document = _read_document(path)
-        tree = {**document["tree"], **encoder.encode(values, "state")}
+        tree = {**document.tree, **encoder.encode(values, "state")}
         assert not encoder.tensors
         with atomic_write(path) as aside:
-            _write_document(aside, tree, document["tensors_crc32"])
+            _write_document(aside, tree, document.tensors_crc32)
 
     def mark_best(self, step: int) -> bool:
         """Makes the checkpoint of a step `best`, if it is there, which is returned."""
@@ -293,21 +310,19 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return float(value["value"])
     if kind == "tuple":
         return tuple(_decode(item, tensors) for item in value["items"])
+    if kind != "dict":
+        raise ValueError(f"a value of kind {shown(kind)}")
     return {_decode(key, tensors): _decode(item, tensors) for key, item in value["items"]}
 
 
-def _read_document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: truncated or corrupt ({error})") from error
+def _read_document(path: Path) -> _Document:
+    document = read_json(path)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{path}: not a checkpoint of format {FORMAT}")
-    if _tree_checksum(document.get("tree")) != document.get("tree_crc32"):
+    record = read_record(_Document, document, name=str(path))
+    if _tree_checksum(record.tree) != record.tree_crc32:
         raise InputError(f"{path}: corrupt (its checksum is another)")
-    return document
+    return record
 
 
 def _tree_checksum(tree: Any) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from elmo.errors import InputError, reason_of
+
 
 def generator_states(device: torch.device) -> dict[str, Tensor]:
     """The states of the CPU's default generator and of that of `device`, by type of device."""
@@ -22,7 +24,17 @@ def restore_generators(states: Mapping[str, Tensor], device: torch.device) -> No
     """Set the generators to states of `generator_states`; one whose state is not among them stays as it is.
 
     So a run may go on on another type of device, where it draws other numbers.
+
+    Raises:
+        InputError: a state is damaged.
     """
+    try:
+        _restore(states, device)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"generators: damaged ({reason_of(error)})") from error
+
+
+def _restore(states: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from elmo.values import Range
+
+Done = Annotated[int, Range(0, 10**15)]
+Seconds = Annotated[float, Range(0, 10**12)]
 
 FIRST_SAVE_SECONDS = 30.0
 SMOOTHING = 0.98  # of the loss, per step
@@ -52,15 +58,15 @@ class Periods:
 class Position:
     """How far a run is, as a checkpoint has it."""
 
-    step: int = 0
-    units: int = 0
-    seconds: float = 0.0  # from the first step on, over all starts
-    overhead_seconds: float = 0.0  # of which were spent on evaluating and saving
+    step: Done = 0
+    units: Done = 0
+    seconds: Seconds = 0.0  # from the first step on, over all starts
+    overhead_seconds: Seconds = 0.0  # of which were spent on evaluating and saving
     best_value: float | None = None
-    best_step: int = 0
-    num_worse: int = 0  # evaluations since the best
+    best_step: Done = 0
+    num_worse: Done = 0  # evaluations since the best
     last_scores: dict[str, float] = field(default_factory=dict)
-    evaluated_step: int = -1
+    evaluated_step: Annotated[int, Range(-1, 10**15)] = -1
     is_evaluation_due: bool = False  # of the saved step; a kill may come before its end
     smoothed_loss: float | None = None  # the exponential moving average over the steps
 

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from elmo.errors import InputError
+from elmo.errors import InputError, faults_of
+from elmo.io.model_directory import load_weights
 from experiments.training.checkpoint import Checkpoints
 from experiments.training.generators import generator_states, restore_generators
 from experiments.training.position import Limits, Periods, Position
+from experiments.training.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
 from experiments.training.stop import Stop
 from tasks.task import Batches, Training
 
@@ -196,23 +198,28 @@ class Trainer:
         Raises:
             InputError: the data is not what it was, or the metric none of the scores.
         """
+        name = str(self.checkpoints.path)
+        saved = read_state(state, name=name)
         for split, fingerprint in self.training.reports.fingerprints().items():
-            if state["fingerprints"].get(split) != fingerprint:
+            if saved.fingerprints.get(split) != fingerprint:
                 raise InputError(
                     f"resume: the {split} data is not what the run began with; give it back, or start a new"
                     " run with init_from"
                 )
-        position = Position(**state["position"])
-        if state["metric"] != self.metric:  # values of two metrics cannot be compared
+        position = saved.position
+        if saved.metric != self.metric:  # values of two metrics cannot be compared
             position.best_value, position.num_worse = None, 0
         if position.last_scores:
             self._check_metric(position.last_scores)
+        refuse_unlike_optimizer(saved.optimizer, self.optimizer, name=f"{name}: optimizer")
+        refuse_unlike(saved.batches, self.batches.state_dict(), name=f"{name}: batches")
         self.position, self._saved_step = position, position.step
-        self._restore(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.batches.load_state_dict(state["batches"])
-        self.training.load_state_dict(state["task"])
-        restore_generators(state["generators"], self.device)
+        self._restore(saved.model)
+        self.optimizer.load_state_dict(saved.optimizer)
+        with faults_of(name):
+            self.batches.load_state_dict(saved.batches)
+            self.training.load_state_dict(saved.task)
+            restore_generators(saved.generators, self.device)
         self._started = time.monotonic() - position.seconds
 
     def _set_learning_rates(self) -> None:
@@ -357,7 +364,8 @@ class Trainer:
 
     def _restore(self, state: Mapping[str, Tensor]) -> None:
         own = self.training.model.state_dict()
-        self.training.model.load_state_dict({**{name: own[name] for name in self._constants}, **state})
+        whole = {**{name: own[name] for name in self._constants}, **state}
+        load_weights(self.training.model, whole, name=str(self.checkpoints.path))
 
     def _save(self) -> None:
         started = time.monotonic()
@@ -369,10 +377,9 @@ class Trainer:
         position = self.position
         if position.best_step == position.step or position.best_value is None:
             return position.last_scores
-        best = self.checkpoints.load("best")
-        self._restore(best["model"])
-        scores: dict[str, float] = best["position"]["last_scores"]
-        return scores
+        best = read_state(self.checkpoints.load("best"), name=str(self.checkpoints.path))
+        self._restore(best.model)
+        return best.position.last_scores
 
 
 def _values(gradient: Tensor) -> Tensor:

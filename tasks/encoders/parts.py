@@ -86,7 +86,18 @@ def restore_words(parts: Mapping[str, TokenEncoder], lists: Mapping[str, list[st
     """Restore the result of `word_lists`; parameters then have their shapes, but not yet their values."""
     for name, part in parts.items():
         own = {key.partition(".")[2]: words for key, words in lists.items() if key.startswith(f"{name}.")}
-        part.restore_words(own)
+        part.restore_words(_WordLists(own, name=name))
+
+
+class _WordLists(dict[str, list[str]]):
+    """The word lists of a part by key; InputError for a missing one."""
+
+    def __init__(self, lists: Mapping[str, list[str]], *, name: str) -> None:
+        super().__init__(lists)
+        self._name = name
+
+    def __missing__(self, key: str) -> list[str]:
+        raise InputError(f"the word list {self._name}.{key} is missing; copy the model's directory whole")
 
 
 def for_each_part(items: Mapping[str, Item], do: Callable[[Item], Result]) -> dict[str, Result]:

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from elmo.bilm.bilm import BiLm, State, WordLayer, build_bilm
 from elmo.bilm.softmaxes.softmax import Softmax
-from elmo.errors import InputError
-from elmo.io.model_directory import SavedModel, load_weights
-from elmo.registry import REGISTRY
+from elmo.errors import InputError, faults_of
+from elmo.io.meta_device import meta_device
+from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
+from elmo.registry import REGISTRY, ComponentNode
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 from elmo.text.vocabulary import Vocabulary
+from elmo.values import read_record
 from tasks.language_model.corpus import Corpus, ShuffledWindows
 from tasks.sources.shared.split import Split
 from tasks.task import Batches, Reports, Setup, told
@@ -84,6 +86,16 @@ class BatchBuilder:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class SavedConfig:
+    """The nodes in the config.json of a language model that its use needs."""
+
+    encoder: ComponentNode
+    softmax: ComponentNode
+    tokenizer: ComponentNode
+    batching: ComponentNode
+
+
 class LanguageModel(nn.Module):
     """A biLM and the softmax over the next and the previous word, shared by the two directions.
 
@@ -134,7 +146,9 @@ def load_language_model(saved: SavedModel, *, name: str) -> tuple[LanguageModel,
         raise InputError(f"{name}: a model of task {task}, expected a language_model")
     if saved.vocabulary is None:
         raise InputError(f"{name}: no vocabulary.txt in the model's directory; copy the directory whole")
-    model = build_model(saved.config, num_types=len(saved.vocabulary))
+    read_record(SavedConfig, saved.config, name=f"{name}: {CONFIG_FILE}", is_open=True)
+    with faults_of(name), meta_device():
+        model = build_model(saved.config, num_types=len(saved.vocabulary))
     load_weights(model, saved.weights, name=name)
     return model.eval(), saved.vocabulary
 
@@ -216,8 +230,24 @@ class LanguageModelTraining:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
-        saved = state["state"]
+        saved = state.get("state")
+        if saved is not None and not self._fits(saved):
+            raise InputError("task.state: not the state of this model; the checkpoint is damaged")
         self._state = None if saved is None else [part.to(self.setup.device) for part in saved]
+
+    def _fits(self, state: Any) -> bool:
+        """Whether a saved state has the parts of the encoder's, and as many rows as the batches."""
+        own = self.model.encoder.start_state(1)
+        if not isinstance(state, list) or len(state) != len(own):
+            return False
+        for part, start in zip(state, own, strict=True):
+            if not isinstance(part, Tensor) or part.dim() != start.dim() or part.dtype != start.dtype:
+                return False
+            if part[:, :1].shape != start.shape or not bool(part.isfinite().all()):
+                return False
+            if self.batching.carries_state and part.shape[1] != self.setup.batch_size:
+                return False
+        return True
         self._num_batches = state.get("num_batches", 0)  # in the checkpoints of older runs, nothing is frozen
 
     def _builder(self, corpus: Corpus) -> BatchBuilder:

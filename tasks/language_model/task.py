@@ -84,7 +84,7 @@ class LanguageModelTask:
             reports=reports,
         )
 
-    def initial_encoder(self, initial: str) -> dict[str, Any]:
+    def initial_encoder(self, initial: str) -> Mapping[str, Any]:
         """The `encoder` node of the biLM that `initial` names; InputError: it reads whole words."""
         node = load_bilm_node(initial)
         cls = REGISTRY.get("encoder", node["type"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from elmo.errors import InputError
-from elmo.io.model_directory import SavedModel, load_weights
-from elmo.registry import REGISTRY
-from elmo.values import Dropout, Size
+from elmo.errors import InputError, faults_of
+from elmo.io.meta_device import meta_device
+from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
+from elmo.registry import REGISTRY, ComponentNode
+from elmo.values import Dropout, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.span_head import SpanHead
 from tasks.question_answering.baselines import score_baselines
@@ -25,6 +26,17 @@ from tasks.supervised.encoder_parts import EncoderParts, check_components, make_
 from tasks.supervised.representation import Representation
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedConfig:
+    """What the config.json of a question answering model has besides its task."""
+
+    encoder: ComponentNode
+    head: ComponentNode
+    mix: ComponentNode
+    tokenizer: ComponentNode
+    language: str
 
 
 @REGISTRY.register("task", "question_answering")
@@ -136,9 +148,11 @@ class QuestionAnsweringTask:
             InputError: the model is of another task, or its weights and config disagree.
         """
         config = saved.config
+        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
         if config["task"]["type"] != "question_answering":
             raise InputError(f"{name}: a model of task {config['task']['type']}, expected question_answering")
-        model = self.build_model(config, EncoderParts.restore(saved).parts)
+        with faults_of(name), meta_device():
+            model = self.build_model(config, EncoderParts.restore(saved).parts)
         load_weights(model, saved.weights, name=name)
         return QuestionPredictor(
             model=model.to(setup.device).eval(),

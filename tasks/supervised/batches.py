@@ -67,9 +67,15 @@ class ExampleBatches(Generic[Batch]):
         return {"epoch": self.epoch, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go to a position."""
+        """Go to a position; InputError if there is none such."""
         self.epoch, self._taken = state["epoch"], state["taken"]
+        if self.epoch < 0:
+            raise InputError(f"batches: epoch {self.epoch}; the checkpoint is damaged")
         self._groups = self._shuffled_groups()
+        if not 0 <= self._taken < max(1, len(self._groups)):
+            raise InputError(
+                f"batches: batch {self._taken} of {len(self._groups)}; the checkpoint is damaged"
+            )
 
     def _shuffled_groups(self) -> list[list[int]]:
         """The batches of the epoch: examples in random pools, pools sorted and cut, batches shuffled."""

@@ -6,13 +6,14 @@ Shape legend: N texts, V labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from elmo.errors import InputError
-from elmo.io.model_directory import SavedModel, load_weights
-from elmo.registry import REGISTRY
-from elmo.values import Count, Dropout, Range, Size, read_record
+from elmo.errors import InputError, faults_of
+from elmo.io.meta_device import meta_device
+from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
+from elmo.registry import REGISTRY, ComponentNode
+from elmo.values import Count, Dropout, Length, Range, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.text_head import TextHead
 from tasks.sources.labelled.source import LabelledSource
@@ -29,6 +30,27 @@ from tasks.text_classification.predictor import TextPredictor
 from tasks.text_classification.reports import TextClassificationReports, named, score_table
 from tasks.text_classification.scores import Decision, score_names, scores
 from tasks.text_classification.windows import TextReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedTexts:
+    """How a model's texts were read, as its config.json says."""
+
+    prose: bool
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedConfig:
+    """What the config.json of a text classifier has besides its task."""
+
+    encoder: ComponentNode
+    head: ComponentNode
+    mix: ComponentNode
+    tokenizer: ComponentNode
+    labels: Annotated[list[str], Length(1, 1_000_000)]
+    multi_label: bool
+    texts: _SavedTexts
 
 
 @REGISTRY.register("task", "text_classification")
@@ -153,12 +175,14 @@ class TextClassificationTask:
             InputError: the model is of another task, or its weights and config disagree.
         """
         config = saved.config
+        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
         if config["task"]["type"] != "text_classification":
             raise InputError(
                 f"{name}: a model of task {config['task']['type']}, expected text_classification"
             )
-        encoder = EncoderParts.restore(saved)
-        model = self.build_model(config, encoder.parts, num_labels=len(config["labels"]))
+        with faults_of(name), meta_device():
+            parts = EncoderParts.restore(saved).parts
+            model = self.build_model(config, parts, num_labels=len(config["labels"]))
         load_weights(model, saved.weights, name=name)
         return TextPredictor(
             model=model.to(setup.device).eval(),

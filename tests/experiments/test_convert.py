@@ -82,7 +82,11 @@ def test_there_and_back_changes_nothing(official: CharCnnLstm, capsys: pytest.Ca
 
 def test_a_trained_model_gives_its_encoder_and_keeps_its_softmax(encoder: CharCnnLstm) -> None:
     model = nn.ModuleDict({"encoder": encoder, "softmax": nn.Linear(4, 5)})
-    config = {"task": {"type": "language_model"}, "encoder": {"type": "char_cnn_lstm", **SIZES}}
+    config = {
+        "task": {"type": "language_model"},
+        "encoder": {"type": "char_cnn_lstm", **SIZES},
+        "batch_size": 4,
+    }
     vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "the", "cat"])
     save_model(Path("run/model"), config=config, model=model, vocabulary=vocabulary)
     assert convert(to="official", options="options.json", weights="weights.hdf5", model="run") == 0

@@ -245,7 +245,7 @@ OVERRIDES = {
         ("missing data", "data.train: no such file"),
         ("changed data", "resume: the train data is not what the run began with"),
         ("damaged weights", "state.safetensors: truncated or corrupt"),
-        ("damaged state", "state.json: truncated or corrupt"),
+        ("damaged state", "state.json: not JSON, or damaged"),
         ("damaged record", "environment.json: cannot be read"),
     ],
 )

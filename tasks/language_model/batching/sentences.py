@@ -11,7 +11,14 @@ import torch
 from elmo.bilm.packing import Packing, bucket_by_length
 from elmo.registry import REGISTRY
 from elmo.values import Size
-from tasks.language_model.corpus import BATCHES, Sentences, ShuffledWindows, blocks, with_markers
+from tasks.language_model.corpus import (
+    BATCHES,
+    Sentences,
+    ShuffledWindows,
+    blocks,
+    refuse_outside,
+    with_markers,
+)
 from tasks.language_model.model import Batch, BatchBuilder
 
 
@@ -75,6 +82,7 @@ class SentenceBatches:
         self._window_start, self._taken = state["window"], state["taken"]
         if self._taken:
             self._open_window()
+        refuse_outside(self._taken, len(self._groups))
 
     def _open_window(self) -> None:
         generator = self.windows.generator(BATCHES)

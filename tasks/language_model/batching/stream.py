@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.values import Size
-from tasks.language_model.corpus import Sentences, ShuffledWindows, blocks, with_markers
+from tasks.language_model.corpus import Sentences, ShuffledWindows, blocks, refuse_outside, with_markers
 from tasks.language_model.model import Batch, BatchBuilder
 
 
@@ -107,7 +108,11 @@ class StreamBatches:
         self.windows.load_state_dict(state["window"])
         self._window_start, self._taken = state["window"], state["taken"]
         self._window = self.windows.next_window() if self._taken else []
+        refuse_outside(self._taken, len(self._window))
         self._rows = [np.asarray(row) for row in state["rows"]]
+        for row in self._rows:
+            if len(row) != 4 or (row.size and not 0 <= row.min() <= row.max() < len(self.builder.types)):
+                raise InputError("batches.rows: not of this text; the checkpoint is damaged")
         self._started = state["started"]
 
     def _fill_row(self, row: int, values_DT: np.ndarray) -> None:

@@ -11,12 +11,14 @@ Shape legend: B letters, V types, N words, S sentences, H hashes.
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from elmo.errors import InputError, reason_of
 from elmo.files import atomic_write
 
 FILE = "training_sentences.npy"  # in a model's directory
@@ -80,7 +82,7 @@ class TrainingSentences:
         """The sample in a run's or a model's directory; None if there is none, as for official files."""
         for path in (Path(model) / FILE, Path(model) / "model" / FILE):
             if path.is_file():
-                return cls(np.load(path, allow_pickle=False))
+                return cls(_read_hashes(path))
         return None
 
     def count(self, hashes: np.ndarray) -> tuple[int, int]:
@@ -89,6 +91,16 @@ class TrainingSentences:
         if len(self.hashes) >= MOST_HASHES:
             distinct = distinct[distinct <= self.hashes[-1]]
         return int(np.isin(distinct, self.hashes, assume_unique=True).sum()), len(distinct)
+
+
+def _read_hashes(path: Path) -> np.ndarray:
+    try:  # mapped: a wrong length in the header must not take memory
+        hashes = np.load(path, mmap_mode="r", allow_pickle=False)
+        if hashes.ndim != 1 or hashes.dtype != np.uint64:
+            raise ValueError(f"an array of {hashes.dtype} with {hashes.ndim} dimensions")
+    except (OSError, ValueError, EOFError, tokenize.TokenError) as error:  # the last one of a header
+        raise InputError(f"{path}: damaged ({reason_of(error)}); copy the model's directory whole") from error
+    return np.array(hashes)
 
 
 def save_training_sentences(directory: Path, parts: Iterable[np.ndarray], *, initial: str | None) -> None:

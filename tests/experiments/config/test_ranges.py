@@ -55,7 +55,7 @@ def test_every_number_of_a_component_has_a_range() -> None:
     found = []
     for kind in GIVEN:
         for name in REGISTRY.names(kind):
-            cls = REGISTRY.get(kind, name)
+            cls: Any = REGISTRY.get(kind, name)
             if not cls.__module__.startswith(COMPONENT_PACKAGES):
                 continue  # of a plug-in that another test has loaded
             init = inspect.unwrap(cls.__init__)

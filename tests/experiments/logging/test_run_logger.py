@@ -356,3 +356,16 @@ def test_tensorboard_shows_one_value_per_step_after_a_resume(tmp_path: Path) -> 
     accumulator = reader.EventAccumulator(str(run.tensorboard_path))
     accumulator.Reload()
     assert [event.step for event in accumulator.Scalars("train/loss")] == [10, 20, 30, 40]
+
+
+def test_a_log_that_cannot_be_written_or_has_strange_lines_is_no_traceback(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    lines = ['{"step": "a"}', '{"step": 1, "x": 2}', "[" * 10_000, '{"step": null}', '{"step": 3}', "\udcff"]
+    log.write_bytes("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"))
+    with RunLogger(metrics_log_path=log, metrics_path=tmp_path / "metrics.json", resumed_step=2):
+        pass
+    assert log.read_text() == '{"step": 1, "x": 2}\n'
+    log.unlink()
+    log.mkdir()
+    with pytest.raises(InputError, match=r"metrics.jsonl: cannot be written \(Is a directory\)"):
+        RunLogger(metrics_log_path=log, metrics_path=tmp_path / "metrics.json", resumed_step=2)

@@ -43,6 +43,8 @@ NODES = {
         "dropout": 0.3,
     },
     "softmax": {"type": "full"},
+    "tokenizer": {"type": "whitespace"},
+    "batching": {"type": "sentences", "num_steps": 5},
 }
 
 
