@@ -75,6 +75,7 @@ LIMITS: dict[str, list[str]] = {
         *POOLED,
     ],
     "evaluate run=runs/NAME": [*QUIET, "cache_dir=cache"],
+    "evaluate run=runs/NAME checkpoint=last": [*QUIET, "cache_dir=cache"],
     "predict run=runs/NAME input=new.txt output=answers.jsonl explain=true": QUIET,
     "embed model=runs/NAME input=sentences.txt output=vectors.h5 layers=all": QUIET,
     "score run=runs/NAME input=sentences.txt output=scores.jsonl": QUIET,
