@@ -25,7 +25,7 @@ class Figures(dict[str, Any]):
     """The final figures of a run by metric name, as its metrics.json has them.
 
     Attributes:
-        path: the run's directory.
+        path: the run's directory; of a dry run that which it would have.
     """
 
     def __init__(self, figures: Mapping[str, Any], *, path: Path) -> None:
@@ -44,9 +44,11 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
     from experiments.config.build import make_trainer, start_training
     from experiments.config.initial import with_initial_encoder
     from experiments.config.resume import is_resumed, place_run
+    from experiments.dry_run import dry_run
     from experiments.io.run_directory import open_run_directory
     from experiments.logging.evaluations import Evaluations
-    from experiments.logging.report import figures_of_facts, print_facts
+    from experiments.logging.report import facts_of, figures_of_facts, print_facts
+    from experiments.training.memory import check_memory
     from experiments.training.process import set_up_process
     from experiments.training.stop import Stop
 
@@ -54,6 +56,9 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
     set_up_process(num_threads=config.trainer.num_threads, device=device)
     if not is_resumed(config):
         config = with_initial_encoder(config, overrides)
+    if config.dry_run:
+        path = Path(config.output_dir or Path("runs") / str(config.name))
+        return Figures(dry_run(config, device), path=path)
     config = place_run(config, overrides)
     resumed, stop = config.resume is not None, Stop()
     with (
@@ -66,9 +71,16 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
             trainer.load_state_dict(trainer.checkpoints.load("last"))
             if (figures := _figures_of_end(trainer, run)) is not None:
                 return Figures(figures, path=run.path)
+        if config.trainer.check_memory:
+            check_memory(trainer)
         _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
-        facts = figures_of_facts(print_facts(run.path.name, training, trainer))
-        with _open_logger(config, run, trainer, facts) as logger, _told_how_to_go_on(trainer, run):
+        told = facts_of(trainer)
+        print_facts(run.path.name, told)
+        facts = figures_of_facts(told)
+        with (
+            _open_logger(config, run, trainer, facts) as logger,
+            _told_how_to_go_on(trainer, run),
+        ):
             with stop.on_signals():
                 scores = _train(config, trainer, logger)
             with stop.on_signals(at_once=True):

@@ -65,6 +65,7 @@ class TrainerConfig(Section):
     metric_goal: MetricGoal = MetricGoal.minimize
     patience: Count | None = None
     keep_checkpoints: Count = 2
+    check_memory: bool = True
 
     def limits(self) -> tuple[int | None, float | None, float | None]:
         """Steps, epochs and minutes that end the run; if none of them is given, the task's default."""
@@ -134,12 +135,15 @@ class TrainConfig(Section):
     seed: Seed = 1
     name: str | None = None
     output_dir: str | None = None
+    dry_run: bool = False
     cache_dir: str = MISSING
     resume: str | None = None
     init_from: str | None = None
     plugins: list[str] = field(default_factory=list)
 
     def disagreements(self) -> Iterator[str]:
+        if self.resume is not None and self.dry_run:
+            yield "dry_run: a run that has begun has its facts in its directory; leave out dry_run or resume"
         if self.name is not None and Path(self.name).name != self.name:
             yield f"name: must be a plain directory name, got {self.name!r}; output_dir takes a path"
 

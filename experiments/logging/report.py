@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from elmo.files import atomic_write, json_text
-from experiments.io.environment import peak_memory_bytes
 from experiments.logging.progress import summary_table
+from experiments.training.memory import estimated_bytes
 from experiments.training.trainer import Trainer
-from tasks.task import Training
 
 BYTES = " bytes"  # what the name of a fact ends with that is printed in MiB
 
 
-def print_facts(name: str, training: Training, trainer: Trainer) -> dict[str, float | str]:
-    """Print sizes, counts and the planned steps, before the first step; they are returned as well.
-
-    A number of type float is a percentage, one of type int a count.
-    """
+def facts_of(trainer: Trainer) -> dict[str, float | str]:
+    """Sizes, counts and the planned steps of a training; a float is a percentage, an int a count."""
+    training = trainer.training
     per_step = training.units_per_batch * trainer.accumulate_batches
     num_parameters = sum(parameter.numel() for parameter in training.model.parameters())
     num_trained = sum(parameter.numel() for parameter in trainer.parameters)
@@ -30,14 +27,18 @@ def print_facts(name: str, training: Training, trainer: Trainer) -> dict[str, fl
         **training.reports.facts(),
         f"{training.unit} per step": per_step,
         "steps": _planned(trainer),
-        f"estimated memory{BYTES}": _estimated_bytes(trainer),
+        f"estimated memory{BYTES}": estimated_bytes(trainer),
     }
     if trainer.position.step:
         facts["resumed after step"] = f"{trainer.position.step:,}"
+    return facts
+
+
+def print_facts(name: str, facts: Mapping[str, float | str]) -> None:
+    """Print the facts of the run `name`."""
     rows = [(key.removesuffix(BYTES), _shown(key, value)) for key, value in facts.items()]
     summary_table(rows, columns=("run", name))
     print(flush=True)
-    return facts
 
 
 def figures_of_facts(facts: Mapping[str, float | str]) -> dict[str, float]:
@@ -81,12 +82,6 @@ def write_figures(path: Path, figures: Mapping[str, float]) -> None:
     """Write figures as JSON, atomically."""
     with atomic_write(path) as aside:
         aside.write_text(json_text(figures, indent=2) + "\n", encoding="utf-8")
-
-
-def _estimated_bytes(trainer: Trainer) -> int:
-    """Estimated memory on the device; on the CPU, with the memory that this process has used so far."""
-    taken = peak_memory_bytes() if trainer.device.type == "cpu" else 0
-    return taken + trainer.estimated_bytes()
 
 
 def _planned(trainer: Trainer) -> str:

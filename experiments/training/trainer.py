@@ -173,11 +173,6 @@ class Trainer:
             counts.append(math.ceil(self.limits.epochs * self.training.units_per_epoch / per_step))
         return min(counts, default=None)
 
-    def estimated_bytes(self) -> int:
-        """Memory of weights, gradients, two optimizer values for each weight, and a batch's activations."""
-        weights = sum(p.numel() * p.element_size() for p in self.parameters)
-        return 4 * weights + self.training.reports.activation_bytes(self.training.units_per_batch)
-
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs to go on bit for bit."""
         self.position.seconds = self.seconds()
