@@ -11,9 +11,9 @@ from experiments.config.build import make_trainer, start_training
 from experiments.config.schema import TrainConfig
 from experiments.io.environment import peak_accelerator_memory_bytes, peak_memory_bytes
 from experiments.logging.report import BYTES, facts_of, print_facts
+from experiments.training.first_steps import seconds_per_step
 from experiments.training.memory import check_memory, device_bytes
 from experiments.training.stop import Stop
-from experiments.training.first_steps import seconds_per_step
 from experiments.training.trainer import Trainer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -12,10 +13,11 @@ from elmo.registry import REGISTRY
 from experiments.config.schema import TrainConfig
 from tasks.task import ContinuingTask
 
+Config = TypeVar("Config", bound=TrainConfig)
 FREE_KEYS = ("dropout",)  # of an encoder: these decide no shape
 
 
-def with_initial_encoder(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+def with_initial_encoder(config: Config, overrides: Sequence[str]) -> Config:
     """The config with the encoder of `init_from`, if its task trains that encoder further.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from elmo.values import Count, Length, Positive, Range, Seed, Size, Threads
+from elmo.values import Count, LearningRate, Length, Positive, Range, Seed, Size, Threads
 from experiments.config.choices import (
     ConvertTarget,
     MetricGoal,
@@ -146,6 +146,28 @@ class TrainConfig(Section):
             yield "dry_run: a run that has begun has its facts in its directory; leave out dry_run or resume"
         if self.name is not None and Path(self.name).name != self.name:
             yield f"name: must be a plain directory name, got {self.name!r}; output_dir takes a path"
+
+
+@dataclass
+class FindLrConfig(TrainConfig):
+    """Root of conf/find_lr.yaml: a run whose learning rate is swept."""
+
+    lowest: LearningRate = 1e-6
+    highest: LearningRate = 10.0
+    num_steps: Annotated[int, Range(3, 100_000)] = 100
+    output: str | None = None
+
+    def disagreements(self) -> Iterator[str]:
+        yield from super().disagreements()
+        if self.lowest >= self.highest:
+            yield f"highest: expected more than lowest ({self.lowest:g}), got {self.highest:g}"
+        for key, value in (
+            ("resume", self.resume),
+            ("output_dir", self.output_dir),
+            ("dry_run", self.dry_run),
+        ):
+            if value:
+                yield f"{key}: belongs to a run, and a sweep makes none; leave it out"
 
 
 @dataclass
@@ -326,6 +348,7 @@ class PredictConfig(InferenceConfig):
 
 SCHEMAS: dict[str, type] = {
     "train": TrainConfig,
+    "find_lr": FindLrConfig,
     "evaluate": EvaluateConfig,
     "embed": EmbedConfig,
     "score": ScoreConfig,

@@ -25,6 +25,10 @@ Log = Callable[[int, Mapping[str, float]], None]  # step, values by metric name
 Show = Callable[[int, int, float, float], None]  # step, units, loss, share of the run done
 
 
+class NotFiniteError(InputError):
+    """A training whose loss is no number any more."""
+
+
 class Schedule(Protocol):
     """A learning rate schedule."""
 
@@ -98,7 +102,8 @@ class Trainer:
             log: takes every event.
 
         Raises:
-            InputError: the loss is not finite, or the disk is full.
+            NotFiniteError: the loss or the gradients' norm is not finite.
+            InputError: the disk is full.
             KeyboardInterrupt: a stop was requested; the run can be resumed.
         """
         self.log = log
@@ -255,7 +260,7 @@ class Trainer:
         if bool(torch.isfinite(loss) & torch.isfinite(norm)):
             return
         what = "the loss" if not math.isfinite(float(loss)) else "the norm of the gradients"
-        raise InputError(
+        raise NotFiniteError(
             f"step {self.position.step + 1}: {what} is not finite, in {self.training.describe(self._batch)};"
             f" a lower optimizer.learning_rate or trainer.clip_norm may help; {self._last_good()}"
         )
