@@ -56,6 +56,8 @@ LIMITS: dict[str, list[str]] = {
         "softmax=full",
         "vocabulary.min_count=1",
     ],
+    "train dry_run=true": [*TRAINED, *TEXT, *TINY, "softmax=full"],
+    "find_lr": [*TRAINED, *TEXT, *TINY, "softmax=full", "num_steps=10"],
     "info": [],
     "vocabulary output=vocab.txt": [*TEXT[:-1], "min_count=1", "cache_dir=cache", "progress=none"],
     "train task=sentiment": [*TRAINED, *REVIEWS],
