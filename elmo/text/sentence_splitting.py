@@ -7,6 +7,14 @@ from collections.abc import Iterator
 
 import sentencex
 
+# The codes of ISO 639-1: second letters by the first one.
+_SECOND_LETTERS = {
+    "a": "abefkmnrsvyz", "b": "aeghimnors", "c": "aehorsuvy", "d": "aevz", "e": "elnostu", "f": "afijory",
+    "g": "adlnuv", "h": "aeiortuyz", "i": "adegikostu", "j": "av", "k": "agijklmnorsuvwy", "l": "abginotuv",
+    "m": "ghiklnrsty", "n": "abdeglnorvy", "o": "cjmrs", "p": "ailst", "q": "u", "r": "mnouw",
+    "s": "acdeghiklmnoqrstuvw", "t": "aeghiklnorstwy", "u": "gkrz", "v": "eio", "w": "ao", "x": "h",
+    "y": "io", "z": "ahu",
+}  # fmt: skip
 _BLANKS = re.compile(r"\s")  # become spaces: sentencex 1.0 crashes on an initial before U+2028
 _MOST_CHARACTERS = 10_000  # for sentencex at once, whose time grows with the square of some texts' lengths
 
@@ -18,7 +26,7 @@ def split_sentences(text: str, *, language: str) -> list[str]:
 
     Args:
         text: any length; a single line break within a sentence becomes a space.
-        language: an ISO 639-1 code; for one that sentencex does not know, common rules are used.
+        language: a code that `is_language` knows; if sentencex does not, common rules are used.
     """
     paragraphs = text.split("\n\n") if "\n\n" in text else [text]
     sentences = (
@@ -44,3 +52,11 @@ def _cut(window: str) -> str:
     """The beginning of a window up to its last space, or all of it."""
     end = window.rfind(" ") + 1
     return window[:end] if window[:end].strip() else window
+
+
+def is_language(code: str) -> bool:
+    """Whether it is a code of ISO 639-1, or one of three letters as in ISO 639-3; `-` may add a variety."""
+    base = code.partition("-")[0]
+    if len(base) == 2:
+        return base[1] in _SECOND_LETTERS.get(base[0], "")
+    return re.fullmatch("[a-z]{3}", base) is not None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import errno
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -16,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from elmo.errors import InputError
-from elmo.registry import REGISTRY, suggest
+from elmo.registry import MISSING_VALUE, REGISTRY, suggest
+from elmo.text.sentence_splitting import is_language
 from elmo.values import range_faults, resolved_hints
 from experiments.config.root import plugin_faults
 from experiments.config.schema import Section
@@ -48,8 +51,26 @@ def check_config(cfg: DictConfig) -> Any:
         raise InputError("\n".join(faults))
     config = _as_dataclass(cfg)
     if "cache_dir" in cfg:
-        config.cache_dir = str(Path(config.cache_dir).expanduser())
+        config.cache_dir = str(_cache_directory(config.cache_dir))
     return config
+
+
+def _cache_directory(text: str) -> Path:
+    """The directory of prepared data, created; InputError if nothing can be written there."""
+    advice = "give a directory that can: cache_dir=DIR, or set ELMO_CACHE"
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"cache_dir: {text}: the home directory is unknown; {advice}") from error
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        # A directory that can only be read may hold all that is needed.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not path.is_dir():
+            raise InputError(f"cache_dir: {path}: cannot be written ({error.strerror}); {advice}") from error
+    return path
 
 
 def config_faults(cfg: DictConfig) -> list[str]:
@@ -72,6 +93,7 @@ def config_faults(cfg: DictConfig) -> list[str]:
         node = values.get(kind)
         if node is not None and kind not in missing:
             faults += REGISTRY.check(kind, node, given)
+    faults += _language_faults(values)
     if not unknown and not OmegaConf.missing_keys(cfg):
         faults += _disagreements(_as_dataclass(cfg), "")
     return sorted(set(faults))
@@ -135,6 +157,16 @@ def _expectation(node: Any, value: Any) -> str:
         name = "a list"
     optional = " or null" if node._metadata.optional else ""
     return f"expected {name}{optional}, got {value!r} ({type(value).__name__})"
+
+
+def _language_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Languages of prose that are none: the rules to split it would silently be common ones."""
+    data = values.get("data")
+    given = {"language": values.get("language")}
+    given["data.language"] = data.get("language") if isinstance(data, Mapping) else None
+    for key, code in given.items():
+        if isinstance(code, str) and code != MISSING_VALUE and not is_language(code):
+            yield f"{key}: unknown language {code!r}; give a code of ISO 639, such as en, de or zh"
 
 
 def _as_dataclass(cfg: DictConfig) -> Any:

@@ -131,6 +131,7 @@ def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) 
 
 def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> int:
     exit_codes = [0]
+    failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
         try:
@@ -142,6 +143,9 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
             exit_codes.append(_refuse(str(error), label=_job_label()))
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise  # a launcher in another process learns of the failure by this alone
+        except Exception as error:
+            failures.append(error)
+            raise
 
     # Hydra prints its own rendering of an exception and exits; with this the exception arrives here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -151,6 +155,12 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
         hydra.main(config_path=str(conf_path), config_name=root, version_base="1.3")(job)()
     except InputError:
         exit_codes.append(BAD_INPUT)  # the job has said why
+    except OSError as error:
+        if error in failures:
+            raise
+        raise InputError(  # Hydra's own file: the list of a sweep's jobs
+            f"hydra.sweep.dir: {error.filename}: cannot be written ({error.strerror}); give another"
+        ) from error
     finally:
         sys.argv = program
     return max(exit_codes)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,3 +213,32 @@ def test_without_a_state_a_stream_of_rows_is_refused(runs: Runs, capsys: pytest.
 def test_a_state_that_a_model_lacks_is_refused(stateless: Path, state: str) -> None:
     with pytest.raises(ValueError, match=f"state: '{state}', but this model has no state to carry"):
         ElmoEmbedder(stateless, state=state)
+
+
+WITHOUT_PLUGIN = """
+import sys
+from experiments import evaluate, train
+from experiments.config.command import run_command
+run, cache = sys.argv[1:]
+common = [f"run={run}", f"cache_dir={cache}", "progress=none"]
+def evaluated(*more):
+    return run_command(evaluate.main, config_name="evaluate", arguments=[*common, *more])
+def resumed(*more):
+    return run_command(train.main, config_name="train", arguments=[f"resume={run}", *more])
+assert (evaluated(), resumed()) == (2, 2)
+assert "gru_plugin" not in sys.modules
+assert (resumed("plugins=run", "trainer.max_steps=13"), evaluated("plugins=run")) == (0, 0)
+"""
+
+
+def test_a_run_names_its_plugins_and_imports_them_only_if_told(runs: Runs, pretrained: Path) -> None:
+    run = runs.path / "copied"
+    shutil.copytree(pretrained, run, symlinks=True)
+    command = [sys.executable, "-c", WITHOUT_PLUGIN, str(run), str(runs.path / "cache")]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
+    )
+    needs = "the run needs plugins=[gru_plugin]; name them, or add plugins=run to import what the run names"
+    assert done.stderr.splitlines()[:2] == [f"run={run}: {needs}", f"resume={run}: {needs}"]
+    assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elmo.errors import InputError
-from elmo.text.sentence_splitting import split_sentences
+from elmo.text.sentence_splitting import is_language, split_sentences
 from elmo.text.tokenizers import Tokenizer
 from elmo.text.tokenizers.moses import MosesTokenizer
 from elmo.text.tokenizers.spacy import SpacyTokenizer
@@ -121,6 +121,11 @@ def test_spacy_splits_by_the_rules_of_the_language() -> None:
 )
 def test_prose_is_split_into_sentences(language: str, text: str, sentences: list[str]) -> None:
     assert split_sentences(text, language=language) == sentences
+
+
+def test_a_language_is_a_code_of_iso_639() -> None:
+    assert all(is_language(code) for code in ("en", "zh", "zh-hans", "gsw"))
+    assert not any(is_language(code) for code in ("", "e", "xx", "EN", "english", "klingon", "12", "en_US"))
 
 
 def test_contractions_are_split_as_in_the_penn_treebank_where_that_is_asked_for() -> None:

@@ -89,7 +89,7 @@ Command = Callable[..., int]
 
 
 class ProbeComponent:
-    def __init__(self, *, size: int, weight: float = 1.0) -> None:
+    def __init__(self, *, size: int, weight: float = 1.0, language: str = "en") -> None:
         self.size, self.weight = size, weight
 
 
@@ -248,6 +248,14 @@ def test_another_task_brings_its_own_groups(train: Command, configs: list[TrainC
         ("--resolve", "--resolve: belongs to --cfg job"),
         ("--config-dir=nowhere", "--config-dir: no directory nowhere"),
         ("--info=x", "argument --info/-i: invalid choice: 'x' (choose from "),
+        ("+data.language=klingon", "data.language: unknown language 'klingon'; give a code of ISO 639"),
+        ("cache_dir=/proc/x", "cache_dir: /proc/x: cannot be written (No such file or directory); give a"),
+        ("cache_dir=/dev/full", "cache_dir: /dev/full: cannot be written (File exists); give a directory"),
+        ("cache_dir=/dev/full/x", "cache_dir: /dev/full/x: cannot be written (Not a directory); give a"),
+        (
+            "cache_dir='~nobody_here'",
+            "cache_dir: ~nobody_here: the home directory is unknown; give a directory",
+        ),
         ("cache_dir=${oc.env:ELMO_ABSENT}", "cache_dir: KeyError raised while resolving interpolation"),
         ("name=${nam}", "name: Interpolation key 'nam' not found"),
     ],
@@ -342,6 +350,17 @@ def test_a_sweep_gives_each_job_its_directory_and_one_failure_stops_no_other(
         (2, "runs/sweep-2"),
     ]
     assert "job 1 (seed=13 softmax=sampled name=sweep): seed: 13 is bad luck" in capsys.readouterr().err
+
+
+def test_a_sweep_where_nothing_can_be_written_is_one_line(
+    train: Command, configs: list[TrainConfig], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for place in ("/proc/sweeps", "conf/train.yaml"):
+        assert train("-m", "seed=1,2", f"hydra.sweep.dir={place}/mine") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"hydra.sweep.dir: {place}")
+        assert "cannot be written" in line
+    assert configs == []
 
 
 def test_a_sweep_with_a_fault_in_any_job_starts_none(
