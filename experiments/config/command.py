@@ -15,7 +15,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict, read_write
 
 from elmo.errors import InputError
 from elmo.files import NO_SPACE
@@ -169,7 +169,14 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
 def _composed_again(cfg: DictConfig, root: str, overrides: list[str]) -> DictConfig:
     """The config of a job; where a sweep is over runs to resume, each job has a root of its own."""
     own_root = choose_root(root, overrides) if root in SCHEMAS else root
-    return cfg if own_root == root else compose(own_root, overrides=overrides)
+    if own_root == root:
+        return cfg
+    again = compose(own_root, overrides=overrides, return_hydra_config=True)
+    running: Any = HydraConfig.get()
+    with read_write(running), open_dict(again):
+        running.runtime.choices = again.hydra.runtime.choices
+        del again["hydra"]
+    return again
 
 
 def checked(cfg: DictConfig) -> Any:

@@ -67,7 +67,7 @@ def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
             configs.append(place_run(config, overrides))
 
         assert run_command(main, config_name="train", arguments=arguments) == 0
-        return configs[0]
+        return configs[-1]
 
     return compose
 
@@ -177,6 +177,22 @@ def test_evaluate_changes_a_part_of_the_runs_own_data(
     common[0] = f"run={tmp_path}"
     assert evaluated("data.test=other.csv") == 2
     assert capsys.readouterr().err.startswith("data.test: there is no data here; choose one: data=")
+
+
+def test_a_sweep_goes_on_with_several_runs(run: Path, composed: Compose, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(run, tmp_path / name, symlinks=True)
+    last = composed("-m", f"resume={tmp_path / 'one'},{tmp_path / 'two'}", "trainer.max_steps=5")
+    assert (last.resume, last.trainer.max_steps) == (str(tmp_path / "two"), 5)
+    assert last.data["train"] == str(run.parent / "train.csv")
+
+
+def test_a_run_of_an_earlier_version_goes_on(run: Path, composed: Compose, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "old", symlinks=True)
+    saved = read_saved(run / "config.yaml").values
+    (tmp_path / "old" / "config.yaml").write_text(yaml.safe_dump({**saved, "output_dir": "x", "name": "x"}))
+    again = composed(f"resume={tmp_path / 'old'}", "trainer.max_steps=5")
+    assert (again.output_dir, again.head) == (str(tmp_path / "old"), saved["head"])
 
 
 def test_resume_auto_goes_on_or_begins_anew(
