@@ -46,6 +46,8 @@ def check_config(cfg: DictConfig) -> Any:
 
     Raises InputError with every fault, a line each, sorted by key. Imports the plugins and with them torch.
     """
+    if OmegaConf.get_type(cfg) is dict:
+        raise InputError("defaults: a root of your own has to begin with a schema, such as train_schema")
     faults = config_faults(cfg)
     if faults:
         raise InputError("\n".join(faults))

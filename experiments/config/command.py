@@ -156,7 +156,7 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
     except InputError:
         exit_codes.append(BAD_INPUT)  # the job has said why
     except OSError as error:
-        if error in failures:
+        if error in failures or error.filename is None:  # of the job, or of the standard output
             raise
         raise InputError(  # Hydra's own file: the list of a sweep's jobs
             f"hydra.sweep.dir: {error.filename}: cannot be written ({error.strerror}); give another"

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from experiments.config.arguments import Arguments
-from experiments.config.save import OF_ONE_START, SavedConfig, find_saved, read_saved
+from experiments.config.save import OF_ONE_START, SavedConfig, find_saved, read_saved, read_yaml
 from experiments.config.schema import SCHEMAS
 
 AUTO = "auto"  # as the value of `resume`: go on with the command's own run, if there is one
@@ -57,14 +57,23 @@ def choose_root(config_name: str, overrides: Sequence[str], parsed: Any = None) 
 
 
 def saved_root_path(parsed: Any) -> Path | None:
-    """The saved config that `--config-path` and `--config-name` name; None if they name none."""
+    """The saved config that `--config-path` and `--config-name` name; None if they name none.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or is a root without any schema.
+    """
     if parsed.config_path is None or parsed.config_name is None:
         return None
     path = Path(parsed.config_path) / f"{parsed.config_name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
         raise InputError(f"--config-path {parsed.config_path}: no file {path}")
-    is_saved = path.read_bytes()[:4096].lstrip().startswith(b"# @package _global_")
-    return path if is_saved else None
+    if path.read_bytes().startswith(b"# @package _global_"):
+        return path
+    if "defaults" not in read_yaml(path):
+        raise InputError(
+            f"{path}: neither the config of a run nor a root; its defaults have to begin with a schema"
+        )
+    return None
 
 
 def with_plugins_of_run(arguments: Arguments) -> Arguments:

@@ -71,14 +71,20 @@ def read_saved(path: Path) -> SavedConfig:
     Raises:
         InputError: the file cannot be read, is not YAML, or is another config file.
     """
+    values = read_yaml(path)
+    defaults = values.pop("defaults", None)
+    return SavedConfig(values, None if defaults is None else dict(_choices_in(defaults, path)))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a config file, interpolations left; InputError if it cannot be read."""
     try:
         values: Any = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as a config ({_first_line(error)})") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise InputError(f"{path}: cannot be read as a config (no mapping of keys)")
-    defaults = values.pop("defaults", None)
-    return SavedConfig(values, None if defaults is None else dict(_choices_in(defaults, path)))
+    return values
 
 
 def find_saved(place: Path) -> Path | None:

@@ -158,6 +158,33 @@ def test_a_resumed_run_finds_its_data_where_it_is_or_where_it_has_gone(
     assert "the train data is not what the run began with" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: [1", "mine.yaml: cannot be read as a config (while parsing"),
+        ("[" * 5000, "mine.yaml: cannot be read as a config (maximum recursion"),
+        ("# @package _global_\nseed: !!python/object/apply:os.getcwd []\n", "mine.yaml: cannot be read as a"),
+        ("3", "mine.yaml: cannot be read as a config ("),
+        ("seed: 3\n", "mine.yaml: neither the config of a run nor a root; its defaults have to"),
+        ("# @package _global_\ndefaults: [train]\n", "mine.yaml: not the config of a run ('train' in its"),
+        ("defaults: [_self_]\nseed: 3\n", "defaults: a root of your own has to begin with a schema"),
+    ],
+)
+def test_a_file_that_is_no_root_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    line: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a root that is not ours has a directory of Hydra's own
+    (tmp_path / "mine.yaml").write_text(text)
+    arguments = ["--config-path", str(tmp_path), "--config-name", "mine"]
+    assert run_command(train.main, config_name="train", arguments=arguments) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.removeprefix(f"{tmp_path}/").startswith(line)
+
+
 def test_evaluate_changes_a_part_of_the_runs_own_data(
     run: Path, composed: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
