@@ -230,9 +230,12 @@ class LanguageModelTraining:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
-        saved = state.get("state")
+        saved, num_batches = state.get("state"), state.get("num_batches", 0)  # older runs froze nothing
         if saved is not None and not self._fits(saved):
             raise InputError("task.state: not the state of this model; the checkpoint is damaged")
+        if not isinstance(num_batches, int) or num_batches < 0:
+            raise InputError("task.num_batches: not a number of batches; the checkpoint is damaged")
+        self._num_batches = num_batches
         self._state = None if saved is None else [part.to(self.setup.device) for part in saved]
 
     def _fits(self, state: Any) -> bool:
@@ -248,7 +251,6 @@ class LanguageModelTraining:
             if self.batching.carries_state and part.shape[1] != self.setup.batch_size:
                 return False
         return True
-        self._num_batches = state.get("num_batches", 0)  # in the checkpoints of older runs, nothing is frozen
 
     def _builder(self, corpus: Corpus) -> BatchBuilder:
         return make_builder(corpus, self.vocabulary, self.model)
