@@ -1,0 +1,1 @@
+"""Long campaigns, run by hand: mutated files for every reader, and kills at random times."""
