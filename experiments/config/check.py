@@ -177,10 +177,11 @@ def _as_dataclass(cfg: DictConfig) -> Any:
 
 def _discover(values: Mapping[str, Any]) -> list[str]:
     REGISTRY.discover(*COMPONENT_PACKAGES)
-    if not {"", os.getcwd()} & set(sys.path):  # of a console script; last, so that nothing there hides ours
+    plugins, faults = values.get("plugins", ()), []
+    # a console script has no working directory here; last, so that nothing there hides ours
+    if plugins and not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
-    faults = []
-    for plugin in values.get("plugins", ()):
+    for plugin in plugins:
         try:
             REGISTRY.discover(plugin)
         except InputError as error:

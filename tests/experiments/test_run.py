@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,3 +128,16 @@ def test_a_program_that_uses_hydra_itself_keeps_its_own(overrides: list[str], tm
         experiments.run(overrides)
         assert hydra.compose("mine").answer == 42
         assert str(hydra.version.getbase()) == "1.2"
+
+
+def test_the_working_directory_is_searched_for_plug_ins_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    with pytest.raises(InputError, match=r"data\.train"):
+        experiments.run(["data=text"])
+    assert str(Path.cwd()) not in sys.path
+    with pytest.raises(InputError, match="plugins: cannot import absent_plugin"):
+        experiments.run(["plugins=[absent_plugin]"])
+    assert sys.path[-1] == str(Path.cwd())  # behind all others: it hides no package
