@@ -15,7 +15,7 @@ _SECOND_LETTERS = {
     "s": "acdeghiklmnoqrstuvw", "t": "aeghiklnorstwy", "u": "gkrz", "v": "eio", "w": "ao", "x": "h",
     "y": "io", "z": "ahu",
 }  # fmt: skip
-_BLANKS = re.compile(r"\s")  # become spaces: sentencex 1.0 crashes on an initial before U+2028
+_BLANKS = re.compile(r"[^\S ]")  # become spaces: sentencex 1.0 crashes on an initial before U+2028
 _MOST_CHARACTERS = 10_000  # for sentencex at once, whose time grows with the square of some texts' lengths
 
 
@@ -28,24 +28,27 @@ def split_sentences(text: str, *, language: str) -> list[str]:
         text: any length; a single line break within a sentence becomes a space.
         language: a code that `is_language` knows; if sentencex does not, common rules are used.
     """
-    paragraphs = text.split("\n\n") if "\n\n" in text else [text]
-    sentences = (
-        sentence.strip()
-        for paragraph in paragraphs
-        for sentence in _segment(_BLANKS.sub(" ", paragraph), language)
-    )
-    return [sentence for sentence in sentences if sentence]
+    return list(iterate_sentences(text, language=language))
+
+
+def iterate_sentences(text: str, *, language: str) -> Iterator[str]:
+    """As `split_sentences`, one after another."""
+    for paragraph in text.split("\n\n") if "\n\n" in text else [text]:
+        for sentence in _segment(paragraph, language):
+            stripped = sentence.strip()
+            if stripped:
+                yield stripped
 
 
 def _segment(paragraph: str, language: str) -> Iterator[str]:
     """The sentences of a paragraph, found in windows that begin with a sentence."""
     start = 0
     while len(paragraph) - start > _MOST_CHARACTERS:
-        window = paragraph[start : start + _MOST_CHARACTERS]
+        window = _BLANKS.sub(" ", paragraph[start : start + _MOST_CHARACTERS])
         whole = sentencex.segment(language, window)[:-1] or [_cut(window)]  # the last one may go on
         yield from whole
         start += sum(map(len, whole))
-    yield from sentencex.segment(language, paragraph[start:])
+    yield from sentencex.segment(language, _BLANKS.sub(" ", paragraph[start:]))
 
 
 def _cut(window: str) -> str:

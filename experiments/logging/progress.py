@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 WINDOW_SECONDS = 30.0
+_POINT_SECONDS = 0.1  # between two points of the window
 PLAIN_EVERY_SECONDS = 10.0
 Cell = str | int | float | None
 
@@ -31,6 +32,8 @@ class Speed:
 
     def add(self, tokens: int, fraction: float) -> None:
         now = self._clock()
+        if len(self._points) > 1 and now - self._points[-2][0] < _POINT_SECONDS:
+            self._points.pop()  # its place is taken: a window of few points, however often this is called
         self._points.append((now, tokens, fraction))
         while len(self._points) > 2 and now - self._points[1][0] >= WINDOW_SECONDS:
             self._points.popleft()

@@ -5,7 +5,8 @@ Shape legend: N texts, B windows of all of them, S size of a window's vector, V 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from tasks.heads.text_head import TextHead
 from tasks.sources.shared.split import Split
 from tasks.supervised.batches import ExampleBatches, evaluation_order
 from tasks.supervised.encoder_parts import EncoderParts
-from tasks.supervised.representation import Representation, WindowBatch
+from tasks.supervised.representation import Representation, Window, WindowBatch
 from tasks.supervised.training import SupervisedTraining
 from tasks.task import Reports, Setup, Tell, tell_nobody, told
 from tasks.text_classification.examples import TextBatch, TextExamples
@@ -218,11 +219,47 @@ def logits_of(
     return logits_NV
 
 
+@torch.no_grad()
+def logits_of_windows(model: Classifier, texts: Sequence[Iterable[Window]]) -> Tensor:
+    """(N, V) logits on the CPU of texts of any length, whose windows are made as they are read.
+
+    Args:
+        model: in evaluation mode.
+        texts: the windows of each text, at least one.
+    """
+    counts = [0] * len(texts)
+
+    def counted() -> Iterator[Window]:
+        for number, windows in enumerate(texts):
+            for window in windows:
+                counts[number] += 1
+                yield window
+
+    remaining = counted()
+    groups = iter(lambda: list(islice(remaining, _WINDOWS_AT_ONCE)), [])
+    windows_BS = _encode(model, map(WindowBatch, groups))
+    text_of_window_B = torch.repeat_interleave(torch.tensor(counts, device=windows_BS.device))
+    return model.score(windows_BS, text_of_window_B, len(texts)).float().cpu()
+
+
 def _logits_of_batch(model: Classifier, examples: TextExamples, texts: Sequence[int]) -> Tensor:
-    device = model.linear.weight.device
     numbers, text_of_window_B = examples.windows_of(texts)
-    windows_BS = [
-        model.encode(model.represent(examples.window_batch(numbers[i : i + _WINDOWS_AT_ONCE]).to(device)))
-        for i in range(0, len(numbers), _WINDOWS_AT_ONCE)
-    ]
-    return model.score(torch.cat(windows_BS), text_of_window_B.to(device), len(texts))
+    groups = (numbers[i : i + _WINDOWS_AT_ONCE] for i in range(0, len(numbers), _WINDOWS_AT_ONCE))
+    windows_BS = _encode(model, map(examples.window_batch, groups))
+    return model.score(windows_BS, text_of_window_B.to(windows_BS.device), len(texts))
+
+
+def _encode(model: Classifier, batches: Iterable[WindowBatch]) -> Tensor:
+    """(B, S) the head's vectors of all windows.
+
+    They are in one piece of memory, which grows by doubling: small pieces between the large ones that each
+    batch frees would keep those from being used again.
+    """
+    weight_VS, count = model.linear.weight, 0
+    vectors_BS = weight_VS.new_empty(_WINDOWS_AT_ONCE, weight_VS.shape[1])
+    for batch in batches:
+        start, count = count, count + batch.num_windows
+        if count > len(vectors_BS):
+            vectors_BS = torch.cat([vectors_BS, torch.empty_like(vectors_BS)])
+        vectors_BS[start:count] = model.encode(model.represent(batch.to(weight_VS.device)))
+    return vectors_BS[:count]

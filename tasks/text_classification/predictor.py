@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from tasks.sources.labelled.text_table import TextTable
+from tasks.supervised.representation import WindowBatch
 from tasks.supervised.saliency import gradient_saliency
-from tasks.text_classification.examples import TextExamples
-from tasks.text_classification.model import Classifier, logits_of
+from tasks.text_classification.model import Classifier, logits_of_windows
 from tasks.text_classification.reports import answer
 from tasks.text_classification.scores import Decision
-from tasks.text_classification.windows import TextReader, WindowedText
+from tasks.text_classification.windows import TextReader
 
 
 class GivenText(NamedTuple):
-    """An input record: its id (or None) and its text."""
+    """An input record: its id (or None) and its text, which may be long; its words are not held."""
 
     record_id: Any
-    text: WindowedText
+    text: str
 
 
 class TextPredictor:
@@ -61,13 +61,14 @@ class TextPredictor:
         if table.text_column not in record and "text" in record:
             table = replace(table, text_column="text", second_text_column=None)
         record_id = record.get(table.id_column, record.get("id"))
-        return GivenText(record_id, self.reader.read(table.text(record)))
+        return GivenText(record_id, table.text(record))
 
     def predict(self, inputs: Sequence[GivenText]) -> list[dict[str, Any]]:
         """For each text its `label` and `probability`, or its `labels`; and all `probabilities`."""
         if not inputs:
             return []
-        logits_NV = logits_of(self.model, self._examples(inputs), batch_size=len(inputs))
+        windows = [self.reader.windows(given.text) for given in inputs]
+        logits_NV = logits_of_windows(self.model, windows)
         return [
             ({} if given.record_id is None else {"id": given.record_id})
             | answer(logits_V, self.labels, self.decision)
@@ -85,27 +86,24 @@ class TextPredictor:
         return [self._explain(given) for given in inputs]
 
     def _explain(self, given: GivenText) -> list[tuple[str, float]]:
-        examples = self._examples([given])
-        batch = examples.batch([0])
+        text = self.reader.read(given.text)
+        batch = WindowBatch(text.windows, {})
         device = self.model.linear.weight.device
+        text_of_window_B = torch.zeros(len(text.windows), dtype=torch.long, device=device)
         with torch.no_grad():
-            words = self.model.represent(batch.windows.to(device))
+            words = self.model.represent(batch.to(device))
         vectors = [v.requires_grad_() for v in (words.vectors, words.injected) if v is not None]
 
         def score() -> Tensor:
-            return self._prediction_score(self.model.classify(words, batch.text_of_window_B.to(device), 1))
+            return self._prediction_score(self.model.classify(words, text_of_window_B, 1))
 
         saliency_BT = gradient_saliency(vectors, score)
         values = saliency_BT[words.mask]
         values = values / values.abs().max().clamp_min(torch.finfo(values.dtype).tiny)
-        (text_words,) = examples.words()
+        text_words = [word for sentence in batch.sentences for word in sentence]
         return list(zip(text_words, values.tolist(), strict=True))
 
     def _prediction_score(self, logits_NV: Tensor) -> Tensor:
         """The scalar whose gradient explains the prediction for a single text."""
         predicted_NV = self.decision.labels(logits_NV)
         return logits_NV[predicted_NV].sum() if predicted_NV.any() else -logits_NV.max()
-
-    def _examples(self, inputs: Sequence[GivenText]) -> TextExamples:
-        unknown_NV = torch.zeros(len(inputs), len(self.labels), dtype=torch.bool)
-        return TextExamples.of([""] * len(inputs), [given.text for given in inputs], unknown_NV)

@@ -34,7 +34,7 @@ FAST = ["device=cpu", "num_threads=1", "progress=none"]
 def words(generator: random.Random, number: int) -> str:
     """Words of a Zipf-like distribution, with a full stop here and there."""
     numbers = (int(generator.paretovariate(0.7)) % 20_000 for _ in range(number))
-    return " ".join(f"w{n}{'.' if n % 11 == 0 else ''}" for n in numbers)
+    return " ".join(f"word{n}{'.' if n % 11 == 0 else ''}" for n in numbers)
 
 
 def peak_bytes(command: Sequence[str]) -> int:

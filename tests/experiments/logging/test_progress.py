@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import pytest
 
-from experiments.logging.progress import Cell, make_progress, summary_table
+from experiments.logging.progress import Cell, Speed, make_progress, summary_table
 
 
 class Clock:
@@ -65,6 +66,19 @@ def test_speed_is_that_of_the_last_half_minute_and_of_this_process() -> None:
         progress.update(tokens=tokens, fraction=tokens / 2_000_000)
     progress.close()
     assert "200 tokens/s, 1:22:50 left" in file.getvalue().splitlines()[-1]
+
+
+def test_a_speed_needs_no_more_memory_the_more_often_it_is_told() -> None:
+    clock = Clock()
+    speed = Speed(start_tokens=0, start_fraction=0.0, clock=clock)
+    tracemalloc.start()
+    for tokens in range(1, 100_001):
+        clock.now += 0.0001
+        speed.add(tokens, tokens / 200_000)
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+    assert speed.tokens_per_second() == pytest.approx(10_000)
+    assert speed.seconds_left() == pytest.approx(10)
 
 
 def test_no_progress_is_silent(capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ Shape legend: B windows, N texts, V labels, T words of the longest window, P siz
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.encoders.token_encoder import TokenEncoder
+from tasks.heads.span_head import Words
 from tasks.supervised.representation import Representation, Window, WindowBatch
-from tasks.text_classification.model import Classifier
+from tasks.text_classification.model import Classifier, logits_of_windows
 
 P, V = 4, 3
 WINDOWS: list[Window] = [
@@ -148,3 +149,27 @@ def test_dropout_is_on_the_texts_vectors_while_training() -> None:
 def test_a_dropout_that_cannot_be_is_refused(dropout: float) -> None:
     with pytest.raises(InputError, match=r"task.dropout: expected at least 0 and less than 1, got"):
         classifier(dropout=dropout)
+
+
+def test_windows_are_made_as_they_are_read_and_give_the_same_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.text_classification.model._WINDOWS_AT_ONCE", 2)
+    model = classifier().eval()
+    num_made, ahead = 0, []
+    encode = model.encode
+
+    def windows(number: int) -> Iterator[Window]:
+        nonlocal num_made
+        for text, window in zip(TEXT_OF_WINDOW.tolist(), WINDOWS, strict=True):
+            if text == number:
+                num_made += 1
+                yield window
+
+    def watch(words: Words) -> Tensor:
+        ahead.append(num_made)
+        return encode(words)
+
+    monkeypatch.setattr(model, "encode", watch)
+    logits = logits_of_windows(model, [windows(number) for number in range(3)])
+    assert ahead == [2, 4, 5]
+    expected = model(WindowBatch(WINDOWS), TEXT_OF_WINDOW, 3)
+    torch.testing.assert_close(logits, expected.detach().float())

@@ -24,8 +24,9 @@ from experiments import evaluate as evaluate_command
 from experiments import train as train_command
 from experiments.config.command import run_command
 from tasks.sources.shared.split import SPLITS
+from tasks.supervised.representation import WindowBatch
 from tasks.task import Setup
-from tasks.text_classification.model import TextClassificationTraining, logits_of
+from tasks.text_classification.model import TextClassificationTraining, logits_of, logits_of_windows
 from tasks.text_classification.predictor import TextPredictor
 from tasks.text_classification.reports import score_table
 from tasks.text_classification.task import TextClassificationTask
@@ -182,7 +183,7 @@ def flat(windows: Sequence[Sequence[Sequence[str]]]) -> list[str]:
 
 def test_windows_are_whole_sentences_as_many_as_fit() -> None:
     sentences = [["a", "b"], ["c", "d", "e"], ["f"], ["g", "h", "i", "j", "k", "l", "m"], ["n"]]
-    assert split_windows(sentences, 5) == [
+    assert list(split_windows(sentences, 5)) == [
         [["a", "b"], ["c", "d", "e"]],
         [["f"]],
         [["g", "h", "i", "j", "k"]],
@@ -194,9 +195,15 @@ def test_windows_are_whole_sentences_as_many_as_fit() -> None:
 def test_every_word_is_in_exactly_one_window(window_words: int) -> None:
     generator = random.Random(window_words)
     sentences = [[f"w{i}.{j}" for j in range(generator.randint(1, 12))] for i in range(50)]
-    windows = split_windows(sentences, window_words)
+    windows = list(split_windows(sentences, window_words))
     assert flat(windows) == flat([sentences])
     assert all(0 < len(flat([window])) <= window_words for window in windows)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "a b c\nd e\n\nf g h i", "a b c d e f g\n" * 600])
+@pytest.mark.parametrize("max_words", [None, 4])
+def test_windows_one_after_another_are_those_of_the_whole_text(text: str, max_words: int | None) -> None:
+    assert list(reader(max_words=max_words).windows(text)) == reader(max_words=max_words).read(text).windows
 
 
 def test_a_text_is_cut_by_option_only_and_the_cut_is_counted() -> None:
@@ -219,7 +226,7 @@ def test_prose_is_split_into_sentences() -> None:
 def test_a_text_of_a_megabyte_is_read_whole(saved_path: Path, data: Data) -> None:
     predictor = load_predictor(saved_path, data)
     given = predictor.read({"text": "the day of sun " * 70_000})
-    assert len(flat(given.text.windows)) == 280_000
+    assert len(flat(list(predictor.reader.windows(given.text)))) == 280_000
     (said,) = predictor.predict([given])
     assert said["label"] == "good"
 
@@ -351,11 +358,11 @@ def test_saliencies_are_what_the_words_add_to_the_predicted_label(saved_path: Pa
     given = predictor.read({"text": "the day sun"})
     (words,) = predictor.explain([given])
     assert [word for word, _ in words] == ["the", "day", "sun"]
-    examples = predictor._examples([given])
+    windows = predictor.reader.read(given.text).windows
     with torch.no_grad():
-        vectors_TP = predictor.model.represent(examples.batch([0]).windows).vectors[0]
+        vectors_TP = predictor.model.represent(WindowBatch(windows)).vectors[0]
         by_hand_T = vectors_TP @ predictor.model.linear.weight[1] / 3
-        logit = logits_of(predictor.model, examples, batch_size=1)[0, 1]
+        logit = logits_of_windows(predictor.model, [windows])[0, 1]
         assert float(by_hand_T.sum() + predictor.model.linear.bias[1]) == pytest.approx(float(logit))
     assert [value for _, value in words] == pytest.approx((by_hand_T / by_hand_T.abs().max()).tolist())
     assert words[2][1] == 1.0
