@@ -23,6 +23,8 @@ from elmo.files import atomic_directory, atomic_write
 SENTENCE_INDEX, METADATA = "sentence_to_index", "metadata"
 _ROWS_AT_ONCE = 32  # of a data set, in memory: a sentence's vectors are some hundred kilobytes
 _LONGEST_TEXT = 2**31 - 1  # bytes of a string in numpy
+# The oldest form of a file has all names of a group in one piece, which each new name reads and writes again.
+_LIBRARY_VERSIONS = ("v108", "v108")
 
 Rows = Iterable[tuple[list[str], np.ndarray]]
 
@@ -50,7 +52,7 @@ def write_hdf5(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
     with atomic_write(path) as aside, tempfile.TemporaryFile(dir=path.parent) as index:
         offset = None
         # through a file of Python: a full disk is then an OSError that leaves nothing open
-        with aside.open("w+b") as image, h5py.File(image, "w") as file:
+        with aside.open("w+b") as image, h5py.File(image, "w", libver=_LIBRARY_VERSIONS) as file:
             _bound_metadata(file)
             for key, vectors in _numbered(rows, index):
                 file.create_dataset(key, data=vectors)
