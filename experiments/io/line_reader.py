@@ -98,9 +98,9 @@ def _share_read(file: IO[bytes] | None) -> float:
 
 def _checked_path(source: str) -> Path:
     path = Path(source).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"input: {source} is a directory, expected a file")
-    if not path.exists():
+    if not os.path.exists(path):  # also of a name that no file can have
         raise InputError(f"input: no such file: {source}")
     if not os.access(path, os.R_OK):
         raise InputError(f"input: {source} cannot be read (permission denied)")

@@ -5,7 +5,6 @@ Shape legend: N texts, B windows of all of them, V labels.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elmo.errors import InputError, shown, suggest
-from tasks.sources.labelled.source import LabelledSource, LabelledText
+from elmo.errors import InputError, suggest
+from tasks.sources.labelled.source import LabelledSource, LabelledText, count_labels
 from tasks.sources.shared.split import Split
 from tasks.supervised.feature_store import FeatureStore
 from tasks.supervised.representation import Window, WindowBatch
@@ -23,8 +22,6 @@ from tasks.task import Report
 from tasks.text_classification.windows import EMPTY, TextReader, WindowedText
 
 _TEXTS_PER_REPORT = 256
-_FEWEST_SUSPICIOUS = 20  # different labels, from where on they may be none
-_NUMBER = re.compile(r"[-+]?\d{1,300}(\.\d*)?([eE][-+]?\d{1,2})?")
 
 
 @dataclass(frozen=True)
@@ -144,33 +141,12 @@ class TextExamples:
 
 def read_labels(source: LabelledSource) -> list[str]:
     """The labels of the training texts, sorted; InputError if they are none to classify by."""
-    counts: Counter[str] = Counter()
-    num_texts = 0
-    for example in source.examples("train"):
-        counts.update(example.labels)
-        num_texts += 1
+    counts = count_labels(source.examples("train"))
     labels = sorted(counts)
     if len(labels) < 2 and not (source.multi_label and labels):
         found = f"only the label {labels[0]!r}" if labels else "no label"
         raise InputError(f"data: the training texts have {found}; a classifier needs at least two")
-    _refuse_no_classes(labels, num_texts)
     return labels
-
-
-def _refuse_no_classes(labels: Sequence[str], num_texts: int) -> None:
-    """InputError for labels that are scores, such as 0.53, or that tell nearly all texts apart, as ids do."""
-    if len(labels) <= _FEWEST_SUSPICIOUS:
-        return
-    given = f"data: the {num_texts:,} training texts have {len(labels):,} different labels"
-    numbers = [float(label) for label in labels if _NUMBER.fullmatch(label)]
-    if len(numbers) == len(labels) and any(not number.is_integer() for number in numbers):
-        raise InputError(
-            f"{given}, numbers from {min(numbers):g} to {max(numbers):g}: they are scores, and no task here"
-            " predicts scores (regression); give classes, such as ranges of the scores"
-        )
-    if len(labels) > num_texts / 2:
-        examples = ", ".join(shown(label) for label in labels[:3])
-        raise InputError(f"{given}, such as {examples}: too few texts of each; is data.label_column right?")
 
 
 def read_examples(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from elmo.errors import InputError, shown
 from tasks.sources.labelled.text_table import TextTable
 from tasks.sources.shared.split import SPLITS, Split
+
+_FEWEST_SUSPICIOUS = 20  # different labels, from where on they may be none
+_NUMBER = re.compile(r"[-+]?\d{1,300}(\.\d*)?([eE][-+]?\d{1,2})?")
 
 
 class LabelledText(NamedTuple):
@@ -54,7 +59,34 @@ class LabelledSource(ABC):
         """A split's examples in order; InputError at a fault of the data."""
 
 
+def count_labels(examples: Iterable[LabelledText]) -> Counter[str]:
+    """The number of texts of each label; InputError for labels that are no classes."""
+    counts: Counter[str] = Counter()
+    num_texts = 0
+    for example in examples:
+        counts.update(example.labels)
+        num_texts += 1
+    _refuse_no_classes(sorted(counts), num_texts)
+    return counts
+
+
 def rarest_labels(examples: Sequence[LabelledText]) -> list[str]:
-    """For each text its rarest label; "" if it has no label."""
-    counts = Counter(label for example in examples for label in example.labels)
+    """For each text its rarest label; "" if it has no label. InputError for labels that are no classes."""
+    counts = count_labels(examples)
     return [min(example.labels, key=lambda label: (counts[label], label), default="") for example in examples]
+
+
+def _refuse_no_classes(labels: Sequence[str], num_texts: int) -> None:
+    """InputError for labels that are scores, such as 0.53, or that tell nearly all texts apart, as ids do."""
+    if len(labels) <= _FEWEST_SUSPICIOUS:
+        return
+    given = f"data: {num_texts:,} texts have {len(labels):,} different labels"
+    numbers = [float(label) for label in labels if _NUMBER.fullmatch(label)]
+    if len(numbers) == len(labels) and any(not number.is_integer() for number in numbers):
+        raise InputError(
+            f"{given}, numbers from {min(numbers):g} to {max(numbers):g}: they are scores, and no task here"
+            " predicts scores (regression); give classes, such as ranges of the scores"
+        )
+    if len(labels) > num_texts / 2:
+        examples = ", ".join(shown(label) for label in labels[:3])
+        raise InputError(f"{given}, such as {examples}: too few texts of each; is data.label_column right?")

@@ -26,7 +26,9 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         path = Path(pattern).expanduser()
-        matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))
+        # os.path: a name that no file can have, such as one of 300 characters, is not there
+        is_there = os.path.exists(path)
+        matches = [path] if is_there else sorted(map(Path, glob.glob(str(path), recursive=True)))
         if not matches:
             what = "no file matches" if glob.has_magic(pattern) else "no such file:"
             raise InputError(f"{key}: {what} {pattern}")

@@ -314,6 +314,14 @@ def test_faults_of_tables_are_told_in_one_line(
     assert "\n" not in str(fault.value)
 
 
+def test_scores_are_told_before_they_are_split(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,label\n" + "".join(f"t{i},{i / 8}\n" for i in range(50)))
+    with pytest.raises(
+        InputError, match=r"50 texts have 50 different labels, numbers from 0 to 6\.125: they are"
+    ):
+        list(LabelledFiles(train=path).examples("train"))
+
+
 def test_a_duplicate_id_is_told_with_both_places(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "id,text,label\n7,one,x\n8,two,x\n 7,three,x\n")
     with pytest.raises(InputError, match=r"a\.csv:4: duplicate id '7' \(first at .*a\.csv:2\)"):

@@ -204,6 +204,8 @@ def test_invalid_utf8_is_told_with_line_and_byte(tmp_path: Path, content: bytes,
     ("train", "message"),
     [
         ("none.txt", r"data\.train: no such file: .*none\.txt"),
+        ("a" * 300, r"data\.train: no such file: .*aaa"),
+        ("a\0b", r"data\.train: no such file: "),
         ("*.csv", r"data\.train: no file matches .*\*\.csv"),
         ("empty.txt", r"data\.train: .*empty\.txt is an empty file"),
         ("folder", r"data\.train: .*folder is a directory; name its files"),

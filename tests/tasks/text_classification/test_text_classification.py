@@ -554,7 +554,7 @@ IDS = [("a", f"id{i:02}") for i in range(40)]
         ),
         (
             [IDS, ONE, ONE],
-            r"the 40 training texts have 40 different labels, such as 'id00', .*is data\.label_column",
+            r"40 texts have 40 different labels, such as 'id00', .*is data\.label_column",
         ),
     ],
 )
