@@ -84,12 +84,14 @@ def _discard(streams: Sequence[TextIO]) -> None:
 
 
 def _is_full(stream: TextIO | None) -> bool:
-    """Whether what it holds cannot be written."""
+    """Whether there is no space for what a stream writes; what it still holds is written by that."""
     try:
         if stream is not None:
             stream.flush()
-    except OSError:
-        return True
+        if stream is sys.stdout:
+            print(flush=True)  # without a buffer, it holds nothing and has to be asked
+    except OSError as error:
+        return error.errno in NO_SPACE
     return False
 
 

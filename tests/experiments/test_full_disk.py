@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -35,10 +36,12 @@ def in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @contextmanager
-def full_output() -> Iterator[None]:
-    """A standard output without space."""
-    with FULL.open("w") as stream, redirect_stdout(stream):
-        yield
+def full_output(*, buffered: bool) -> Iterator[None]:
+    """A standard output without space; without a buffer, as PYTHONUNBUFFERED makes it."""
+    with FULL.open("wb", buffering=-1 if buffered else 0) as raw:
+        stream = io.TextIOWrapper(raw, write_through=not buffered)
+        with redirect_stdout(stream):
+            yield
 
 
 def test_a_run_whose_model_does_not_fit_ends_in_a_line_and_saves_it_when_resumed(
@@ -113,7 +116,7 @@ def test_every_command_tells_of_a_full_output(name: str, capsys: pytest.CaptureF
     def never(config: object, overrides: list[str]) -> None:
         raise AssertionError
 
-    with full_output():
+    with full_output(buffered=True):
         assert run_command(never, config_name=name, arguments=["--help"]) == 2
     assert capsys.readouterr().err == (
         "standard output: no space left to write it; free some space or choose another place\n"
@@ -121,7 +124,10 @@ def test_every_command_tells_of_a_full_output(name: str, capsys: pytest.CaptureF
 
 
 @needs_full
-def test_what_a_command_prints_to_a_full_output_ends_it_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("buffered", [True, False])
+def test_what_a_command_prints_to_a_full_output_ends_it_in_a_line(
+    buffered: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     done = []
 
     def main(config: object, overrides: list[str]) -> None:
@@ -131,7 +137,8 @@ def test_what_a_command_prints_to_a_full_output_ends_it_in_a_line(capsys: pytest
         done.append(False)
 
     arguments = ["to=model", "options=a", "weights=b", "model=c"]
-    with full_output():
+    with full_output(buffered=buffered):
         assert run_command(main, config_name="convert", arguments=arguments) == 2
-    assert capsys.readouterr().err.startswith("standard output: no space left to write it")
-    assert done == [True]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("standard output: no space left to write it")
+    assert done == ([True] if buffered else [])
