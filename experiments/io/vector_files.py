@@ -68,13 +68,16 @@ def write_hdf5(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
 def write_npz(path: Path, rows: Rows, *, metadata: Mapping[str, Any]) -> None:
     """The arrays of `write_hdf5` under the same names, for `numpy.load`; the JSON texts as byte strings.
 
-    A zip file's directory is in memory while it is made: some 600 bytes a sentence.
+    One sentence is in memory at a time.
     """
     with (
         atomic_write(path) as aside,
         tempfile.TemporaryFile(dir=path.parent) as index,
+        tempfile.TemporaryFile(dir=path.parent) as directory,
         zipfile.ZipFile(aside, "w", allowZip64=True) as archive,
     ):
+        archive.filelist = _Entries(directory)  # type: ignore[assignment]
+        archive.NameToInfo = _NoNames()
         for key, vectors in _numbered(rows, index):
             with _entry(archive, key) as entry:
                 np.lib.format.write_array(entry, vectors, allow_pickle=False)
@@ -154,6 +157,49 @@ def _reserve_string(file: h5py.File, name: str, size: int) -> int:
 def _copy(source: IO[bytes], target: IO[bytes]) -> None:
     source.seek(0)
     shutil.copyfileobj(source, target)
+
+
+class _Entries:
+    """What a zip file that is written knows of its entries, in a file: some 600 bytes each in memory."""
+
+    _KEPT = (
+        "filename",
+        "header_offset",
+        "CRC",
+        "compress_size",
+        "file_size",
+        "flag_bits",
+        "external_attr",
+        "create_version",
+        "extract_version",
+    )
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._count = file, 0
+
+    def append(self, entry: zipfile.ZipInfo) -> None:
+        """Keep the next entry, whose content is written."""
+        self._file.write(json.dumps([getattr(entry, name) for name in self._KEPT]).encode() + b"\n")
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[zipfile.ZipInfo]:
+        """All entries, once more, for the directory at the end of the zip file."""
+        self._file.seek(0)
+        for line in self._file:
+            entry = zipfile.ZipInfo()
+            for name, value in zip(self._KEPT, json.loads(line), strict=True):
+                setattr(entry, name, value)
+            yield entry
+
+
+class _NoNames(dict[str, zipfile.ZipInfo]):
+    """The entries of a zip file by name, none of which will be asked for."""
+
+    def __setitem__(self, name: str, entry: zipfile.ZipInfo) -> None:
+        pass
 
 
 def _entry(archive: zipfile.ZipFile, key: str) -> IO[bytes]:
