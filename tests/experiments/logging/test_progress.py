@@ -47,6 +47,26 @@ def test_without_a_terminal_a_line_comes_every_ten_seconds_and_at_the_end() -> N
     ]
 
 
+def test_a_transient_display_says_nothing_of_what_was_short() -> None:
+    clock, file = Clock(), io.StringIO()
+    with make_progress("plain", title="scoring dev", transient=True, file=file, clock=clock) as progress:
+        for second in (9, 12, 15):
+            clock.now = 100.0 + second
+            progress.update(fraction=second / 15)
+    assert file.getvalue() == "scoring dev:  80%, 0:03 left\n"
+
+
+def test_a_bar_runs_within_another(terminal: Terminal) -> None:
+    with make_progress("rich", title="training", file=terminal) as outer:
+        outer.update(fraction=0.25, tokens=100)
+        with make_progress("rich", title="scoring dev", file=terminal) as inner:
+            inner.update(fraction=0.5)
+        outer.update(fraction=0.5, tokens=200)
+    shown = terminal.getvalue()
+    assert 0 < shown.index("scoring dev") < shown.rindex("training")
+    assert "200 tokens" in shown[shown.rindex("training") :]
+
+
 def test_a_preparation_shows_its_sentences() -> None:
     clock, file = Clock(), io.StringIO()
     with make_progress("plain", title="preparing train", file=file, clock=clock) as progress:
