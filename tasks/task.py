@@ -53,6 +53,7 @@ class Setup:
         shard, num_shards: this process's index and the number of processes.
         report: called with the progress while data is prepared.
         tell: called with the progress of an evaluation.
+        metric: the score on dev that selects the model; None: none is selected.
         initial: the run, model or official files with the encoder's initial weights; None: random weights.
         fine_tuning: arguments of `tasks.supervised.fine_tuning.FineTuning`.
         features: the store of a frozen encoder's vectors (see `tasks.supervised.feature_store`).
@@ -67,6 +68,7 @@ class Setup:
     cache_path: Path
     report: Report
     tell: Tell = tell_nobody
+    metric: str | None = None
     initial: str | None = None
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)

@@ -87,6 +87,7 @@ def _make_setup(config: TrainConfig, device: torch.device, *, report: Report, te
         cache_path=Path(config.cache_dir),
         report=report,
         tell=tell,
+        metric=config.trainer.metric,
         initial=config.init_from,
         fine_tuning=dataclasses.asdict(config.fine_tuning),
         features={**dataclasses.asdict(config.features), "dtype": config.features.dtype.value},

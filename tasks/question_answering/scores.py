@@ -90,6 +90,13 @@ def score_answers(
     }
 
 
+def score_names(golds: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names of the scores that `score_answers` returns for these questions."""
+    is_there = {"": True, "has_answer_": any(golds.values()), "no_answer_": True}
+    groups = [group for group in GROUPS if is_there[group]] if has_unanswerable(golds) else [""]
+    return [f"{group}{metric}" for group in groups for metric in QuestionScore._fields]
+
+
 def has_unanswerable(golds: Mapping[str, Sequence[str]]) -> bool:
     """Whether some question has no answer, so that the rules of SQuAD 2.0 apply."""
     return not all(golds.values())

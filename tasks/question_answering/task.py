@@ -18,7 +18,7 @@ from tasks.question_answering.examples import QuestionExamples, QuestionReader
 from tasks.question_answering.model import Answerer, Decoding, QuestionAnsweringTraining, find_answers
 from tasks.question_answering.predictor import QuestionPredictor
 from tasks.question_answering.reports import QuestionAnsweringReports, score_table, score_test
-from tasks.question_answering.scores import SCORES
+from tasks.question_answering.scores import SCORES, score_names
 from tasks.question_answering.word_matches import NUM_FEATURES
 from tasks.sources.questions.source import QuestionSource
 from tasks.sources.shared.split import SPLITS, Split
@@ -91,6 +91,7 @@ class QuestionAnsweringTask:
         reader = self.make_reader(setup.nodes, language=source.language)
         examples = {split: read_split(source, split, reader) for split in SPLITS}
         refuse_nothing_to_learn(examples["train"])
+        refuse_absent_metric(setup.metric, examples["dev"])
         encoder = EncoderParts.start(setup, examples["train"].counts())
         model = self.build_model(setup.nodes, encoder.parts).to(setup.device)
         notices: list[str] = []
@@ -213,4 +214,13 @@ def refuse_nothing_to_learn(examples: QuestionExamples) -> None:
         raise InputError(
             f"data: the train split has no question that can be learned from: {len(examples.unusable):,}"
             f" answers are unusable; the first: {examples.unusable[0]}"
+        )
+
+
+def refuse_absent_metric(metric: str | None, dev: QuestionExamples) -> None:
+    """InputError if the metric is a score of a kind of questions that the dev split has none of."""
+    names = [f"dev/{name}" for name in ("loss", *score_names(dev.golds()))]
+    if metric is not None and metric not in names:
+        raise InputError(
+            f"trainer.metric: no score {metric!r} of these dev questions; one of {', '.join(names)}"
         )

@@ -188,6 +188,7 @@ def test_answers_that_are_not_whole_words_are_counted() -> None:
         "passages": 1,
         "questions": 1,
         "words": 3,
+        "types": 3,
         "questions whose answer is not whole words": 1,
     }
 

@@ -161,6 +161,23 @@ def unanswerable(tmp_path_factory: pytest.TempPathFactory) -> QuestionAnsweringT
     return train(data.start(), 40)
 
 
+def test_a_metric_of_a_kind_of_questions_that_dev_lacks_is_refused_before_the_first_step(data: Data) -> None:
+    with pytest.raises(
+        InputError, match=r"trainer\.metric: no score 'dev/no_answer_f1' of these dev questions"
+    ):
+        data.start(metric="dev/no_answer_f1")
+    assert data.start(metric="dev/f1").reports.facts()
+
+
+def test_the_scores_are_those_that_the_task_names(
+    data: Data, trained: QuestionAnsweringTraining, unanswerable: QuestionAnsweringTraining
+) -> None:
+    setup = data.setup()
+    named = REGISTRY.build("task", setup.nodes["task"]).score_names(setup)
+    assert list(unanswerable.evaluate()) == named
+    assert list(trained.evaluate()) == named[:3]
+
+
 def test_training_learns_passages_by_heart(data: Data, trained: QuestionAnsweringTraining) -> None:
     before = data.start().evaluate()
     after = trained.evaluate()
