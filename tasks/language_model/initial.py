@@ -9,6 +9,7 @@ import torch
 
 from elmo.bilm.bilm import BiLm
 from elmo.bilm.softmaxes.softmax import Softmax
+from elmo.errors import InputError
 from elmo.io.loading import is_official, load_bilm, load_official_softmax
 from elmo.io.model_directory import load_weights, read_config, read_model
 from elmo.text.vocabulary import Vocabulary
@@ -32,7 +33,14 @@ class Initial(NamedTuple):
 def load_initial(name: str) -> Initial:
     """The parts of a run, a model directory, official files or a published model; InputError: no such."""
     if is_official(name):
-        return Initial(name, load_bilm(name).bilm, load_official_softmax(name))
+        bilm, softmax = load_bilm(name).bilm, load_official_softmax(name)
+        size = bilm.projection_size if softmax is None else softmax[0].weight.shape[1]
+        if size != bilm.projection_size:
+            raise InputError(
+                f"init_from={name}: the softmax has vectors of size {size}, and the biLM of"
+                f" {bilm.projection_size}; its file is of another model"
+            )
+        return Initial(name, bilm, softmax)
     if not _is_language_model(Path(name)):
         return Initial(name, load_bilm(name).bilm, None)
     model, vocabulary = load_language_model(read_model(Path(name)), name=name)

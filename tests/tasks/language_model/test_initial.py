@@ -154,7 +154,7 @@ def test_what_disagrees_with_the_model_is_refused_before_the_text_is_read(
     assert runs.exit_code("refused", *runs.other, *start, absent, *overrides) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(line.format(first=first))
-    assert not (runs.path / "unread").exists()
+    assert list((runs.path / "unread").glob("*")) == []
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,11 @@ def test_the_official_softmax_is_taken_over_where_it_lies_beside_the_weights(
     torch.testing.assert_close(rows_of(continued, shared), rows_of(first, shared), rtol=0, atol=1e-9)
     assert f"the softmax's rows of {len(shared)} of 33 words" in " ".join(capsys.readouterr().out.split())
 
+    with h5py.File(directory / place, "a") as file:
+        del file["softmax/W"]
+        file["softmax/W"] = found["softmax.weight"][:, :5].numpy()
+    assert runs.exit_code("refused", *options) == 2
+    assert f"init_from={directory}: the softmax has vectors of size 5, and" in capsys.readouterr().err
     (directory / "vocab.txt").write_text("<S>\n</S>\nw1\n")
     assert runs.exit_code("refused", *options) == 2
-    assert f"{place}: softmax/W has shape (33, 8), but" in capsys.readouterr().err
+    assert f"{place}: softmax/W has shape (33, 5), but" in capsys.readouterr().err
