@@ -46,7 +46,9 @@ def _training_config(config: EvaluateConfig, run: RunDirectory) -> TrainConfig:
     try:
         saved = OmegaConf.merge(OmegaConf.structured(TrainConfig), read_saved(run.config_path).values)
     except OmegaConfBaseException as error:
-        raise InputError(f"{run.config_path}: not the config of a training ({error})") from error
+        raise InputError(
+            f"{run.config_path}: not the config of a training ({str(error).splitlines()[0]})"
+        ) from error
     assert isinstance(saved, DictConfig)
     saved.plugins, saved.cache_dir, saved.logger.progress = config.plugins, config.cache_dir, config.progress
     checked: TrainConfig = check_config(saved)

@@ -223,6 +223,14 @@ def test_a_model_is_made_of_a_checkpoint_of_a_stopped_run(
     made = load_file(directory / f"model-{step}" / "model.safetensors")
     torch.testing.assert_close({key: made[key] for key in learned}, dict(learned), rtol=0, atol=0)
     assert any(key.startswith("test/") for key in json.loads(output.read_text()))
+    with (directory / "config.yaml").open("a") as config:
+        config.write("unheard_of: 1\n")
+    capsys.readouterr()
+    assert run_command(evaluate.main, config_name="evaluate", arguments=arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"{directory / 'config.yaml'}: not the config of a training (Key 'unheard_of' not in"
+    )
 
 
 OVERRIDES = {
