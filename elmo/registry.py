@@ -165,7 +165,7 @@ def _read_arguments(
         if key in given:
             faults.append(f"{where}.{key}: is set by the program; remove it")
         elif key not in hints:
-            faults.append(f"{where}.{key}: unknown key{suggest(str(key), hints)}")
+            faults.append(f"{where}.{shown(key, str)}: unknown key{suggest(str(key), hints)}")
         elif isinstance(value, str) and value == MISSING_VALUE:
             faults.append(f"{where}.{key}: missing; give a value of type {hint_name(hints[key])}")
         else:

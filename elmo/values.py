@@ -98,7 +98,9 @@ NotNegative = Annotated[float, Range(0, 10**9)]
 LearningRate = Annotated[float, Range(0, 1000, above=True)]
 Probability = Annotated[float, Range(0, 1)]
 Dropout = Annotated[float, Range(0, 1, below=True)]
-FileName = Annotated[str, Pattern(r"(?!\.)[^/\\\0]{1,200}", "the name of a file in the same directory")]
+FileName = Annotated[
+    str, Pattern(r"(?!\.)[^/\\\0\ud800-\udfff]{1,200}", "the name of a file in the same directory")
+]
 
 
 def read_value(value: Any, hint: Any, where: str, faults: list[str]) -> Any:

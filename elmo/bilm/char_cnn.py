@@ -50,7 +50,7 @@ class CharCnn(WordLayer):
         _check_filters(filters)
         if activation not in ACTIVATIONS:
             raise InputError(
-                f"encoder.activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}"
+                f"encoder.activation: expected one of {', '.join(ACTIVATIONS)}, got {shown(activation)}"
             )
         num_filters = sum(number for _, number in filters)
         self.filters = [(int(width), int(number)) for width, number in filters]

@@ -152,7 +152,7 @@ def _place_of_bilm(config: _Config, *, name: str) -> _PlaceOfBilm:
     if config.bilm is not None:
         return config.bilm
     if config.task is not None and config.task["type"] != "language_model":
-        task = config.task["type"]
+        task = shown(config.task["type"], str)
         raise InputError(f"{name}: a model of task {task} without a biLM; give one that has been pretrained")
     if config.encoder is None:
         raise InputError(f"{name}: a model without {ENCODER}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elmo.errors import InputError
+from elmo.errors import InputError, shown
 from elmo.files import atomic_write
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable
 
@@ -109,7 +109,9 @@ class Vocabulary:
 def _number(words: list[str], name: str) -> dict[str, int]:
     """The id of each word; InputError for the first fault."""
     if tuple(words[: len(MARKERS)]) != MARKERS:
-        raise InputError(f"{name}:1: must begin with the lines <S>, </S>, <UNK>, but begins with {words[:3]}")
+        raise InputError(
+            f"{name}:1: must begin with the lines <S>, </S>, <UNK>, but begins with {shown(words[:3])}"
+        )
     ids: dict[str, int] = {}
     for index, word in enumerate(words):
         if not word.strip():

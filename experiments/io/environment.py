@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
@@ -10,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import distributions
 from pathlib import Path
@@ -19,6 +19,15 @@ import torch
 
 from elmo.errors import InputError
 from elmo.files import atomic_write, json_text
+from elmo.json_file import read_json
+from elmo.values import read_record
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The content of `environment.json`."""
+
+    starts: list[dict[str, Any]]
 
 
 def describe_environment(*, seed: int, fingerprints: Mapping[str, str]) -> dict[str, Any]:
@@ -51,10 +60,9 @@ def describe_environment(*, seed: int, fingerprints: Mapping[str, str]) -> dict[
 def read_starts(path: Path) -> list[dict[str, Any]]:
     """The starts of a run in their order, as `environment.json` has them; InputError: it is damaged."""
     try:
-        starts = json.loads(path.read_bytes())["starts"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); remove it to begin a new record") from error
-    return list(starts)
+        return read_record(_Record, read_json(path), name=str(path)).starts
+    except InputError as error:
+        raise InputError(f"{error}; remove it to begin a new record") from error
 
 
 def write_starts(path: Path, starts: Sequence[Mapping[str, Any]]) -> None:

@@ -22,6 +22,7 @@ SLOW = ("resume", "resume_tc", "ckptcrc", "ckptcrc_tc", "evaluate")  # a whole c
 REGRESSIONS: dict[str, list[int]] = {
     "config_tcenc": [12, 15],
     "config_enc": [10, 32],
+    "starts": [66],
     "safetensors_lm": [1, 3],
     "safetensors_tc": [16],
     "config_tcenc_predict": [8, 13, 53],

@@ -102,7 +102,7 @@ def test_a_record_is_read_with_its_types() -> None:
                 {"words": ["a"], "place": {"street": name, "number": 1}},
                 f"place.street: expected the name of a file in the same directory, got {name!r}",
             )
-            for name in ("..", "/etc/passwd", "a/b", "", ".hidden", "a\0")
+            for name in ("..", "/etc/passwd", "a/b", "", ".hidden", "\ud800", "a\0")
         ),
     ],
 )

@@ -254,7 +254,7 @@ OVERRIDES = {
         ("changed data", "resume: the train data is not what the run began with"),
         ("damaged weights", "state.safetensors: truncated or corrupt"),
         ("damaged state", "state.json: not JSON, or damaged"),
-        ("damaged record", "environment.json: cannot be read"),
+        ("damaged record", "environment.json: not JSON, or damaged"),
     ],
 )
 def test_a_resume_that_fails_changes_no_file_of_the_run(

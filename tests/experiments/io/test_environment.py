@@ -45,11 +45,11 @@ def test_the_starts_come_back_in_their_order(tmp_path: Path) -> None:
     assert read_starts(path) == [{"step": 0}, {"step": 5}]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"seed": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"seed": 1}', '{"starts": [3]}', "[" * 10_000])
 def test_a_damaged_record_is_told_in_a_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "environment.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"environment\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"environment\.json: .*; remove it to begin a new record"):
         read_starts(path)
 
 
