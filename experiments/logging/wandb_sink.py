@@ -141,6 +141,8 @@ class WandbSink:
         import wandb
 
         self._run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+        if name.endswith("/confusion"):
+            self._run.log({f"{name}_plot": _confusion_plot(rows)})
 
     def _attempt(self, action: Callable[[], object], consequence: str) -> None:
         try:
@@ -149,6 +151,26 @@ class WandbSink:
             self._run = None
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             LOG.warning("Weights & Biases failed (%s); %s", first_line, consequence)
+
+
+def _confusion_plot(rows: Sequence[Sequence[Any]]) -> Any:
+    """W&B's own chart of a confusion matrix, from rows of a gold label and the counts of each prediction.
+
+    `wandb.plot.confusion_matrix` would count the texts again.
+    """
+    import wandb
+
+    labels = [row[0] for row in rows]
+    columns = ["Actual", "Predicted", "nPredictions"]
+    cells: list[list[Any]] = [
+        [gold, label, count] for gold, *counts in rows for label, count in zip(labels, counts, strict=True)
+    ]
+    return wandb.plot_table(
+        vega_spec_name="wandb/confusion_matrix/v1",
+        data_table=wandb.Table(columns=columns, data=cells),
+        fields={column: column for column in columns},
+        string_fields={"title": "Confusion matrix"},
+    )
 
 
 def without_places(value: Any) -> Any:

@@ -316,7 +316,12 @@ def test_wandb_is_given_the_pictures_and_online_the_model(
     ) as logger:
         logger.show_pictures(run.plots_path)
         logger.keep_model(run.model_path)
+        logger.show_tables(
+            {"test/confusion": (["gold", "predicted a", "predicted b"], [["a", 3, 1], ["b", 0, 2]])}
+        )
     assert isinstance(given.logged["plots/confusion"], wandb.Image)
+    chart = given.logged["test/confusion_plot"].table
+    assert chart.data == [["a", "a", 3], ["a", "b", 1], ["b", "a", 0], ["b", "b", 2]]
     found = [(artifact.type, list(artifact.manifest.entries)) for artifact in given.artifacts]
     assert found == ([] if offline else [("model", ["config.json"])])
 
