@@ -167,7 +167,7 @@ def _confusion_plot(rows: Sequence[Sequence[Any]]) -> Any:
     ]
     return wandb.plot_table(
         vega_spec_name="wandb/confusion_matrix/v1",
-        data_table=wandb.Table(columns=columns, data=cells),
+        data_table=wandb.Table(columns=[*columns], data=cells),
         fields={column: column for column in columns},
         string_fields={"title": "Confusion matrix"},
     )
