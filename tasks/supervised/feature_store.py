@@ -112,14 +112,16 @@ class FeatureCache:
         offsets = np.cumsum([0, *(sum(map(len, text)) for text in texts)])
         layout = _Layout((int(offsets[-1]), encoder.num_layers, encoder.size), self.dtype)
         path = self.path / f"{self._key(encoder, texts)}.npy"
-        if not layout.is_that_of(path):
+        vectors_NLP = layout.map(path) if layout.is_that_of(path) else None
+        if vectors_NLP is None:
             if not self._make_room(path, layout.num_bytes):
                 return None
-            self._write(path, layout, encoder, [sentence for text in texts for sentence in text])
+            sentences = [sentence for text in texts for sentence in text]
+            vectors_NLP = self._write(path, layout, encoder, sentences)
         with suppress(OSError):  # a cache that may only be read
             os.utime(path)
         self._opened.add(path)
-        return FeatureStore(layout.map(path), offsets)
+        return FeatureStore(vectors_NLP, offsets)
 
     def _key(self, encoder: TokenEncoder, texts: Sequence[Window]) -> str:
         """A fingerprint of everything that determines a store's content."""
@@ -152,7 +154,7 @@ class FeatureCache:
 
     def _write(
         self, path: Path, layout: _Layout, encoder: TokenEncoder, sentences: Sequence[Sequence[str]]
-    ) -> None:
+    ) -> np.ndarray:
         num_words = num_sentences = 0
         with atomic_write(path) as aside, aside.open("wb") as file:
             if shutil.disk_usage(aside).free < layout.num_bytes:  # fail now, not after an hour
@@ -163,6 +165,10 @@ class FeatureCache:
                 num_words += sum(map(len, block))
                 num_sentences += len(block)
                 self.report(num_words, num_sentences, num_sentences / len(sentences))
+            file.flush()
+            mapped = layout.map(aside)  # as soon as it has its name, another process may remove it
+        assert mapped is not None
+        return mapped
 
     def _narrowed(self, vectors_NLP: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -200,8 +206,13 @@ class _Layout(NamedTuple):
         except OSError:
             return False
 
-    def map(self, path: Path) -> np.ndarray:
-        return np.asarray(np.memmap(path, self.dtype, mode="r", offset=len(self.header), shape=self.shape))
+    def map(self, path: Path) -> np.ndarray | None:
+        """The vectors of a complete file; None if another process has just removed it."""
+        try:
+            mapped = np.memmap(path, self.dtype, mode="r", offset=len(self.header), shape=self.shape)
+        except FileNotFoundError:
+            return None
+        return np.asarray(mapped)
 
 
 class _Use(NamedTuple):

@@ -87,7 +87,10 @@ def run_result(run: Path) -> dict[str, Any]:
     return {
         "events": [_steady(event) for event in events],
         "figures": _steady(json.loads((run / "metrics.json").read_text())),
-        **{str(path.relative_to(run)): path.read_bytes() for path in files},
+        **{
+            str(path.relative_to(run)): path.read_bytes().replace(str(run.parent).encode(), b"")
+            for path in files
+        },
     }
 
 

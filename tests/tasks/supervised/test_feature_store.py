@@ -289,3 +289,19 @@ def test_a_bilm_of_stored_vectors_represents_words_as_the_running_one(tmp_path: 
         rtol=1e-4,
         atol=1e-6,
     )
+
+
+def test_a_store_that_is_removed_as_soon_as_it_is_written_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utime = os.utime
+
+    def remove(path: Path, *times: Any) -> None:
+        utime(path, *times)
+        if Path(path).suffix == ".npy":
+            Path(path).unlink()
+
+    monkeypatch.setattr(feature_store.os, "utime", remove)
+    store = store_of(tmp_path / "features", Spelling())
+    assert not list((tmp_path / "features").glob("*.npy"))
+    assert store.vectors_NLP.tolist() == expected()
