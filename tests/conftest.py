@@ -20,6 +20,15 @@ DEVICES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a command sets for its whole process is, after each test, as it was before."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """Each device that is here, and one that is emulated, for tests of tensors to run on all of them.

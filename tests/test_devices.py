@@ -42,11 +42,6 @@ SPAN_HEADS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-
-
 def gradients_and_outputs(module: nn.Module, inputs: Sequence[Any], device: torch.device) -> list[Tensor]:
     """What a copy of a module gives on a device, and gradients of its input and parameters, on the CPU."""
     module = copy.deepcopy(module).to(device).eval()

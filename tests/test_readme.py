@@ -166,7 +166,6 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """A copy of its own for each test, as the working directory; what a command sets is given back."""
     home = shutil.copytree(made, tmp_path / "home", symlinks=True)
     monkeypatch.chdir(home)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.syspath_prepend(str(home))
     threads = torch.get_num_threads()
     yield home

@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Any
 
 import pytest
-import torch
 from tiny_runs import figures_of, write_data
 
 from experiments.training.trainer import Trainer
@@ -169,15 +168,6 @@ def test_imports_point_one_way_between_the_rooms() -> None:
     assert upward == []
 
 
-@pytest.fixture
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("settings_are_given_back")
 @pytest.mark.parametrize("name", MOST_PASSED)
 def test_a_batch_passes_few_files_behind_the_trainer(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

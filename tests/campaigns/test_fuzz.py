@@ -45,7 +45,6 @@ REGRESSIONS: dict[str, list[int]] = {
 
 @pytest.fixture(autouse=True)
 def settings_are_given_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
 

@@ -11,11 +11,6 @@ import pytest
 from campaigns.kill import SCENARIOS, run_child, run_killed
 
 
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-
-
 @pytest.mark.parametrize("name", ["prepare", "stream"])
 def test_what_was_killed_ends_as_if_it_had_not_been(name: str, tmp_path: Path) -> None:
     scenario = SCENARIOS[name]

@@ -52,7 +52,6 @@ SENTENCES = [line.split() for line in LINES]
 def a_model_in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model in `model`, the text in `in.txt`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the fixture takes it back
     torch.manual_seed(0)
     encoder = CharCnnLstm(**SIZES)  # type: ignore[arg-type]
     config = {"encoder": {"type": "char_cnn_lstm", **SIZES}}

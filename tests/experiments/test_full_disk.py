@@ -32,7 +32,6 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs a device that i
 @pytest.fixture(autouse=True)
 def in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the fixture takes it back
 
 
 @contextmanager

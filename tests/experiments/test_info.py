@@ -11,11 +11,6 @@ from experiments import info
 from experiments.config.command import CONF_PATH, run_command
 
 
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-
-
 def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
     assert run_command(info.main, config_name="info", arguments=arguments) == code
     captured = capsys.readouterr()

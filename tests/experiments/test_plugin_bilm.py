@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -52,14 +51,6 @@ class Runs:
         data = [f"data.{split}={self.files[split]}" for split in ("train", "dev", "test")]
         texts = ["task=text_classification", "data=labelled_files", "data.prose=false", *data]
         return self.train(name, *texts, "tokenizer=whitespace", "encoder=elmo", *overrides)
-
-
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,6 @@ SENTENCES = ["The/D cat/N sleeps/V", "A/D dog/N barks/V loudly/A", "Anna/N runs/
 COMMON_PARTS = [override for override in COMMON if not override.startswith("trainer.max_steps")]
 
 
-@pytest.fixture(autouse=True)
-def full_errors_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-
-
 @pytest.fixture
 def tagged(tmp_path: Path) -> list[str]:
     """The overrides of a run of the task on a few sentences, for its directory `run`."""

@@ -74,7 +74,6 @@ class ExplainedLengthTask(LengthTask):
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs `run` and `explained`; texts of four words or more are long."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the fixture takes it back
     CALLS.clear()
     save_run("run", "length_of_text")
     save_run("explained", "explained_length_of_text")

@@ -25,7 +25,6 @@ def test_a_run_predicts_the_tables_that_it_was_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the test takes it back
     texts = [(f"good sun {i}", label) for i in range(20) for label in ("yes", "no")]
     lines = [f"n{number};{title};bright;{label}" for number, (title, label) in enumerate(texts)]
     Path("train.csv").write_text("\n".join(["name;title;body;label", *lines]) + "\n")

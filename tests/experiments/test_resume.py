@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,6 @@ STEPS = ["trainer.max_steps=6", "trainer.evaluate_every=4"]
 
 class Killed(BaseException):
     """The end of the process in the middle of something."""
-
-
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,6 @@ NODES = {
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LanguageModel:
     """A biLM, in a run's directory `run`; the text is in `in.txt`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the fixture takes it back
     REGISTRY.discover("elmo", "tasks")
     torch.manual_seed(0)
     model = build_model(NODES, num_types=len(WORDS)).eval()

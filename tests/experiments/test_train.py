@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +91,6 @@ def make_lines(number: int) -> list[str]:
     words = [f"w{i}" for i in range(30)]
     shares = [1 / (i + 1) for i in range(30)]
     return [" ".join(generator.choices(words, shares, k=generator.randint(3, 9))) for _ in range(number)]
-
-
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

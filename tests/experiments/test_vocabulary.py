@@ -15,8 +15,7 @@ TRAIN = ["a b", "a b", "a b", "a b c", "a b c", "a a c", "a a d", "a e"]
 
 
 @pytest.fixture
-def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
+def text(tmp_path: Path) -> list[str]:
     for name, lines in {"train": TRAIN, "dev": ["a b", "d x"], "test": ["x <UNK>"]}.items():
         (tmp_path / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
     splits = [f"data.{name}={tmp_path}/{name}.txt" for name in ("train", "dev", "test")]

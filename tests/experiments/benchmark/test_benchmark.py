@@ -10,11 +10,6 @@ import pytest
 from experiments.benchmark.__main__ import benchmark
 
 
-@pytest.fixture(autouse=True)
-def setting_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-
-
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_preparing_is_measured_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], num_workers: int

@@ -112,7 +112,6 @@ def conf_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(REGISTRY, "_classes", classes)
     monkeypatch.setattr(check_module, "GIVEN", dict.fromkeys(check_module.GIVEN, ()))
     monkeypatch.setattr(check_module, "COMPONENT_PACKAGES", ())
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it: the fixture takes it back
     monkeypatch.chdir(tmp_path)
     return path
 

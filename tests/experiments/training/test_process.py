@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from experiments.training.process import set_up_process
-
-
-@pytest.fixture(autouse=True)
-def threads_are_given_back() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from tiny_runs import RUNS, TINY, write_data
@@ -19,14 +17,6 @@ from experiments.config.command import CONF_PATH, run_command
 from experiments.training.sweep import ExponentialSweep, Step, figures_of
 
 SIGNATURE = b"\x89PNG\r\n"
-
-
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -5,19 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 
 import pytest
 import torch
 
 from experiments.training.threads import AdaptiveThreads, watch_threads
-
-
-@pytest.fixture(autouse=True)
-def threads_are_given_back() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 class Machine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -42,14 +41,6 @@ class Runs:
     def train(self, name: str, *overrides: str) -> Path:
         assert self.exit_code(name, *overrides) == 0
         return self.path / name
-
-
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from elmo.registry import REGISTRY
 from elmo.text.sentence_splitting import split_sentences
@@ -102,14 +100,6 @@ def test_no_model_that_was_pretrained_on_a_packaged_corpus_has_read_its_test_tex
     assert num_checked > 3000
     assert num_known / num_checked < WARNED_SHARE
     assert TrainingSentences.collect([train, test]).count(test) == (num_checked, num_checked)
-
-
-@pytest.fixture(autouse=True)
-def settings_are_given_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 RUN = [

@@ -626,10 +626,7 @@ def command_run(data: Data, name: str, *overrides: str) -> Path:
     return directory
 
 
-def test_a_run_is_trained_resumed_and_scored_from_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # a command sets it
+def test_a_run_is_trained_resumed_and_scored_from_the_command_line(tmp_path: Path) -> None:
     data = Data(tmp_path)
     # Both runs are evaluated at the same steps: a score more could choose another best model.
     options = ["trainer.evaluate_every=3", "schedule=constant"]
