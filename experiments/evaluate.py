@@ -22,16 +22,18 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     from experiments.logging.report import write_figures
     from experiments.training.process import set_up_process
     from experiments.training.stop import Stop
+    from experiments.training.threads import watch_threads
     from tasks.task import Setup
 
     device = choose_device(config.device)
     set_up_process(num_threads=config.num_threads, device=device)
+    adjust_threads = watch_threads(num_threads=config.num_threads, device=device)
     path = Path(config.run) if config.checkpoint is None else model_of_checkpoint(config, device)
     if not (path / "model").exists() and (path / "checkpoints" / "last").exists():
         raise InputError(f"{path}: the run has no model yet; checkpoint=last makes one of what it has saved")
     saved = read_model(path)
     with (
-        Evaluations(config.progress.value, Stop()) as evaluations,
+        Evaluations(config.progress.value, Stop(), adjust_threads=adjust_threads) as evaluations,
         make_progress(config.progress.value, title="preparing") as progress,
     ):
         setup = Setup(

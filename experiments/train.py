@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +51,11 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
     from experiments.training.memory import check_memory
     from experiments.training.process import set_up_process
     from experiments.training.stop import Stop
+    from experiments.training.threads import watch_threads
 
     device = choose_device(config.trainer.device)
     set_up_process(num_threads=config.trainer.num_threads, device=device)
+    adjust_threads = watch_threads(num_threads=config.trainer.num_threads, device=device)
     if not is_resumed(config):
         config = with_initial_encoder(config, overrides)
     if config.dry_run:
@@ -63,7 +65,7 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
     resumed, stop = config.resume is not None, Stop()
     with (
         open_run_directory(Path(str(config.output_dir)), resumed=resumed) as run,
-        Evaluations(config.logger.progress.value, stop) as evaluations,
+        Evaluations(config.logger.progress.value, stop, adjust_threads=adjust_threads) as evaluations,
     ):
         training = start_training(config, device, tell=evaluations.tell)
         trainer = make_trainer(config, training, run.checkpoints_path, stop)
@@ -82,7 +84,7 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
             _told_how_to_go_on(trainer, run),
         ):
             with stop.on_signals():
-                scores = _train(config, trainer, logger)
+                scores = _train(config, trainer, logger, adjust_threads)
             with stop.on_signals(at_once=True):
                 stop.obey()
                 return Figures(
@@ -148,23 +150,22 @@ def _told_how_to_go_on(trainer: Trainer, run: RunDirectory) -> Iterator[None]:
         raise
 
 
-def _train(config: TrainConfig, trainer: Trainer, logger: RunLogger) -> dict[str, float]:
+def _train(
+    config: TrainConfig, trainer: Trainer, logger: RunLogger, adjust_threads: Callable[[], object]
+) -> dict[str, float]:
     """Run the trainer with a progress display, and print the scores of every evaluation."""
     import torch
 
     from experiments.logging.evaluations import print_scores
     from experiments.logging.progress import make_progress
-    from experiments.training.threads import watch_threads
 
     def log(step: int, values: Mapping[str, float]) -> None:
-        logger.log(step, values)
+        logger.log(step, {**values, "num_threads": torch.get_num_threads()})
         if trainer.metric in values:
             epochs = position.units / trainer.training.units_per_epoch
             print_scores(step, epochs, position.last_scores, is_best=position.best_step == step)
 
     position = trainer.position
-    is_adaptive = config.trainer.num_threads is None and trainer.device.type == "cpu"
-    threads = watch_threads() if is_adaptive else None
     with make_progress(
         config.logger.progress.value,
         title="training",
@@ -175,8 +176,7 @@ def _train(config: TrainConfig, trainer: Trainer, logger: RunLogger) -> dict[str
 
         def show(step: int, units: int, loss: float, fraction: float) -> None:
             progress.update(fraction=fraction, tokens=units, step=step, loss=loss)
-            if threads is not None and threads.adjust():
-                logger.log(step, {"num_threads": torch.get_num_threads()})
+            adjust_threads()
 
         return trainer.run(show=show, log=log)
 

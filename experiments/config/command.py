@@ -133,7 +133,7 @@ def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) 
 
 def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> int:
     exit_codes = [0]
-    failures: list[Exception] = []
+    failures: list[OSError] = []
 
     def job(cfg: DictConfig) -> None:
         try:
@@ -145,7 +145,7 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
             exit_codes.append(_refuse(str(error), label=_job_label()))
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise  # a launcher in another process learns of the failure by this alone
-        except Exception as error:
+        except OSError as error:
             failures.append(error)
             raise
 

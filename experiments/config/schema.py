@@ -201,16 +201,22 @@ class EvaluateConfig(InferenceConfig):
 
 
 @dataclass
-class BenchmarkPrepareConfig(Section):
-    """Root of conf/benchmark_prepare.yaml."""
+class PreparationConfig(Section):
+    """The common keys of all commands that prepare a text and run no model."""
 
     data: dict[str, Any] = MISSING
     tokenizer: dict[str, Any] = MISSING
-    num_workers: Threads | None = None
     output: str | None = None
     cache_dir: str = MISSING
     progress: Progress = Progress.auto
     plugins: list[str] = field(default_factory=list)
+
+
+@dataclass
+class BenchmarkPrepareConfig(PreparationConfig):
+    """Root of conf/benchmark_prepare.yaml."""
+
+    num_workers: Threads | None = None
 
 
 @dataclass
@@ -235,17 +241,11 @@ class BenchmarkEmbedConfig(InferenceConfig):
 
 
 @dataclass
-class VocabularyCommandConfig(Section):
+class VocabularyCommandConfig(PreparationConfig):
     """Root of conf/vocabulary.yaml."""
 
-    data: dict[str, Any] = MISSING
-    tokenizer: dict[str, Any] = MISSING
-    output: str | None = None
     min_count: Count = 2
     max_size: Count | None = None
-    cache_dir: str = MISSING
-    progress: Progress = Progress.auto
-    plugins: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from experiments.logging.progress import Progress, make_progress
@@ -15,10 +15,11 @@ class Evaluations:
     Args:
         kind: see `make_progress`.
         stop: of the run.
+        adjust_threads: see `watch_threads`.
     """
 
-    def __init__(self, kind: str, stop: Stop) -> None:
-        self._kind, self._stop = kind, stop
+    def __init__(self, kind: str, stop: Stop, *, adjust_threads: Callable[[], object]) -> None:
+        self._kind, self._stop, self._adjust_threads = kind, stop, adjust_threads
         self._shown: Progress | None = None
 
     def tell(self, split: str, done: int, total: int) -> None:
@@ -33,6 +34,7 @@ class Evaluations:
         if done >= total:
             self.close()
         self._stop.obey()
+        self._adjust_threads()
 
     def close(self) -> None:
         """End the display of an evaluation, if there is one."""

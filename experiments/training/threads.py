@@ -41,10 +41,10 @@ class AdaptiveThreads:
         self._patience, self._num_idle = FIRST_PATIENCE, 0
         self._last = self._now()
 
-    def adjust(self) -> bool:
-        """Look at the last period, if one has passed; whether the number of threads was changed."""
+    def adjust(self) -> None:
+        """Look at the last period, if one has passed, and set the number of threads."""
         if self._read[0]() - self._last[0] < PERIOD:
-            return False
+            return
         now = self._now()
         seconds, waited, idle = (after - before for before, after in zip(self._last, now, strict=True))
         self._last = now
@@ -52,7 +52,6 @@ class AdaptiveThreads:
         after = self._number(before, waited / seconds, idle / seconds)
         if after != before:
             torch.set_num_threads(after)
-        return after != before
 
     def _number(self, number: int, waiting: float, idle: float) -> int:
         if number > 1 and waiting > MOST_WAITING:
@@ -70,14 +69,18 @@ class AdaptiveThreads:
         return clock, waited, idle
 
 
-def watch_threads() -> AdaptiveThreads | None:
-    """The watch over this process's threads; None with one thread, or where the kernel counts nothing."""
-    if torch.get_num_threads() == 1:
-        return None
+def watch_threads(*, num_threads: int | None, device: torch.device) -> Callable[[], object]:
+    """What a long computation calls between its batches to adapt this process's threads to its neighbours.
+
+    It does nothing if the user has given a number, on an accelerator, with one thread, or where the kernel
+    counts nothing.
+    """
+    if num_threads is not None or device.type != "cpu" or torch.get_num_threads() == 1:
+        return lambda: None
     try:
-        return AdaptiveThreads(waited_seconds=_waited_seconds, idle_seconds=_idle_seconds)
+        return AdaptiveThreads(waited_seconds=_waited_seconds, idle_seconds=_idle_seconds).adjust
     except (OSError, ValueError, IndexError, AttributeError):
-        return None
+        return lambda: None
 
 
 def _waited_seconds() -> float:

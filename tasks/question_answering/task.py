@@ -9,7 +9,7 @@ from typing import Any, Literal
 from elmo.errors import InputError, faults_of, shown
 from elmo.io.meta_device import meta_device
 from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
-from elmo.registry import REGISTRY, ComponentNode
+from elmo.registry import REGISTRY
 from elmo.values import Dropout, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.span_head import SpanHead
@@ -22,20 +22,16 @@ from tasks.question_answering.scores import SCORES, score_names
 from tasks.question_answering.word_matches import NUM_FEATURES
 from tasks.sources.questions.source import QuestionSource
 from tasks.sources.shared.split import SPLITS, Split
-from tasks.supervised.encoder_parts import EncoderParts, check_components, make_cache
+from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
 from tasks.supervised.representation import Representation
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SavedConfig:
+class _SavedConfig(SavedParts):
     """What the config.json of a question answering model has besides its task."""
 
-    encoder: ComponentNode
-    head: ComponentNode
-    mix: ComponentNode
-    tokenizer: ComponentNode
     language: str
 
 

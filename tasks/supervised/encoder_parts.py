@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from elmo.errors import InputError
 from elmo.io.model_directory import BILM, ENCODER, SavedModel
-from elmo.registry import REGISTRY
+from elmo.registry import REGISTRY, ComponentNode
 from tasks.encoders.elmo import ElmoEncoder
 from tasks.encoders.parts import (
     build_parts,
@@ -28,6 +29,16 @@ from tasks.task import Setup
 
 PREFIX = "representation.parts."  # precedes a part's name in the parameter names of a task's model
 FROZEN = {"trainable": False, "learning_rate_factor": 1.0, "layer_factor": 1.0, "unfreeze_every": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedParts:
+    """What the config.json of every supervised model has besides its task."""
+
+    encoder: ComponentNode
+    head: ComponentNode
+    mix: ComponentNode
+    tokenizer: ComponentNode
 
 
 class EncoderParts:

@@ -91,8 +91,6 @@ class FeatureCache:
     ) -> None:
         if dtype not in DTYPES:
             raise InputError(f"features.dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
-        if not max_gigabytes >= 0:
-            raise InputError(f"features.max_gigabytes: expected at least 0, got {max_gigabytes}")
         self.path, self.max_gigabytes, self.dtype = path, max_gigabytes, DTYPES[dtype]
         self.report, self.notice = report, notice
         self._opened: set[Path] = set()

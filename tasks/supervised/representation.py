@@ -115,8 +115,6 @@ class Representation(nn.Module):
         super().__init__()
         if injection not in INJECTIONS:
             raise InputError(f"task.injection: unknown {injection!r}{suggest(injection, INJECTIONS)}")
-        if not 0 <= word_dropout < 1:
-            raise InputError(f"task.word_dropout: expected at least 0 and less than 1, got {word_dropout}")
         contextual = {name: part for name, part in parts.items() if part.is_contextual}
         at_input = {n: p for n, p in parts.items() if n not in contextual} if injection == "output" else parts
         at_output = {} if injection == "input" else contextual

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elmo.errors import InputError
 from tasks.heads.pooling import WindowAttention
 from tasks.heads.span_head import Words
 from tasks.heads.text_head import TextHead
@@ -46,8 +45,6 @@ class Classifier(nn.Module):
         self, *, representation: Representation, head: TextHead, num_labels: int, dropout: float
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise InputError(f"task.dropout: expected at least 0 and less than 1, got {dropout}")
         self.representation = representation
         self.head = head
         self.window_attention = WindowAttention(size=head.output_size)

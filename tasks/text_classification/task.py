@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 from elmo.errors import InputError, faults_of, shown
 from elmo.io.meta_device import meta_device
 from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
-from elmo.registry import REGISTRY, ComponentNode
+from elmo.registry import REGISTRY
 from elmo.values import Count, Dropout, Length, Range, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.text_head import TextHead
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.labelled.text_table import TextTable
 from tasks.sources.shared.split import SPLITS
-from tasks.supervised.encoder_parts import EncoderParts, check_components, make_cache
+from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
 from tasks.supervised.representation import Representation
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
@@ -41,13 +41,9 @@ class _SavedTexts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SavedConfig:
+class _SavedConfig(SavedParts):
     """What the config.json of a text classifier has besides its task."""
 
-    encoder: ComponentNode
-    head: ComponentNode
-    mix: ComponentNode
-    tokenizer: ComponentNode
     labels: Annotated[list[str], Length(1, 1_000_000)]
     multi_label: bool
     texts: _SavedTexts

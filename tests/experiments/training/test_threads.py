@@ -60,13 +60,22 @@ def test_as_many_threads_are_given_up_as_cores_are_taken() -> None:
 def test_a_number_is_kept_for_a_whole_period() -> None:
     machine = Machine(num_threads=2)
     machine.now, machine.waited = 0.5, 5.0
-    assert not machine.threads.adjust()
+    machine.threads.adjust()
     assert torch.get_num_threads() == 2
 
 
-def test_one_thread_is_not_watched() -> None:
-    torch.set_num_threads(1)
-    assert watch_threads() is None
+@pytest.mark.parametrize(
+    ("threads", "given", "device", "is_watched"),
+    [(1, None, "cpu", False), (2, 2, "cpu", False), (2, None, "cuda", False), (2, None, "cpu", True)],
+)
+def test_only_several_threads_of_the_processs_own_choice_are_watched(
+    monkeypatch: pytest.MonkeyPatch, threads: int, given: int | None, device: str, is_watched: bool
+) -> None:
+    watched: list[object] = []
+    monkeypatch.setattr(AdaptiveThreads, "adjust", watched.append)
+    torch.set_num_threads(threads)
+    watch_threads(num_threads=given, device=torch.device(device))()
+    assert bool(watched) == is_watched
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the counters are Linux's")

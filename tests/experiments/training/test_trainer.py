@@ -221,6 +221,15 @@ def test_sparse_gradients_are_clipped_as_dense_ones(tmp_path: Path, accumulate_b
     torch.testing.assert_close(*weights)
 
 
+class Clock:
+    """Stands in for the module `time`; its seconds pass when a test says so."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 def test_accumulated_batches_give_the_gradient_of_the_whole(tmp_path: Path) -> None:
     whole, halves = Regression(batch_size=4), Regression(batch_size=2)
     start(whole, tmp_path / "whole").train()
@@ -407,12 +416,6 @@ def test_a_stop_does_not_wait_for_the_evaluation(tmp_path: Path) -> None:
 def test_a_checkpoint_exists_half_a_minute_after_the_start_and_then_every_some_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Clock:
-        now = 0.0
-
-        def monotonic(self) -> float:
-            return self.now
-
     clock = Clock()
     monkeypatch.setattr(trainer_module, "time", clock)
 
@@ -482,12 +485,6 @@ def test_evaluating_takes_no_random_numbers_from_the_training(tmp_path: Path) ->
 def test_the_speed_is_that_of_training_alone_over_all_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Clock:
-        now = 0.0
-
-        def monotonic(self) -> float:
-            return self.now
-
     clock = Clock()
     monkeypatch.setattr(trainer_module, "time", clock)
 

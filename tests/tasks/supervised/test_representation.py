@@ -158,5 +158,3 @@ def test_faults_are_told_in_one_line() -> None:
         make(injection="inputs")
     with pytest.raises(InputError, match=r"task.injection: output leaves the head without input"):
         make(injection="output", sums=Sums())
-    with pytest.raises(InputError, match=r"task.word_dropout: expected at least 0 and less than 1, got 1.0"):
-        Representation(parts={"sums": Sums()}, mix=AVERAGE, injection="input", word_dropout=1.0)
