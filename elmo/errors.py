@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+LONGEST_LINE = 1000  # letters
+LONGEST_MESSAGE = 2000
 
 
 class InputError(ValueError):
@@ -12,8 +16,21 @@ class InputError(ValueError):
     do.
 
     Commands print the line without a traceback and exit with code 2. Any other exception is a bug in the
-    program.
+    program. Of several faults each has a line. Damaged files give values of any length: a long line loses its
+    middle, and of very many lines the first are kept.
     """
+
+    def __init__(self, message: str) -> None:
+        lines = [
+            line if len(line) <= LONGEST_LINE else f"{line[:700]} ... {line[-200:]}"
+            for line in message.splitlines()
+        ]
+        if sum(map(len, lines)) > LONGEST_MESSAGE:
+            ends = itertools.accumulate(map(len, lines))
+            # The last line has room, too: a message that is made of this one is not shortened again.
+            kept = [line for line, end in zip(lines, ends, strict=True) if end < LONGEST_MESSAGE - 100]
+            lines = [*kept, f"... and {len(lines) - len(kept):,} more"]
+        super().__init__("\n".join(lines))
 
 
 def shown(value: object, write: Callable[[object], str] = repr) -> str:

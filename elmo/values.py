@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import itertools
 import re
 import sys
 import types
@@ -20,7 +19,6 @@ from typing import Annotated, Any, TypeVar
 
 from elmo.errors import InputError, shown, shown_with_type, suggest
 
-MOST_FAULTS = 5  # that are told of one list
 _SCALARS = (bool, int, float, str)
 _WIDE = 100  # the end of a range, from which on it is technical
 _LARGEST_FLOAT = int(sys.float_info.max)
@@ -112,7 +110,7 @@ def read_value(value: Any, hint: Any, where: str, faults: list[str]) -> Any:
         value: of plain containers and scalars.
         hint: the annotation, resolved.
         where: the value's place, which begins the line of a fault.
-        faults: gets a line for each fault; of a list, for the first few.
+        faults: gets a line for each fault.
     """
     found: list[str] = []
     converted = _read(value, hint, where, found)
@@ -184,8 +182,8 @@ def _outside(value: Any, hint: Any, where: str) -> Iterator[tuple[str, str, Any]
     elif origin in (typing.Union, types.UnionType):
         yield from _outside_union(value, inner, where)
     elif origin in (list, tuple, Sequence) and isinstance(value, (list, tuple)):
-        items = (_outside(item, inner[0], f"{where}[{index}]") for index, item in enumerate(value))
-        yield from itertools.islice(itertools.chain.from_iterable(items), MOST_FAULTS)
+        for index, item in enumerate(value):
+            yield from _outside(item, inner[0], f"{where}[{index}]")
     elif origin in (dict, Mapping) and isinstance(value, Mapping):
         for key, item in value.items():
             yield from _outside(item, inner[1], f"{where}.{key}")
@@ -216,13 +214,7 @@ def _read(value: Any, hint: Any, where: str, faults: list[str]) -> Any:
     container = origin or hint
     if container in (list, tuple, Sequence) and isinstance(value, (list, tuple)):
         item_hint = inner[0] if inner else Any
-        items, found = [], list[str]()
-        for index, item in enumerate(value):
-            items.append(_read(item, item_hint, f"{where}[{index}]", found))
-            if len(found) >= MOST_FAULTS:
-                break
-        faults += found[:MOST_FAULTS]
-        return items
+        return [_read(item, item_hint, f"{where}[{i}]", faults) for i, item in enumerate(value)]
     if container in (dict, Mapping) and isinstance(value, Mapping):
         item_hint = inner[1] if inner else Any
         return {key: _read(item, item_hint, f"{where}.{key}", faults) for key, item in value.items()}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from elmo.bilm.bilm import BiLm, State, WordLayer, build_bilm
 from elmo.bilm.softmaxes.softmax import Softmax
-from elmo.errors import InputError, faults_of, shown
+from elmo.errors import InputError, faults_of
 from elmo.io.meta_device import meta_device
 from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
 from elmo.registry import REGISTRY, ComponentNode
@@ -143,7 +143,7 @@ def load_language_model(saved: SavedModel, *, name: str) -> tuple[LanguageModel,
     """
     task = saved.config["task"]["type"]
     if task != "language_model":
-        raise InputError(f"{name}: a model of task {shown(task, str)}, expected a language_model")
+        raise InputError(f"{name}: a model of task {task}, expected a language_model")
     if saved.vocabulary is None:
         raise InputError(f"{name}: no vocabulary.txt in the model's directory; copy the directory whole")
     read_record(SavedConfig, saved.config, name=f"{name}: {CONFIG_FILE}", is_open=True)

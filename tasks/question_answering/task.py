@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from elmo.errors import InputError, faults_of, shown
+from elmo.errors import InputError, faults_of
 from elmo.io.meta_device import meta_device
 from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
 from elmo.registry import REGISTRY
@@ -147,8 +147,7 @@ class QuestionAnsweringTask:
         config = saved.config
         read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
         if config["task"]["type"] != "question_answering":
-            task = shown(config["task"]["type"], str)
-            raise InputError(f"{name}: a model of task {task}, expected question_answering")
+            raise InputError(f"{name}: a model of task {config['task']['type']}, expected question_answering")
         with faults_of(name), meta_device():
             model = self.build_model(config, EncoderParts.restore(saved).parts)
         load_weights(model, saved.weights, name=name)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from elmo.errors import InputError, faults_of, shown
+from elmo.errors import InputError, faults_of
 from elmo.io.meta_device import meta_device
 from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
 from elmo.registry import REGISTRY
@@ -174,7 +174,7 @@ class TextClassificationTask:
         read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
         if config["task"]["type"] != "text_classification":
             raise InputError(
-                f"{name}: a model of task {shown(config['task']['type'], str)}, expected text_classification"
+                f"{name}: a model of task {config['task']['type']}, expected text_classification"
             )
         with faults_of(name), meta_device():
             parts = EncoderParts.restore(saved).parts

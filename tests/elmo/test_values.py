@@ -10,7 +10,7 @@ import pytest
 
 from elmo.errors import InputError
 from elmo.registry import Registry
-from elmo.values import Dropout, FileName, Length, Range, Size, range_faults, read_record, read_value
+from elmo.values import Dropout, FileName, Length, Range, Size, range_faults, read_record
 
 REGISTRY = Registry()
 
@@ -110,11 +110,3 @@ def test_a_record_with_a_fault_is_refused_by_its_key(content: Any, fault: str) -
     with pytest.raises(InputError) as error:
         read_record(Letter, content, name="letter.json")
     assert str(error.value) == f"letter.json: {fault}"
-
-
-def test_of_a_long_list_the_first_faults_are_told() -> None:
-    faults: list[str] = []
-    read_value(["a"] * 1000, list[int], "sizes", faults)
-    assert faults == [f"sizes[{index}]: expected int, got 'a' (str)" for index in range(5)]
-    found = range_faults([-1] * 1000, list[Annotated[int, Range(0, 9)]], "sizes")
-    assert list(found) == [f"sizes[{index}]: expected at least 0 and at most 9, got -1" for index in range(5)]

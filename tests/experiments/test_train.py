@@ -170,6 +170,7 @@ def test_the_events_are_steps_and_evaluations(finished: Path) -> None:
         "train/learning_rate",
         "train/epochs",
         "train/tokens_per_second",
+        "num_threads",
     }
     assert lines[3].keys() == {
         "step",

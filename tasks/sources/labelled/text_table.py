@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from elmo.errors import InputError, shown
+from elmo.errors import InputError
 from tasks.sources.shared.rows import Column, Delimiter, refuse_half_characters
 
 
@@ -75,8 +75,7 @@ class TextTable:
 def refuse_missing(column: Column, key: str, columns: Collection[Column]) -> None:
     """InputError, without the place, if a table does not have the column that `data.<key>` names."""
     if column not in columns:
-        found = [shown(name, str) for name in columns]
-        names = ", ".join([*found[:20], "..."] if len(found) > 20 else found) or "none"
+        names = ", ".join(map(str, columns)) or "none"
         is_whole = len(columns) == 1 and re.search(r"[,;|\t]", names)
         advice = "; data.delimiter=... names what separates columns" if is_whole else ""
         raise InputError(f"no column {column!r} (data.{key}), only {names}{advice}")

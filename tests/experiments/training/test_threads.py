@@ -72,7 +72,7 @@ def test_only_several_threads_of_the_processs_own_choice_are_watched(
     monkeypatch: pytest.MonkeyPatch, threads: int, given: int | None, device: str, is_watched: bool
 ) -> None:
     watched: list[object] = []
-    monkeypatch.setattr(AdaptiveThreads, "adjust", watched.append)
+    monkeypatch.setattr(AdaptiveThreads, "adjust", lambda threads: watched.append(threads))
     torch.set_num_threads(threads)
     watch_threads(num_threads=given, device=torch.device(device))()
     assert bool(watched) == is_watched

@@ -284,16 +284,6 @@ def test_empty_texts_are_left_out_and_counted_only_when_told(
         ("a.tsv", "text\tlabel\none x\n", r"a\.tsv:2: 1 field, but the first line has 2"),
         ("a.jsonl", '{"text": "a", "label": null}', r"a\.jsonl:1: no label in column 'label'"),
         ("a.jsonl", '{"text": "a"}', r"a\.jsonl:1: no column 'label' \(data\.label_column\), only text"),
-        (
-            "a.jsonl",
-            f'{{"{"te" * 999}xt": "a", "label": 1}}',
-            r"no column 'text' \(data\.text_column\), only (te){28}t\.\.\., label$",
-        ),
-        (
-            "a.csv",
-            2 * (",".join(map(str, range(999))) + "\n"),
-            r"a\.csv:2: no column 'text' .*, only 0, 1, .*, 19, \.\.\.$",
-        ),
         ("a.jsonl", '{"text": 12, "label": 1}', r"a\.jsonl:1: column 'text' contains 12, which is not text"),
         ("a.jsonl", '{"text": null, "label": 1}', r"a\.jsonl:1: empty text"),
         (

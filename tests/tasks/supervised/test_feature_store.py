@@ -255,11 +255,9 @@ def test_texts_without_words_have_a_store(tmp_path: Path) -> None:
     assert store_of(tmp_path, Spelling(), [[], [[]]]).gather([(0, 0)]).shape == (2, 1, 0, 2)
 
 
-def test_values_without_sense_are_refused(tmp_path: Path) -> None:
+def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"features.dtype: expected one of float16, float32, got 'int8'"):
         make(tmp_path, dtype="int8")
-    with pytest.raises(InputError, match=r"features.max_gigabytes: expected at least 0, got -1"):
-        make(tmp_path, max_gigabytes=-1)
 
 
 def test_a_bilm_of_stored_vectors_represents_words_as_the_running_one(tmp_path: Path) -> None:
