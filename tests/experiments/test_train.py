@@ -180,6 +180,7 @@ def test_the_events_are_steps_and_evaluations(finished: Path) -> None:
         "dev/forward_perplexity",
         "dev/backward_perplexity",
         "dev/predictions",
+        "num_threads",
     }
     assert [line["tokens"] for line in lines if "train/loss" in line] == [20, 40, 60, 80, 100, 120]
 
