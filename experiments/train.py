@@ -108,6 +108,7 @@ def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, 
     earlier = read_starts(run.environment_path) if resumed and run.environment_path.exists() else []
     write_starts(run.environment_path, [*earlier, start])
     save_resolved(config, run.config_path)
+    run.metrics_path.unlink(missing_ok=True)  # of an earlier end: the run is not complete any more
     if not resumed:
         save_overrides(overrides, run.overrides_path)
 

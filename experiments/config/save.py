@@ -73,7 +73,7 @@ def read_saved(path: Path) -> SavedConfig:
     """
     values = read_yaml(path)
     defaults = values.pop("defaults", None)
-    return SavedConfig(values, None if defaults is None else dict(_choices_in(defaults, path)))
+    return SavedConfig(values, None if defaults is None else dict(choices_in(defaults, path)))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -138,7 +138,8 @@ def _anchor(value: Any) -> Any:
     return str(Path(value).absolute())
 
 
-def _choices_in(defaults: Any, path: Path) -> Iterator[tuple[str, Any]]:
+def choices_in(defaults: Any, path: Path) -> Iterator[tuple[str, Any]]:
+    """The groups and chosen options in the defaults of a saved config; InputError: it is another file."""
     for entry in defaults if isinstance(defaults, list) else ():
         if isinstance(entry, dict) and len(entry) == 1:
             ((key, option),) = entry.items()

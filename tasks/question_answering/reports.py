@@ -11,10 +11,17 @@ from tasks.question_answering.baselines import score_baselines
 from tasks.question_answering.decoding import FoundAnswers, predictions_of
 from tasks.question_answering.examples import QuestionExamples, UnusableAnswer
 from tasks.question_answering.model import Answerer, Decoding, Found, find_answers
-from tasks.question_answering.scores import best_threshold, has_unanswerable, score_answers
+from tasks.question_answering.scores import (
+    QuestionScore,
+    best_threshold,
+    has_unanswerable,
+    question_scores,
+    score_answers,
+)
 from tasks.sources.questions.source import QuestionSource
 from tasks.sources.shared.split import Split
 from tasks.supervised.encoder_parts import EncoderParts
+from tasks.supervised.example_scores import ExampleScores, write_example_scores
 from tasks.supervised.reports import SupervisedReports, Table, with_mixes
 from tasks.task import Setup
 
@@ -58,11 +65,13 @@ class QuestionAnsweringReports(SupervisedReports):
         return figures | score_baselines(test) | self.mix_figures()
 
     def write_reports(self, path: Path) -> None:
-        """Write the test split's predictions, and the unusable gold answers."""
+        """Write the test split's predictions with the scores of each question, and unusable gold answers."""
         test = self.examples["test"]
         if self._test is None:
             self._test = self._find(test)
-        write_predictions(path, "test", test.by_id(self._test.answers), threshold=self._threshold)
+        found = test.by_id(self._test.answers)
+        write_predictions(path, "test", found, threshold=self._threshold)
+        write_example_scores(path, "test", example_scores(test.golds(), found, threshold=self._threshold))
         self.draw_mixes(path)
         write_unusable(path, {split: examples.unusable for split, examples in self.examples.items()})
 
@@ -121,6 +130,20 @@ def score_test(test: QuestionExamples, found: Found, *, threshold: float) -> dic
         for metric in ("exact_match", "f1"):
             figures[f"best_{metric}"], _ = best_threshold(golds, predictions, metric=metric)
     return {**{f"test/{name}": value for name, value in figures.items()}, "test/questions": len(test)}
+
+
+def example_scores(
+    golds: Mapping[str, Sequence[str]], found: Mapping[str, FoundAnswers], *, threshold: float
+) -> ExampleScores:
+    """The exact match and the F1 of each question in percent; see `score_answers`."""
+    scores = question_scores(golds, predictions_of(found), threshold=threshold)
+    return ExampleScores(
+        list(scores),
+        {
+            metric: [100 * getattr(score, metric) for score in scores.values()]
+            for metric in QuestionScore._fields
+        },
+    )
 
 
 def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

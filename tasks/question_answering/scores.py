@@ -71,13 +71,8 @@ def score_answers(
         predictions: for the same ids.
         threshold: if the probability of no answer is above it, the prediction is "no answer".
     """
+    scores = question_scores(golds, predictions, threshold=threshold)
     unanswerable = has_unanswerable(golds)
-    scores = {
-        id: score_answer(predictions[id].text, golds[id], unanswerable=unanswerable)
-        if predictions[id].no_answer_probability <= threshold
-        else QuestionScore(float(not golds[id]), float(not golds[id]))
-        for id in golds
-    }
     groups = {"": list(scores.values())}
     if unanswerable:
         groups["has_answer_"] = [score for id, score in scores.items() if golds[id]]
@@ -87,6 +82,19 @@ def score_answers(
         for group, members in groups.items()
         if members
         for metric in QuestionScore._fields
+    }
+
+
+def question_scores(
+    golds: Mapping[str, Sequence[str]], predictions: Mapping[str, Prediction], *, threshold: float
+) -> dict[str, QuestionScore]:
+    """The scores of each question by its id; see `score_answers`."""
+    unanswerable = has_unanswerable(golds)
+    return {
+        id: score_answer(predictions[id].text, golds[id], unanswerable=unanswerable)
+        if predictions[id].no_answer_probability <= threshold
+        else QuestionScore(float(not golds[id]), float(not golds[id]))
+        for id in golds
     }
 
 

@@ -18,12 +18,19 @@ from tasks.pictures import literal, picture
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts
+from tasks.supervised.example_scores import ExampleScores, write_example_scores
 from tasks.supervised.reports import SupervisedReports, Table, with_mixes
 from tasks.task import Setup
 from tasks.text_classification.baselines import baseline_figures, majority_accuracy
 from tasks.text_classification.examples import TextExamples
 from tasks.text_classification.model import Classifier, logits_of
-from tasks.text_classification.scores import Decision, confusion_matrix, label_scores, scores
+from tasks.text_classification.scores import (
+    Decision,
+    confusion_matrix,
+    label_scores,
+    scores,
+    text_accuracies,
+)
 
 _LABELS_WITH_NUMBERS = 30  # a plot with more labels has only colours
 _LARGEST_PICTURE = 40.0  # inches
@@ -130,7 +137,8 @@ class TextClassificationReports(SupervisedReports):
         return tables(self._concluded(), "test") | self.mix_tables()
 
     def write_reports(self, path: Path) -> None:
-        """Write the test split's predictions, the scores of each label and a plot of the confusion matrix."""
+        """Write the test split's predictions, the scores of each text and label, and a plot of the confusion
+        matrix."""
         write_reports(path, self._concluded(), "test")
         self.draw_mixes(path)
 
@@ -182,13 +190,16 @@ def tables(results: Results, split: str) -> dict[str, Table]:
 
 
 def write_reports(path: Path, results: Results, split: str) -> None:
-    """Write `predictions/<split>.jsonl`, `predictions/<split>_labels.json` and `plots/confusion.png`."""
+    """Write `<split>.jsonl`, `<split>_labels.json` and `<split>_scores.json` in predictions/, and
+    `plots/confusion.png`."""
     with atomic_write(path / "predictions" / f"{split}.jsonl") as aside:
         aside.write_text("".join(f"{line}\n" for line in _lines(results)), encoding="utf-8")
     columns, rows = label_scores(results.predicted(), results.gold, results.labels)
     report = {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in rows}
     with atomic_write(path / "predictions" / f"{split}_labels.json") as aside:
         aside.write_text(json_text(report, indent=2) + "\n", encoding="utf-8")
+    accuracies_N = text_accuracies(results.predicted(), results.gold)
+    write_example_scores(path, split, ExampleScores(results.names, {"accuracy": accuracies_N.tolist()}))
     if not results.decision.multi_label:
         counts_VV = confusion_matrix(results.predicted(), results.gold)
         draw_confusion(path / "plots" / "confusion.png", counts_VV, results.labels)

@@ -64,7 +64,12 @@ def scores(logits_NV: Tensor, gold_NV: Tensor, decision: Decision) -> dict[str, 
 
 def accuracy(predicted_NV: Tensor, gold_NV: Tensor) -> float:
     """The percentage of texts whose labels are all correct."""
-    return 100 * float((predicted_NV == gold_NV).all(dim=1).double().mean())
+    return float(text_accuracies(predicted_NV, gold_NV).mean())
+
+
+def text_accuracies(predicted_NV: Tensor, gold_NV: Tensor) -> Tensor:
+    """(N,) float64: 100 for a text whose labels are all correct, 0 for another."""
+    return 100 * (predicted_NV == gold_NV).all(dim=1).double()
 
 
 def confusion_matrix(predicted_NV: Tensor, gold_NV: Tensor) -> Tensor:
