@@ -22,7 +22,7 @@ from elmo.registry import MISSING_VALUE, REGISTRY, suggest
 from elmo.text.sentence_splitting import is_language
 from elmo.values import range_faults, resolved_hints
 from experiments.config.root import plugin_faults
-from experiments.config.schema import Section
+from experiments.config.sections import Section
 
 # What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
 GIVEN: dict[str, tuple[str, ...]] = {

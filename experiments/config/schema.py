@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,15 +22,7 @@ from experiments.config.choices import (
     VectorType,
     WandbMode,
 )
-
-
-@dataclass
-class Section:
-    """A part of the config, or its root."""
-
-    def disagreements(self) -> Iterable[str]:
-        """Faults that types cannot express, each beginning with the key within this section."""
-        return ()
+from experiments.config.sections import Section
 
 
 @dataclass

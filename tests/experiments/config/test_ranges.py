@@ -13,7 +13,8 @@ from elmo.registry import REGISTRY
 from experiments import train
 from experiments.config.check import COMPONENT_PACKAGES, GIVEN
 from experiments.config.command import run_command
-from experiments.config.schema import SCHEMAS, Section
+from experiments.config.schema import SCHEMAS
+from experiments.config.sections import Section
 
 # The program gives them; or the class itself compares them with what only it knows.
 BOUND_BY_CODE = {"mix.layer", *(f"{kind}.{name}" for kind, names in GIVEN.items() for name in names)}
