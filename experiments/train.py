@@ -33,9 +33,13 @@ class Figures(dict[str, Any]):
         self.path = path
 
 
-def main(config: TrainConfig, overrides: list[str]) -> None:
-    """Train as configured and write the run's directory; InputError for the user's mistakes."""
-    train(config, overrides)
+def main(config: TrainConfig, overrides: list[str]) -> float | None:
+    """Train as configured and write the run's directory; InputError for the user's mistakes.
+
+    Returns the score of the model that is kept by `trainer.metric`; None after a dry run.
+    """
+    value = train(config, overrides).get(config.trainer.metric)
+    return None if value is None else float(value)
 
 
 def train(config: TrainConfig, overrides: list[str]) -> Figures:

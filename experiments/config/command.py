@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sys
@@ -31,7 +32,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 CONF_PATH = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf"
 INCOMPLETE, BAD_INPUT, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
-Main = Callable[[Any, list[str]], int | None]
+Main = Callable[[Any, list[str]], int | float | None]
 
 
 def run_command(
@@ -42,6 +43,7 @@ def run_command(
     `config` is the schema's dataclass, checked, its directories filled in; `overrides` are the user's own.
     Exit codes: 0 done, or what `main` returns, such as 1 when a part of the input was left out; 2 the user's
     input is at fault (each fault is a line on stderr); 130 interrupted; 141 nobody reads the output any more.
+    A float that `main` returns is the objective of the job, for a sweeper of Hydra's that searches.
 
     Args:
         config_name: the root in conf/, without .yaml.
@@ -135,19 +137,30 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
     exit_codes = [0]
     failures: list[OSError] = []
 
-    def job(cfg: DictConfig) -> None:
+    def job(cfg: DictConfig) -> float | None:
+        objective: float | None = None
+
+        def run() -> int:
+            nonlocal objective
+            result = main(config, overrides)
+            objective = result if isinstance(result, float) else None
+            return result if isinstance(result, int) else 0
+
         try:
             overrides = list(HydraConfig.get().overrides.task)
             config = checked(_composed_again(cfg, root, overrides))
             # Within the job, as Hydra would say of what leaves it that it has failed.
-            exit_codes.append(while_read(lambda: main(config, overrides) or 0))
+            exit_codes.append(while_read(run))
+            if objective is not None and math.isnan(objective) and _is_multirun():
+                raise InputError("the objective is not a number")  # one that is returned ends some sweepers
         except InputError as error:
             exit_codes.append(_refuse(str(error), label=_job_label()))
-            if HydraConfig.get().mode is RunMode.MULTIRUN:
+            if _is_multirun():
                 raise  # a launcher in another process learns of the failure by this alone
         except OSError as error:
             failures.append(error)
             raise
+        return objective
 
     # Hydra prints its own rendering of an exception and exits; with this the exception arrives here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -205,14 +218,18 @@ def _name_run(config: TrainConfig) -> None:
         ]
         stamp = time.strftime("%Y%m%d-%H%M%S")
         config.name = "-".join([*(str(part) for part in parts if part), stamp])
-    if HydraConfig.get().mode is RunMode.MULTIRUN:
+    if _is_multirun():
         config.name = f"{config.name}-{HydraConfig.get().job.num}"
     if is_given and config.output_dir is None:
         config.output_dir = str(Path("runs") / str(config.name))
 
 
+def _is_multirun() -> bool:
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
 def _job_label() -> str:
-    if HydraConfig.get().mode is not RunMode.MULTIRUN:
+    if not _is_multirun():
         return ""
     return f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)}): "
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from hydra import compose, version
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeperConf
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -21,7 +22,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from elmo.registry import suggest
+from elmo.errors import InputError, suggest
 from experiments.config.check import GIVEN, config_faults, schema_faults
 from experiments.config.root import schema_of
 from experiments.config.save import chosen_options, composable
@@ -69,7 +70,10 @@ def command_line_faults(config_name: str, overrides: Sequence[str], *, is_multir
             config_name, overrides=_hydra_only(overrides), return_hydra_config=True
         ).hydra.sweeper
         params = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-        choices = [_swept_values(text) for text in [*params, *overrides]]
+        takes_intervals = sweeper.get("_target_") != BasicSweeperConf._target_
+        choices = [_swept_values(text, takes_intervals) for text in [*params, *overrides]]
+    except InputError as error:
+        return [str(error)]
     except OverrideParseException as error:
         return [f"{error.override}: cannot be read; {str(error).splitlines()[0]}"]
     except COMPOSE_ERRORS as error:
@@ -86,9 +90,22 @@ def _hydra_only(overrides: Iterable[str]) -> list[str]:
     return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
-def _swept_values(text: str) -> list[str]:
+def _swept_values(text: str, takes_intervals: bool) -> list[str]:
+    """The overrides that a sweeper makes of one, the ends of an interval for all of it.
+
+    Raises:
+        InputError: the sweeper takes no intervals.
+    """
     loader = GlobalHydra.instance().config_loader()
     override = OverridesParser.create(config_loader=loader).parse_override(text)
+    if override.is_interval_sweep():
+        if not takes_intervals:
+            raise InputError(
+                f"{override.key_or_group}: an interval has no list of values to run a job for; write"
+                " choice(...) or range(...), or search it with experiments.tune"
+            )
+        interval: Any = override.value()
+        return [f"{override.get_key_element()}={end}" for end in (interval.start, interval.end)]
     if not override.is_discrete_sweep():
         return [text]
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
