@@ -1,0 +1,113 @@
+"""Lines with bands: learning curves, a score against a number, budget curves, performance profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from experiments.compare.figures.style import GREY, Look, label_ends, scale_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_THIN = 60  # lines of single runs in a picture
+
+
+class Line(NamedTuple):
+    """A group's line.
+
+    Attributes:
+        label: as it is written, or "" for one of many that are drawn in grey.
+        look: of the group.
+        x: (P,) increasing.
+        middle: (P,) such as the mean over runs.
+        low, high: (P,) the edges of the band; NaN where there is none, such as for one run.
+        runs: x and y of single runs, drawn thinly, or as dots where they have one point.
+    """
+
+    label: str
+    look: Look
+    x: np.ndarray
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    runs: Sequence[tuple[np.ndarray, np.ndarray]] = ()
+
+
+def draw_lines(axes: Axes, lines: Sequence[Line], *, is_step: bool = False, is_marked: bool = False) -> None:
+    """Draw lines with bands, and each label right of the axes; lines without a label are thin and grey.
+
+    Args:
+        axes: empty.
+        lines: at most a dozen of them with a label.
+        is_step: whether the value of a point holds until the next one.
+        is_marked: whether each point has a marker.
+    """
+    for line in (line for line in lines if not line.label):
+        axes.plot(line.x, line.middle, color=GREY, linewidth=0.5, alpha=0.6, zorder=1)
+    labelled = [line for line in lines if line.label]
+    for line in labelled:
+        _draw_line(axes, line, is_step=is_step, is_marked=is_marked)
+    _draw_runs(axes, labelled)
+    if is_marked:
+        scale_axis(axes, [float(value) for line in lines for value in line.x], has_ticks=True)
+    axes.margins(x=0.02)
+    axes.autoscale_view()
+    ended = [(line, _end(line)) for line in labelled]
+    shown = [(line, end) for line, end in ended if end is not None]
+    label_ends(
+        axes,
+        [line.label for line, _ in shown],
+        [end for _, end in shown],
+        [line.look.colour for line, _ in shown],
+    )
+
+
+def _draw_line(axes: Axes, line: Line, *, is_step: bool, is_marked: bool) -> None:
+    colour, dash, marker = line.look
+    axes.plot(
+        line.x,
+        line.middle,
+        color=colour,
+        linestyle=dash,
+        marker=marker if is_marked or len(line.x) == 1 else "",
+        markersize=4,
+        linewidth=1.4,
+        drawstyle="steps-post" if is_step else "default",
+        zorder=3,
+    )
+    axes.fill_between(
+        line.x,
+        line.low,
+        line.high,
+        color=colour,
+        alpha=0.18,
+        linewidth=0,
+        step="post" if is_step else None,
+        zorder=2,
+    )
+
+
+def _draw_runs(axes: Axes, lines: Sequence[Line]) -> None:
+    """Single points as dots; curves thinly, unless there are so many that only a smear would be seen."""
+    from matplotlib.collections import LineCollection
+
+    total = sum(len(line.runs) for line in lines)
+    for line in lines:
+        dots = [(x[0], y[0]) for x, y in line.runs if len(x) == 1]
+        curves = [np.column_stack([x, y]) for x, y in line.runs if len(x) > 1]
+        if dots:
+            x, y = np.array(dots).T
+            axes.scatter(x, y, s=7, color=line.look.colour, alpha=0.6, linewidth=0)
+        if curves and total <= _MOST_THIN:
+            axes.add_collection(
+                LineCollection(curves, colors=line.look.colour, linewidths=0.5, alpha=0.45, zorder=2)
+            )
+
+
+def _end(line: Line) -> tuple[float, float] | None:
+    """The last point of a line that has a value."""
+    known = np.flatnonzero(np.isfinite(line.middle))
+    return (float(line.x[known[-1]]), float(line.middle[known[-1]])) if len(known) else None
