@@ -1,0 +1,233 @@
+"""What a comparison of runs has found, as plain values for its tables, pictures and files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from experiments.io.run_record import RunRecord
+from experiments.sweep.record import SweepRecord
+
+Goal = Literal["maximize", "minimize"]
+LEVEL = 0.95  # of all intervals; a test finds a difference where its corrected p is below 1 - LEVEL
+
+
+class Interval(NamedTuple):
+    """An estimate with the ends of its interval; both are None where there is none, as for one run."""
+
+    estimate: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What runs have cost; None where a run has not stored it.
+
+    Attributes:
+        parameters_trained, parameters_frozen: of a model.
+        seconds: of one run, the mean.
+        hours: of all runs.
+        peak_memory_bytes: of the process, the largest; on a GPU that of its tensors.
+    """
+
+    parameters_trained: int | None
+    parameters_frozen: int | None
+    seconds: float | None
+    hours: float
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs that differ in nothing but what the comparison is over, such as the seed.
+
+    Attributes:
+        label: what the group has of its own, such as `elmo, bilstm`.
+        key: the values of the keys that the comparison is by.
+        system: the label without the data set.
+        data_set: the value of the key that decides the test set; empty if all groups have the same.
+        runs: R records, sorted by what the comparison is over.
+        scores: (R,) test scores.
+        dev_scores: (R,) scores on dev of the same models; NaN where there is none.
+        seeds: (R,).
+        bilms: (R,) which biLM each run started from, None without one.
+        interval: of the mean test score over `num_units`: Student's t.
+        dev_interval: the same on dev.
+        deviation: the standard deviation of a unit's test score; None if there is one unit.
+        num_units: the independent repetitions: runs, or with several biLMs the biLMs.
+        costs: of these runs.
+        examples: (R, N) test scores of each example; None where a run has not stored them.
+    """
+
+    label: str
+    key: dict[str, Any]
+    system: str
+    data_set: str
+    runs: list[RunRecord]
+    scores: np.ndarray
+    dev_scores: np.ndarray
+    seeds: list[Any]
+    bilms: list[str | None]
+    interval: Interval
+    dev_interval: Interval
+    deviation: float | None
+    num_units: int
+    costs: Costs
+    examples: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a test says of a difference.
+
+    Attributes:
+        difference: the first group's mean minus the second's, with its interval.
+        p: two-sided; None if there is nothing to test with.
+        adjusted_p: by Holm, over all pairs of the comparison that have a p under the same claim.
+        design: the test in words.
+        reason: why there is no p.
+    """
+
+    difference: Interval
+    p: float | None
+    adjusted_p: float | None
+    design: str
+    reason: str | None = None
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the corrected test rejects "no difference"."""
+        return self.adjusted_p is not None and self.adjusted_p < 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Two groups with the same test set, and the two claims about them, which are never mixed.
+
+    Attributes:
+        first, second: places of the groups in the comparison.
+        retrained: "the method, retrained": over seeds or biLMs. The headline.
+        examples: "these models, on new examples": over test examples; None without scores of each example.
+        smallest_difference: the true difference that this number of runs finds with a power of 80 %.
+        units_needed: the runs of each group, or pairs, that the wanted difference needs; None if none was
+            wanted, or more than 100,000.
+        almost_stochastic: the violation ratio of almost stochastic order: 0 where the first group is better
+            in all quantiles, 1 where the second is; below 0.2 the first may be called better. None where a
+            group has one run.
+        probability_of_improvement: that a run of the first group is better than one of the second.
+        error_reduction: of the first group relative to the second in percent, as in Peters et al. (2018,
+            table 1); None unless it was asked for.
+    """
+
+    first: int
+    second: int
+    retrained: Evidence
+    examples: Evidence | None
+    smallest_difference: float | None
+    units_needed: int | None
+    almost_stochastic: float | None = None
+    probability_of_improvement: Interval | None = None
+    error_reduction: Interval | None = None
+
+
+class LeftOut(NamedTuple):
+    """A run that is in no group, and why."""
+
+    path: Path
+    reason: str
+    hours: float
+
+
+class BudgetCurve(NamedTuple):
+    """The expected best score on dev of k trials (Dodge et al. 2019), for each k from 1 on.
+
+    Attributes:
+        label: of what the trials are of.
+        expected, low, high: (K,).
+    """
+
+    label: str
+    expected: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class AcrossDataSets:
+    """S systems on D >= 2 data sets.
+
+    Attributes:
+        systems, data_sets: names.
+        interquartile_means: of all runs' scores, S of them, with stratified bootstrap intervals.
+        thresholds: (T,) scores at which the profiles are computed.
+        profiles: (S, T) the share of runs above a threshold, the data sets counting the same; of a metric to
+            minimise, below it.
+        profile_low, profile_high: (S, T) their bands.
+        improvement: (S, S) the mean probability that a run of the system in the row is better.
+        ranks: (S,) mean ranks over the data sets, 1 the best; None with fewer than five data sets.
+        rank_p: (S, S) corrected p-values of the pairs; None likewise.
+    """
+
+    systems: list[str]
+    data_sets: list[str]
+    interquartile_means: list[Interval]
+    thresholds: np.ndarray
+    profiles: np.ndarray
+    profile_low: np.ndarray
+    profile_high: np.ndarray
+    improvement: np.ndarray
+    ranks: np.ndarray | None = None
+    rank_p: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Groups of runs, what may be claimed of their differences, and what all of it has cost.
+
+    Attributes:
+        metric: on the test split, such as `test/accuracy`.
+        dev_metric: the same on dev.
+        goal: of the metric.
+        by: the keys whose values make the groups.
+        over: the keys whose values are repetitions.
+        groups: in the order of their keys' values.
+        claims: of all pairs with the same test set, or of all groups against the baseline.
+        chosen: of each data set the place of the group with the best mean on dev. The test scores choose
+            nothing.
+        left_out: runs that are in no group.
+        warnings: lines for the reader.
+        hours, lost_hours: device-hours of all runs, pretraining included, and of failed and unfinished ones.
+        device: the names of processors and GPUs.
+        sweep: the record of the sweep or study that was compared.
+        budget_curves: where several configurations were tried.
+        across: where there are several data sets.
+        level: of the intervals.
+    """
+
+    metric: str
+    dev_metric: str
+    goal: Goal
+    by: list[str]
+    over: list[str]
+    groups: list[Group]
+    claims: list[Claim]
+    chosen: dict[str, int]
+    left_out: list[LeftOut]
+    warnings: list[str]
+    hours: float
+    lost_hours: float
+    device: str
+    sweep: SweepRecord | None = None
+    budget_curves: Sequence[BudgetCurve] = ()
+    across: AcrossDataSets | None = None
+    level: float = field(default=LEVEL)
+
+    @property
+    def data_sets(self) -> list[str]:
+        """The data sets in the order of the groups; one empty name if all groups have the same test set."""
+        return list(dict.fromkeys(group.data_set for group in self.groups))
