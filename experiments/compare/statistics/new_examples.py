@@ -1,0 +1,206 @@
+"""The claim "these models, on new examples": approximate randomisation over per-example scores.
+
+What it says holds for these trained models and new test examples of the same kind. It says nothing of the
+same methods trained again: read so, it raises false alarms far more often than its level
+(`python -m experiments.benchmark statistics`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from elmo.errors import InputError
+from experiments.compare.statistics.checks import Floats, finite, package
+from experiments.compare.statistics.intervals import (
+    LEVEL,
+    NUM_RESAMPLES,
+    BootstrapInterval,
+    percentiles,
+    resampled_sums,
+)
+
+NUM_PERMUTATIONS = 10_000
+_NUMBERS_AT_ONCE = 2_000_000  # of a block of permutations: 16 MB
+_LONGEST_DISTRIBUTION = 20_000  # of exact sums: convolved in some 0.1 s
+
+Metric = Callable[[Floats], Floats]  # sums of parts over the examples, (..., parts) -> scores, (...)
+
+
+@dataclass(frozen=True)
+class ExamplesTest:
+    """A difference of two groups of models on the same test examples, and how often chance gives as large a
+    one."""
+
+    difference: float  # first minus second
+    p: float  # two-sided
+    num_examples: int
+    num_different: int  # examples on which the two sides' mean scores differ
+    exact: bool  # over all permutations
+    num_permutations: int | None  # drawn at random; None if exact
+    design: str
+
+
+def compare_on_examples(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    metric: Metric | None = None,
+    num_permutations: int = NUM_PERMUTATIONS,
+    seed: int = 0,
+) -> ExamplesTest:
+    """Approximate randomisation (Noreen 1989; Riezler and Maxwell 2005): the two sides' scores of an example
+    are swapped at random, and p is the share of permutations with at least the difference that was seen.
+
+    Several runs of a side enter by their mean score of each example, and are swapped together, so that the
+    runs of the two sides may be of any number. The test is exact where the metric is a mean and the examples'
+    differences are multiples of one number, as of scores of 0 and 1 (for single runs it is the sign test, or
+    exact McNemar test), or where so few examples differ that all swaps are at most `num_permutations`. Else
+    p = (1 + permutations as extreme) / (1 + permutations).
+
+    Args:
+        first: scores of its runs on each example, (runs, examples); with `metric` (runs, examples, parts).
+        second: the same of the other side, of the same examples in the same order.
+        metric: of a metric that is no mean of scores, such as F1: the score from the sums of the parts.
+    """
+    one, two = _means_over_runs(first, second, metric)
+    changed = np.flatnonzero((np.abs(one - two) > 1e-12).any(axis=1))
+    n, num_different = len(one), len(changed)
+    moved = (two - one)[changed]  # what the first side gains when an example is swapped
+
+    def differences(swaps: Floats) -> Floats:
+        gain = swaps @ moved
+        return _difference(one.sum(axis=0) + gain, two.sum(axis=0) - gain, n, metric)
+
+    seen = float(differences(np.zeros((1, num_different)))[0])
+    exact: float | None = None
+    if metric is None:
+        exact = _exact_of_multiples(moved[:, 0], math.lcm(len(np.asarray(first)), len(np.asarray(second))))
+    if exact is None and 2**num_different <= num_permutations:
+        exact = float(_as_extreme(differences(_all_swaps(num_different)), seen).mean())
+    design = f"approximate randomisation over {n} examples, {num_different} of which differ"
+    if exact is not None:
+        design += ", exact over all permutations"
+        return ExamplesTest(seen, min(1.0, exact), n, num_different, True, None, design)
+    times = 0
+    for swaps in _random_swaps(num_permutations, num_different, seed=seed):
+        times += int(_as_extreme(differences(swaps), seen).sum())
+    p = (1 + times) / (1 + num_permutations)
+    design += f", {num_permutations} random permutations"
+    return ExamplesTest(seen, p, n, num_different, False, num_permutations, design)
+
+
+def difference_on_examples(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    metric: Metric | None = None,
+    level: float = LEVEL,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> BootstrapInterval:
+    """The percentile interval of the same difference: the examples are resampled, both sides together.
+
+    The arguments are those of `compare_on_examples`.
+    """
+    one, two = _means_over_runs(first, second, metric)
+    n, num_parts = one.shape
+    parts = np.concatenate([one, two], axis=1)
+    sums = np.concatenate([parts.sum(axis=0)[None], resampled_sums(parts, num_resamples, seed=seed)])
+    values = _difference(sums[:, :num_parts], sums[:, num_parts:], n, metric)
+    low, high = percentiles(values[1:], level)
+    return BootstrapInterval(float(values[0]), low, high, level, num_resamples)
+
+
+def macro_f1(sums: Floats) -> Floats:
+    """The mean F1 of the labels in percent: a `Metric` of `label_parts`; a label that is nowhere counts 0."""
+    hits, predicted, gold = np.split(sums, 3, axis=-1)
+    return 100 * (2 * hits / np.maximum(predicted + gold, 1e-9)).mean(axis=-1)
+
+
+def micro_f1(sums: Floats) -> Floats:
+    """The F1 of all decisions in percent: a `Metric` of `label_parts`."""
+    hits, predicted, gold = (part.sum(axis=-1) for part in np.split(sums, 3, axis=-1))
+    return 100 * 2 * hits / np.maximum(predicted + gold, 1e-9)
+
+
+def label_parts(predicted: ArrayLike, gold: ArrayLike) -> Floats:
+    """The parts that F1 sums, of each example: hits, predictions and gold labels, (runs, examples, 3 labels).
+
+    Args:
+        predicted: whether each label is predicted, (runs, examples, labels).
+        gold: whether it is right, (examples, labels).
+    """
+    ours = finite(predicted, "predicted", dimensions=3)
+    theirs = np.broadcast_to(finite(gold, "gold", dimensions=2), ours.shape)
+    return np.concatenate([ours * theirs, ours, theirs], axis=-1)
+
+
+def _means_over_runs(first: ArrayLike, second: ArrayLike, metric: Metric | None) -> tuple[Floats, Floats]:
+    """The mean parts of each side's runs, (examples, parts); without a metric a score is the only part."""
+    dimensions = 2 if metric is None else 3
+    one, two = (
+        finite(scores, name, dimensions=dimensions) for scores, name in ((first, "first"), (second, "second"))
+    )
+    if one.shape[1:] != two.shape[1:]:
+        shapes = " and ".join(" x ".join(map(str, side.shape[1:])) for side in (one, two))
+        raise InputError(f"first and second: scores of the same examples expected, got {shapes} of them")
+    means = one.mean(axis=0), two.mean(axis=0)
+    return (means[0][:, None], means[1][:, None]) if metric is None else means
+
+
+def _difference(first: Floats, second: Floats, num_examples: int, metric: Metric | None) -> Floats:
+    """The difference of the scores of two groups of sums, (..., parts) -> (...)."""
+    if metric is not None:
+        return metric(first) - metric(second)
+    return (first[..., 0] - second[..., 0]) / num_examples
+
+
+def _as_extreme(differences: Floats, seen: float) -> np.ndarray:
+    """Which differences are as large as the one seen, but for the rounding of their sums."""
+    return np.abs(differences) >= abs(seen) - 1e-9 * max(1.0, abs(seen))
+
+
+def _all_swaps(num_examples: int) -> Floats:
+    """Every way of swapping examples, (2^examples, examples) of 0 and 1."""
+    numbers = np.arange(2**num_examples)[:, None]
+    return (numbers >> np.arange(num_examples) & 1).astype(np.float64)
+
+
+def _random_swaps(num_permutations: int, num_examples: int, *, seed: int) -> Iterator[Floats]:
+    """Random ways of swapping examples, in blocks of (permutations, examples) of 0 and 1."""
+    generator = np.random.default_rng(seed)
+    block = max(1, _NUMBERS_AT_ONCE // num_examples)
+    for start in range(0, num_permutations, block):
+        shape = (min(block, num_permutations - start), -(-num_examples // 8))
+        octets = generator.integers(0, 256, shape, dtype=np.uint8)
+        yield np.unpackbits(octets, axis=1, count=num_examples).astype(np.float64)
+
+
+def _exact_of_multiples(differences: Floats, factor: int) -> float | None:
+    """p over all swaps, if the differences times `factor` are whole numbers; else None.
+
+    Examples with the same size of difference, m, move the sum by m times a binomial number: the distribution
+    of the sum is the convolution of one such distribution for each size.
+    """
+    whole = np.rint(differences * factor).astype(np.int64)
+    if np.abs(differences * factor - whole).max(initial=0.0) > 1e-6:
+        return None
+    sizes, counts = np.unique(np.abs(whole), return_counts=True)
+    sizes //= max(1, int(np.gcd.reduce(sizes)))
+    total = int(sizes @ counts)
+    if total > _LONGEST_DISTRIBUTION:
+        return None
+    binomial = package("scipy.stats").binom
+    distribution = np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        steps = np.zeros(size * count + 1)
+        steps[::size] = binomial.pmf(np.arange(count + 1), count, 0.5)
+        distribution = np.convolve(distribution, steps)
+    sums = np.abs(2 * np.arange(total + 1) - total)
+    seen = abs(int(whole.sum())) // max(1, int(np.gcd.reduce(np.abs(whole))))
+    return float(distribution[sums >= seen].sum())
