@@ -32,15 +32,16 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     if not (path / "model").exists() and (path / "checkpoints" / "last").exists():
         raise InputError(f"{path}: the run has no model yet; checkpoint=last makes one of what it has saved")
     saved = read_model(path)
+    values: dict[str, Any] = _own_values(path) if config.data is None else {"data": config.data, "seed": 0}
     with (
         Evaluations(config.progress.value, Stop(), adjust_threads=adjust_threads) as evaluations,
         make_progress(config.progress.value, title="preparing") as progress,
     ):
         setup = Setup(
-            nodes={**saved.config, "data": config.data or _own_data(path)},
+            nodes={**saved.config, "data": values["data"]},
             vocabulary={},
             batch_size=config.batch_size or saved.config["batch_size"],
-            seed=0,
+            seed=values["seed"],  # with data.fraction, of the baselines' training text
             device=device,
             cache_path=Path(config.cache_dir),
             report=lambda tokens, sentences, fraction: progress.update(
@@ -56,8 +57,8 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
         write_figures(Path(config.output), figures)
 
 
-def _own_data(path: Path) -> Any:
-    """The data node of the run that `path` is, or whose model directory it is."""
+def _own_values(path: Path) -> dict[str, Any]:
+    """The config's values of the run that `path` is, or whose model directory it is."""
     from experiments.config.save import find_saved, read_saved
 
     saved_path = find_saved(path)
@@ -65,7 +66,7 @@ def _own_data(path: Path) -> Any:
         raise InputError(
             f"{path}: a model without its run's config.yaml; name the data: data=text data.test=FILE"
         )
-    return read_saved(saved_path).values.get("data")
+    return {"data": None, "seed": 0, **read_saved(saved_path).values}
 
 
 def command() -> int:

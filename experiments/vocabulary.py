@@ -65,7 +65,7 @@ def _prepare(config: VocabularyCommandConfig) -> dict[str, Corpus]:
             nodes={"data": config.data, "tokenizer": config.tokenizer},
             vocabulary={},
             batch_size=1,
-            seed=0,
+            seed=config.seed,
             device=torch.device("cpu"),
             cache_path=Path(config.cache_dir),
             report=lambda tokens, sentences, fraction: progress.update(

@@ -238,6 +238,7 @@ class VocabularyCommandConfig(PreparationConfig):
 
     min_count: Count = 2
     max_size: Count | None = None
+    seed: Seed = 1
 
 
 @dataclass

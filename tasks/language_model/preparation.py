@@ -47,6 +47,7 @@ def prepare_corpus(
     *,
     cache_path: Path,
     split: Split,
+    seed: int = 1,
     num_workers: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
@@ -57,6 +58,7 @@ def prepare_corpus(
         tokenizer: splits sentences into words.
         cache_path: the directory of all stores; a store's name is a fingerprint of its text and tokenizer.
         split: of the source.
+        seed: chooses the part of a training split that is cut.
         num_workers: number of processes that tokenize; 1: only this one; None: one for each core. The result
             does not depend on it.
         progress: called with words, sentences and the fraction done (None if unknown).
@@ -66,7 +68,7 @@ def prepare_corpus(
     """
     facts = {
         "format": FORMAT,
-        "source": source.describe(split),
+        "source": source.describe(split) | source.describe_cut(split, seed=seed),
         "split": split,
         "tokenizer": tokenizer.fingerprint(),
         "sentencex": importlib.metadata.version("sentencex"),
@@ -76,7 +78,7 @@ def prepare_corpus(
     path = cache_path / fingerprint
     if not path.exists():
         texts = number_words(
-            source.lines(split), tokenizer, language=source.language, num_workers=num_workers
+            source.read_lines(split, seed=seed), tokenizer, language=source.language, num_workers=num_workers
         )
         # If another process prepared the same corpus meanwhile (FileExistsError), its result is opened.
         with closing(texts), suppress(FileExistsError), atomic_directory(path) as aside:

@@ -126,7 +126,12 @@ def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus
     tokenizer = REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
     return {
         split: prepare_corpus(
-            source, tokenizer, cache_path=setup.cache_path, split=split, progress=setup.report
+            source,
+            tokenizer,
+            cache_path=setup.cache_path,
+            split=split,
+            seed=setup.seed,
+            progress=setup.report,
         )
         for split in splits
     }

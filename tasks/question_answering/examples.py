@@ -289,7 +289,7 @@ class QuestionExamples:
     def _features(self, places: Sequence[tuple[int, int, int]]) -> dict[str, Tensor]:
         """The stored vectors of ranges of words: (text's index, first word, end) each."""
         return {
-            name: store.gather([(int(store.offsets[n]) + a, int(store.offsets[n]) + b) for n, a, b in places])
+            name: store.gather([(store.ranges[n][0] + a, store.ranges[n][0] + b) for n, a, b in places])
             for name, store in self.stores.items()
         }
 

@@ -81,7 +81,7 @@ class QuestionAnsweringReports(SupervisedReports):
 
     def facts(self) -> dict[str, float | str]:
         """Counts of questions and words, and warnings about the data."""
-        facts: dict[str, float | str] = {}
+        facts: dict[str, float | str] = {**self.source.cut_facts()}
         known = self.examples["train"].counts()
         for split, examples in self.examples.items():
             facts |= {f"{split} {name}": value for name, value in examples.facts(known).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from elmo.errors import InputError, faults_of
@@ -23,7 +24,7 @@ from tasks.question_answering.word_matches import NUM_FEATURES
 from tasks.sources.questions.source import QuestionSource
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
-from tasks.supervised.representation import Representation
+from tasks.supervised.representation import Representation, Window
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
 
@@ -85,7 +86,7 @@ class QuestionAnsweringTask:
         """Read and tokenize the data, and build a model with a new head."""
         source = build_source(setup)
         reader = self.make_reader(setup.nodes, language=source.language)
-        examples = {split: read_split(source, split, reader) for split in SPLITS}
+        examples = {split: read_split(source, split, reader, seed=setup.seed) for split in SPLITS}
         refuse_nothing_to_learn(examples["train"])
         refuse_absent_metric(setup.metric, examples["dev"])
         encoder = EncoderParts.start(setup, examples["train"].counts())
@@ -93,7 +94,9 @@ class QuestionAnsweringTask:
         notices: list[str] = []
         cache = make_cache(setup, notices.append)
         for split, questions in examples.items():
-            examples[split] = replace(questions, stores=encoder.open_stores(cache, questions.texts()))
+            whole = partial(_all_texts, source, split, reader) if source.is_cut(split) else None
+            stores = encoder.open_stores(cache, questions.texts(), whole=whole)
+            examples[split] = replace(questions, stores=stores)
         train = examples["train"]
         standardize(model.representation, train.texts(), train.stores)
         return QuestionAnsweringTraining(
@@ -126,7 +129,8 @@ class QuestionAnsweringTask:
         predictor = self.predictor(saved, setup, name=name)
         source = build_source(setup)
         source.check_examples(["test"])
-        test = read_split(source, "test", self.make_reader(setup.nodes, language=source.language))
+        reader = self.make_reader(setup.nodes, language=source.language)
+        test = read_split(source, "test", reader, seed=setup.seed)
         found = find_answers(
             predictor.model,
             test,
@@ -194,9 +198,18 @@ def build_source(setup: Setup) -> QuestionSource:
     return source
 
 
-def read_split(source: QuestionSource, split: Split, reader: QuestionReader) -> QuestionExamples:
-    """Read the questions of a split; InputError if there are none, or none that can be asked."""
-    examples = reader.read(source.passages(split))
+def read_split(
+    source: QuestionSource, split: Split, reader: QuestionReader, *, seed: int
+) -> QuestionExamples:
+    """Read the questions of a split; InputError if there are none, or none that can be asked.
+
+    Args:
+        source: of the questions.
+        split: of the source.
+        reader: tokenizes passages and questions.
+        seed: chooses the part of a training split that is cut.
+    """
+    examples = reader.read(source.read_passages(split, seed=seed))
     if not examples.questions:
         raise InputError(f"data: the {split} split has no questions")
     if not examples.pairs:
@@ -220,3 +233,8 @@ def refuse_absent_metric(metric: str | None, dev: QuestionExamples) -> None:
         raise InputError(
             f"trainer.metric: no score {metric!r} of these dev questions; one of {', '.join(names)}"
         )
+
+
+def _all_texts(source: QuestionSource, split: Split, reader: QuestionReader) -> list[Window]:
+    """The passages and questions of a whole split, also of one that is cut."""
+    return reader.read(source.passages(split)).texts()

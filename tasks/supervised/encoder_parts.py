@@ -111,18 +111,28 @@ class EncoderParts:
         prefixes = tuple(f"{PREFIX}{name}." for name in self.frozen)
         return {name for name in model.state_dict() if name.startswith(prefixes)}
 
-    def open_stores(self, cache: FeatureCache | None, texts: Sequence[Window]) -> dict[str, FeatureStore]:
+    def open_stores(
+        self,
+        cache: FeatureCache | None,
+        texts: Sequence[Window],
+        *,
+        whole: Callable[[], Sequence[Window]] | None = None,
+    ) -> dict[str, FeatureStore]:
         """The stored vectors of some texts, for each frozen contextual part that the cache has room for.
 
         Args:
             cache: None: nothing is stored.
             texts: the sentences of each text.
+            whole: gives all texts that these are chosen from. Their vectors are stored, so that they are
+                computed once for every choice; None: these are all.
         """
-        if cache is None:
-            return {}
         contextual = [name for name in self.frozen if self.parts[name].is_contextual]
-        stores = {name: cache.store(self.parts[name], texts) for name in contextual}
-        return {name: store for name, store in stores.items() if store is not None}
+        if cache is None or not contextual:
+            return {}
+        every = texts if whole is None else whole()
+        stores = {name: cache.store(self.parts[name], every) for name in contextual}
+        found = {name: store for name, store in stores.items() if store is not None}
+        return {name: store.of(texts, every) for name, store in found.items()} if whole else found
 
 
 def check_components(setup: Setup) -> dict[str, TokenEncoder]:

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,18 +43,23 @@ class FeatureStore:
 
     Args:
         vectors_NLP: the memory-mapped array.
-        offsets: text i has the words `offsets[i]` to `offsets[i + 1]`.
+        ranges: for each text its first word and its end (exclusive).
     """
 
-    def __init__(self, vectors_NLP: np.ndarray, offsets: np.ndarray) -> None:
+    def __init__(self, vectors_NLP: np.ndarray, ranges: Sequence[tuple[int, int]]) -> None:
         self.vectors_NLP = vectors_NLP
-        self.offsets = offsets
+        self.ranges = ranges
+
+    def of(self, texts: Sequence[Window], whole: Sequence[Window]) -> FeatureStore:
+        """The store of some of its texts, `whole`, all of which it has; no vector is copied."""
+        places = {_frozen(text): place for text, place in zip(whole, self.ranges, strict=True)}
+        return FeatureStore(self.vectors_NLP, [places[_frozen(text)] for text in texts])
 
     def gather(self, ranges: Sequence[tuple[int, int]]) -> Tensor:
         """(L, B, T, P) vectors of ranges of words, in the dtype of the store, padded with zeros.
 
         Args:
-            ranges: first word and end (exclusive) of each, counted as in `offsets`.
+            ranges: first word and end (exclusive) of each, counted as in `ranges` of the store.
         """
         longest = max((stop - start for start, stop in ranges), default=0)
         padded_BTLP = np.zeros((len(ranges), longest, *self.vectors_NLP.shape[1:]), self.vectors_NLP.dtype)
@@ -107,8 +113,8 @@ class FeatureCache:
         Raises:
             InputError: the disk is full, or the vectors do not fit the dtype.
         """
-        offsets = np.cumsum([0, *(sum(map(len, text)) for text in texts)])
-        layout = _Layout((int(offsets[-1]), encoder.num_layers, encoder.size), self.dtype)
+        offsets = np.cumsum([0, *(sum(map(len, text)) for text in texts)]).tolist()
+        layout = _Layout((offsets[-1], encoder.num_layers, encoder.size), self.dtype)
         path = self.path / f"{self._key(encoder, texts)}.npy"
         vectors_NLP = layout.map(path) if layout.is_that_of(path) else None
         if vectors_NLP is None:
@@ -119,7 +125,7 @@ class FeatureCache:
         with suppress(OSError):  # a cache that may only be read
             os.utime(path)
         self._opened.add(path)
-        return FeatureStore(vectors_NLP, offsets)
+        return FeatureStore(vectors_NLP, list(pairwise(offsets)))
 
     def _key(self, encoder: TokenEncoder, texts: Sequence[Window]) -> str:
         """A fingerprint of everything that determines a store's content."""
@@ -177,6 +183,11 @@ class FeatureCache:
                 " not finite; use float32 or another encoder"
             )
         return narrow_NLP
+
+
+def _frozen(text: Window) -> tuple[tuple[str, ...], ...]:
+    """A text as a key; texts of the same words have the same vectors."""
+    return tuple(map(tuple, text))
 
 
 class _Layout(NamedTuple):

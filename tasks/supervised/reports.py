@@ -40,6 +40,8 @@ class Examples(Protocol):
 
     def describe_examples(self, split: Split) -> dict[str, Any]: ...
 
+    def describe_cut(self, split: Split, *, seed: int) -> dict[str, Any]: ...
+
 
 class SplitExamples(Protocol):
     """The methods of one split's examples that all reports need."""
@@ -71,10 +73,14 @@ class SupervisedReports(ABC):
         """The entries of a saved model's config besides its components."""
 
     def fingerprints(self) -> dict[str, str]:
-        """A fingerprint of each split's examples and tokenizer."""
+        """A fingerprint of each split's examples, as this run reads them, and tokenizer."""
         tokenizer = REGISTRY.build("tokenizer", self.setup.nodes["tokenizer"]).fingerprint()
-        facts = {split: [self.source.describe_examples(split), tokenizer] for split in SPLITS}
-        return {split: fingerprint_of(facts[split], cache_path=self.setup.cache_path) for split in SPLITS}
+        found: dict[str, str] = {}
+        for split in SPLITS:
+            cut = self.source.describe_cut(split, seed=self.setup.seed)
+            facts = [self.source.describe_examples(split) | cut, tokenizer]
+            found[split] = fingerprint_of(facts, cache_path=self.setup.cache_path)
+        return found
 
     def contamination(self) -> dict[str, str]:
         """A warning for the user if the biLM of `init_from` was trained on test texts."""

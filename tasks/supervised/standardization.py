@@ -97,6 +97,5 @@ def _vectors(
     """(N, L, P) vectors of the words of some texts."""
     if store is None:
         return encode_words(part, [sentence for number in numbers for sentence in texts[number]])
-    return np.concatenate(
-        [store.vectors_NLP[store.offsets[number] : store.offsets[number + 1]] for number in numbers]
-    )
+    ranges = [store.ranges[number] for number in numbers]
+    return np.concatenate([store.vectors_NLP[start:stop] for start, stop in ranges])

@@ -103,8 +103,7 @@ class TextExamples:
     def window_batch(self, numbers: Sequence[int]) -> WindowBatch:
         """The batch of the windows with these indices."""
         features = {
-            name: store.gather([(int(store.offsets[n]), int(store.offsets[n + 1])) for n in numbers])
-            for name, store in self.stores.items()
+            name: store.gather([store.ranges[n] for n in numbers]) for name, store in self.stores.items()
         }
         return WindowBatch(windows=[self.windows[n] for n in numbers], features=features)
 
@@ -140,7 +139,10 @@ class TextExamples:
 
 
 def read_labels(source: LabelledSource) -> list[str]:
-    """The labels of the training texts, sorted; InputError if they are none to classify by."""
+    """The labels of all training texts, sorted; InputError if they are none to classify by.
+
+    Those that a part of the texts does not have are labels all the same, as dev and test have them.
+    """
     counts = count_labels(source.examples("train"))
     labels = sorted(counts)
     if len(labels) < 2 and not (source.multi_label and labels):
@@ -150,14 +152,29 @@ def read_labels(source: LabelledSource) -> list[str]:
 
 
 def read_examples(
-    source: LabelledSource, split: Split, reader: TextReader, labels: Sequence[str], *, report: Report
+    source: LabelledSource,
+    split: Split,
+    reader: TextReader,
+    labels: Sequence[str],
+    *,
+    seed: int,
+    report: Report,
 ) -> TextExamples:
-    """Read the texts of a split; InputError for a label that is not in `labels`, or if there are no texts."""
+    """Read the texts of a split; InputError for a label that is not in `labels`, or if there are no texts.
+
+    Args:
+        source: of the texts.
+        split: of the source.
+        reader: tokenizes a text.
+        labels: of the training texts.
+        seed: chooses the part of a training split that is cut.
+        report: called with words, sentences and an unknown fraction while texts are read.
+    """
     ids = {label: index for index, label in enumerate(labels)}
     names, texts, gold, windowed = [], [], [], []
     known: dict[str, str] = {}
     num_words = num_sentences = 0
-    for example in source.examples(split):
+    for example in source.read_examples(split, seed=seed):
         names.append(example.name)
         if split == "test":
             texts.append(example.text)

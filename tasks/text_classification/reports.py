@@ -98,6 +98,7 @@ class TextClassificationReports(SupervisedReports):
     def facts(self) -> dict[str, float | str]:
         """Counts of texts and words, and warnings about the data."""
         facts: dict[str, float | str] = {"labels": len(self.labels), **self.encoder.facts(self.setup)}
+        facts |= self.source.cut_facts()
         known = self.examples["train"].counts()
         for split, examples in self.examples.items():
             facts |= {f"{split} {name}": value for name, value in examples.facts(known).items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from elmo.errors import InputError, faults_of
@@ -18,9 +19,9 @@ from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.text_head import TextHead
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.labelled.text_table import TextTable
-from tasks.sources.shared.split import SPLITS
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
-from tasks.supervised.representation import Representation
+from tasks.supervised.representation import Representation, Window
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
 from tasks.text_classification.baselines import baseline_figures
@@ -103,14 +104,17 @@ class TextClassificationTask:
         labels = read_labels(source)
         reader = self.make_reader(setup.nodes, prose=source.prose, language=source.language)
         examples = {
-            split: read_examples(source, split, reader, labels, report=setup.report) for split in SPLITS
+            split: read_examples(source, split, reader, labels, seed=setup.seed, report=setup.report)
+            for split in SPLITS
         }
         encoder = EncoderParts.start(setup, examples["train"].counts())
         model = self.build_model(setup.nodes, encoder.parts, num_labels=len(labels)).to(setup.device)
         notices: list[str] = []
         cache = make_cache(setup, notices.append)
         for split, texts in examples.items():
-            examples[split] = replace(texts, stores=encoder.open_stores(cache, texts.windows))
+            whole = partial(_all_windows, source, split, reader) if source.is_cut(split) else None
+            stores = encoder.open_stores(cache, texts.windows, whole=whole)
+            examples[split] = replace(texts, stores=stores)
         train = examples["train"]
         standardize(model.representation, train.windows, train.stores)
         decision = Decision(source.multi_label, self.threshold)
@@ -154,13 +158,15 @@ class TextClassificationTask:
                 f" those of the model's training not"
             )
         reader = self.make_reader(setup.nodes, prose=source.prose, language=source.language)
-        test = read_examples(source, "test", reader, predictor.labels, report=setup.report)
+        test = read_examples(source, "test", reader, predictor.labels, seed=setup.seed, report=setup.report)
         logits_NV = logits_of(
             predictor.model, test, batch_size=setup.batch_size, split="test", tell=setup.tell
         )
         figures = named("test", scores(logits_NV, test.gold_NV, predictor.decision))
         if with_baselines:
-            train = read_examples(source, "train", reader, predictor.labels, report=setup.report)
+            train = read_examples(
+                source, "train", reader, predictor.labels, seed=setup.seed, report=setup.report
+            )
             figures |= baseline_figures(train, test, multi_label=source.multi_label)
         return {**figures, "test/texts": len(test)}
 
@@ -233,3 +239,8 @@ def build_source(setup: Setup) -> LabelledSource:
     if not isinstance(source, LabelledSource):
         raise InputError(f"data.type: {setup.nodes['data']['type']} has no labelled texts; data=bbc has some")
     return source
+
+
+def _all_windows(source: LabelledSource, split: Split, reader: TextReader) -> list[Window]:
+    """The windows of a whole split, also of one that is cut."""
+    return [window for example in source.examples(split) for window in reader.read(example.text).windows]

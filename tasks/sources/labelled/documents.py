@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from tasks.sources.labelled.source import LabelledSource, LabelledText
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.text.documents import DocumentSource
 
@@ -21,13 +22,21 @@ class LabelledDocuments(DocumentSource, LabelledSource):
         test_share: fraction of the documents for `test`.
         dev_share: fraction of the remaining documents for `dev`.
         split_seed: seed of the split.
+        fraction: of the training documents, stratified by label; as running text, of the training paragraphs.
     """
 
     prose = True
     multi_label = False
 
-    def __init__(self, *, test_share: float = 0.2, dev_share: float = 0.1, split_seed: int = 1) -> None:
-        super().__init__(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+    def __init__(
+        self,
+        *,
+        test_share: float = 0.2,
+        dev_share: float = 0.1,
+        split_seed: int = 1,
+        fraction: Fraction = 1.0,
+    ) -> None:
+        super().__init__(test_share=test_share, dev_share=dev_share, split_seed=split_seed, fraction=fraction)
 
     @abstractmethod
     def documents(self) -> Iterator[LabelledText]:

@@ -8,6 +8,7 @@ from typing import Any
 from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns, TextTable
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.local_files import check_encoding
 from tasks.sources.shared.rows import Delimiter, check_table, read_rows
 from tasks.sources.shared.split import SPLITS, Split, origin_of
@@ -38,6 +39,7 @@ class LabelledFiles(LabelledSource):
         test_share: fraction of the texts for `test`, if it is not given.
         dev_share: fraction of the remaining texts for `dev`, if it is not given.
         split_seed: seed of the split.
+        fraction: of the training texts, stratified by label.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class LabelledFiles(LabelledSource):
         test_share: float = 0.2,
         dev_share: float = 0.1,
         split_seed: int = 1,
+        fraction: Fraction = 1.0,
     ) -> None:
         check_encoding(encoding, key="data.encoding")
         self.multi_label = multi_label
+        self.fraction = fraction
         self.prose = prose
         self.language = language
         self._files = SplitFiles(train=train, dev=dev, test=test)

@@ -12,6 +12,7 @@ from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns, TextTable
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding
 from tasks.sources.shared.rows import check_table, match_lines, read_rows, rows_of, suffix_of
@@ -56,6 +57,7 @@ class LabelledHub(LabelledSource):
         test_share: fraction of the texts for `test`, if there is none.
         dev_share: fraction of the remaining texts for `dev`, if there is none.
         split_seed: seed of the split.
+        fraction: of the training texts, stratified by label.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class LabelledHub(LabelledSource):
         test_share: float = 0.2,
         dev_share: float = 0.1,
         split_seed: int = 1,
+        fraction: Fraction = 1.0,
     ) -> None:
         check_encoding(line_encoding, key="data.line_encoding")
         self.name = name
         self.config = config
         self.revision = revision
         self.multi_label = multi_label
+        self.fraction = fraction
         self.prose = prose
         self.language = language
         self.line_pattern = line_pattern

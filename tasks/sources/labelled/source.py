@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from elmo.errors import InputError, shown
 from tasks.sources.labelled.text_table import TextTable
+from tasks.sources.shared.fraction import Cuttable, take_fraction
 from tasks.sources.shared.split import SPLITS, Split
 
 _FEWEST_SUSPICIOUS = 20  # different labels, from where on they may be none
@@ -31,7 +32,7 @@ class LabelledText(NamedTuple):
     labels: tuple[str, ...]
 
 
-class LabelledSource(ABC):
+class LabelledSource(Cuttable, ABC):
     """Labelled texts in three splits that are the same in every run.
 
     Attributes:
@@ -57,6 +58,25 @@ class LabelledSource(ABC):
     @abstractmethod
     def examples(self, split: Split) -> Iterator[LabelledText]:
         """A split's examples in order; InputError at a fault of the data."""
+
+    def read_examples(self, split: Split, *, seed: int) -> Iterable[LabelledText]:
+        """The examples that a run of this seed reads: of a cut training split a stratified part.
+
+        The strata are the texts' labels, of several labels the rarest one.
+
+        Raises:
+            InputError: a fault of the data, or nothing is left of it.
+        """
+        if not self.is_cut(split):
+            return self.examples(split)
+        texts = list(self.examples(split))
+        return take_fraction(
+            texts,
+            fraction=self.fraction,
+            seed=seed,
+            contents=[text.text for text in texts],
+            strata=rarest_labels(texts),
+        )
 
 
 def count_labels(examples: Iterable[LabelledText]) -> Counter[str]:

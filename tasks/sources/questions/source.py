@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from tasks.sources.shared.fraction import Cuttable, take_fraction
 from tasks.sources.shared.split import SPLITS, Split
 
 
@@ -32,7 +33,7 @@ class Passage(NamedTuple):
     questions: tuple[Question, ...]
 
 
-class QuestionSource(ABC):
+class QuestionSource(Cuttable, ABC):
     """Passages with questions in three splits that are the same in every run; `language` is ISO 639-1."""
 
     language: str
@@ -48,3 +49,22 @@ class QuestionSource(ABC):
     @abstractmethod
     def passages(self, split: Split) -> Iterator[Passage]:
         """A split's passages in order; InputError at a fault of the data."""
+
+    def read_passages(self, split: Split, *, seed: int) -> Iterable[Passage]:
+        """The passages that a run of this seed reads: of a cut training split a part, with all its questions.
+
+        The questions of a passage stay together, as they were asked together.
+
+        Raises:
+            InputError: a fault of the data, or nothing is left of it.
+        """
+        if not self.is_cut(split):
+            return self.passages(split)
+        passages = list(self.passages(split))
+        return take_fraction(
+            passages,
+            fraction=self.fraction,
+            seed=seed,
+            contents=[passage.context for passage in passages],
+            strata=[""] * len(passages),
+        )

@@ -11,6 +11,7 @@ from elmo.errors import InputError, shown_with_type
 from elmo.registry import REGISTRY
 from tasks.sources.questions.source import Answer, Passage, Question, QuestionSource
 from tasks.sources.shared.compression import open_decompressed
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE
 from tasks.sources.shared.rows import parse_json, refuse_half_characters
@@ -37,6 +38,7 @@ class SquadSource(QuestionSource):
         test: the same for the final scores.
         dev_every: the period n; not used if `dev` is given.
         language: ISO 639-1 code, for sentence splitting.
+        fraction: of the training passages, each with all its questions.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class SquadSource(QuestionSource):
         test: str | list[str] | None,
         dev_every: int,
         language: str,
+        fraction: Fraction = 1.0,
     ) -> None:
         if dev_every < 2:
             raise InputError(f"data.dev_every: {dev_every} must be 2 or more")
+        self.fraction = fraction
         self.name = name
         self.revision = revision
         self.dev_every = dev_every

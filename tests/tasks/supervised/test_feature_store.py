@@ -103,7 +103,7 @@ def test_the_vectors_are_the_encoders_in_the_order_of_the_words(
     monkeypatch.setattr(feature_store, "_BATCH_WORDS", batch_words)
     store = store_of(tmp_path, Spelling())
     assert store.vectors_NLP.tolist() == expected()
-    assert store.offsets.tolist() == [0, 5, 5, 10, 11]
+    assert store.ranges == [(0, 5), (5, 5), (5, 10), (10, 11)]
 
 
 def test_ranges_of_words_are_gathered_with_zeros_behind(tmp_path: Path) -> None:
