@@ -23,7 +23,7 @@ class InputError(ValueError):
     def __init__(self, message: str) -> None:
         lines = [
             line if len(line) <= LONGEST_LINE else f"{line[:700]} ... {line[-200:]}"
-            for line in message.splitlines()
+            for line in message.split("\n")
         ]
         if sum(map(len, lines)) > LONGEST_MESSAGE:
             ends = itertools.accumulate(map(len, lines))

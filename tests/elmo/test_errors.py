@@ -6,7 +6,7 @@ from elmo.errors import InputError
 
 
 def test_a_message_is_told_as_it_is() -> None:
-    message = "a.csv:3: no column 'text'\nb.csv: empty"
+    message = "a.csv:3: no column 'text'\nb.csv: empty\u2028\n"
     assert str(InputError(message)) == message
 
 
