@@ -25,8 +25,8 @@ class InputError(ValueError):
             line if len(line) <= LONGEST_LINE else f"{line[:700]} ... {line[-200:]}"
             for line in message.split("\n")
         ]
-        if sum(map(len, lines)) > LONGEST_MESSAGE:
-            ends = itertools.accumulate(map(len, lines))
+        ends = list(itertools.accumulate(len(line) + 1 for line in lines))
+        if ends[-1] > LONGEST_MESSAGE:
             # The last line has room, too: a message that is made of this one is not shortened again.
             kept = [line for line, end in zip(lines, ends, strict=True) if end < LONGEST_MESSAGE - 100]
             lines = [*kept, f"... and {len(lines) - len(kept):,} more"]

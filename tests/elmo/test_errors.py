@@ -26,6 +26,10 @@ def test_of_many_lines_the_first_are_told() -> None:
     assert end == f"... and {1000 - number} more"
 
 
+def test_a_value_with_very_many_line_ends_is_told_in_part() -> None:
+    assert len(str(InputError(f"a.csv:3: got {chr(10) * 100_000}"))) <= 2000
+
+
 def test_a_message_is_shortened_once() -> None:
     error = InputError("\n".join([f"{index}: {'x' * 1200}" for index in range(9)]))
     assert str(InputError(f"{error}")) == str(error) == str(pickle.loads(pickle.dumps(error)))
