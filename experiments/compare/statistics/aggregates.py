@@ -2,8 +2,8 @@
 
 A table of scores has an array of runs for each data set, whose sizes may differ. Scores are such that higher
 is better: give negated losses. Resampling draws the runs of each data set apart. With few seeds the intervals
-are too narrow, as all of the bootstrap are (`python -m experiments.benchmark statistics` says how much); with a
-single run of each data set there is none.
+are too narrow, as all of the bootstrap are (`python -m experiments.benchmark statistics` says how much); with
+a single run of each data set there is none.
 """
 
 from __future__ import annotations

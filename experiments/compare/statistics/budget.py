@@ -27,7 +27,7 @@ def expected_best(validation: ArrayLike, test: ArrayLike | None = None) -> Expec
     """The exact expectation over k trials drawn from those that were run, with replacement (equation 8).
 
     The best of k is at most the i-th score with probability (i / N)^k. Near k = N, the curve and its band
-    rest on few trials: the best one is never exceeded, and the expectation is somewhat low (Tang et al. 2020).
+    rest on few trials: the best one is never exceeded, the expectation is somewhat low (Tang et al. 2020).
     Trials with equal validation scores are chosen with equal probability.
 
     Args:

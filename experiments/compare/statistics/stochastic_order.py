@@ -35,9 +35,10 @@ def stochastic_order(
     epsilon_min by a bootstrap (del Barrio et al. 2018; Dror et al. 2019, section 4).
 
     It stands beside the t test, not in its place. A bound below 0.5 is read as "the first is almost
-    stochastically better"; simulated with methods that do not differ (normal scores), this is so in 17 to 22 %
-    of comparisons, whatever the number of seeds. A bound below 0.2 raises false alarms of 10 % at 3 seeds, 6 %
-    at 5, 4 % at 10 and 3 % at 20, in each direction. With fewer than 3 runs of a side there is no bound.
+    stochastically better". Simulated with methods that do not differ (normal scores), this is so in 17 to 22
+    percent of comparisons, whatever the number of seeds. A bound below 0.2 raises false alarms of 10 % at 3
+    seeds, 6 % at 5, 4 % at 10 and 3 % at 20, in each direction. With fewer than 3 runs of a side there is no
+    bound.
 
     Args:
         first: scores of its runs, (seeds,), higher is better: give negated losses.
