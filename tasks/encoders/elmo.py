@@ -7,7 +7,7 @@ P projection.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from torch import Tensor
 
 from elmo.bilm.bilm import BiLm, build_bilm
 from elmo.errors import InputError
-from elmo.inference.runner import SentenceRunner
+from elmo.inference.runner import BatchPlan, SentenceRunner
 from elmo.inference.sentence_batch import SentenceBatch
+from elmo.inference.start_state import CarriedState
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.encoders.token_encoder import TokenEncoder
 
+State: TypeAlias = Literal["auto", "zero", "carried"]
 _TOKENS_PER_BATCH = 4096  # tokens that a frozen biLM computes at once
 _CACHED_WORDS = 1 << 15
 
@@ -29,31 +31,38 @@ _CACHED_WORDS = 1 << 15
 class ElmoEncoder(TokenEncoder):
     """The layers of a biLM, which is set by `take`.
 
-    Every sentence is read with its markers, from the biLM's own start state, independent of the others. As in
-    the original, the biLM's own dropout stays off, even if it is trained. If none of its parameters requires
-    a gradient, the faster code for inference is used.
+    Every sentence is read with its markers. As in the original, the biLM's own dropout stays off, even if it
+    is trained. If none of its parameters requires a gradient, the faster code for inference is used.
+
+    Args:
+        state: of the context layers at the beginning of a sentence. `auto`: the biLM's own start state, which
+            is the mean state of its training if that carried the state, and else zero. `zero`: zeros.
+            `carried`: the state after the sentence before it in its text, or window; the first one has that
+            of `auto`. It needs a biLM that is not trained.
     """
 
     is_contextual = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, state: State = "auto") -> None:
         super().__init__()
+        self.state = state
+        self.carries_state = state == "carried"
         self.bilm: BiLm | None = None
         self._runner: SentenceRunner | None = None
         self._runner_key: tuple[tuple[int, int], ...] = ()
         self._word_node: Mapping[str, Any] = {}
 
     @classmethod
-    def of(cls, bilm: BiLm) -> ElmoEncoder:
+    def of(cls, bilm: BiLm, *, state: State = "auto") -> ElmoEncoder:
         """The encoder of a biLM."""
-        encoder = cls()
+        encoder = cls(state=state)
         encoder.take(bilm)
         return encoder
 
     @classmethod
-    def of_words(cls, node: Mapping[str, Any]) -> ElmoEncoder:
+    def of_words(cls, node: Mapping[str, Any], *, state: State = "auto") -> ElmoEncoder:
         """The encoder of a biLM that reads whole words; `restore_words` builds the biLM from this node."""
-        encoder = cls()
+        encoder = cls(state=state)
         encoder._word_node = node
         return encoder
 
@@ -61,10 +70,15 @@ class ElmoEncoder(TokenEncoder):
         """Use this biLM.
 
         Raises:
-            InputError: the config already describes a biLM, and this one has other sizes.
+            InputError: the config already describes a biLM, and this one has other sizes; or it has no state
+                to carry.
         """
         if self.bilm is not None:
             _check_same(self.bilm.node, bilm.node)
+        if self.carries_state and not bilm.carries_state:
+            raise InputError("encoder.state: carried, but this biLM has no state to carry; use auto")
+        if self.state == "zero":
+            bilm.reset_start_state()  # it is saved with the weights
         self.bilm = bilm.eval()
         self.num_layers, self.size = bilm.num_layers, 2 * bilm.projection_size
 
@@ -83,7 +97,8 @@ class ElmoEncoder(TokenEncoder):
             self.take(build_bilm(self._word_node, vocabulary=Vocabulary(lists["vocabulary"])))
 
     def saved_node(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        return self._taken().node
+        node = self._taken().node
+        return {**node, "state": self.state} if self.carries_state else node
 
     def layer_groups(self) -> list[list[str]]:
         """The names of each layer's parameters, from the context-free layer up."""
@@ -105,15 +120,30 @@ class ElmoEncoder(TokenEncoder):
         is_word = torch.arange(vectors.shape[2], device=vectors.device) < batch.lengths[:, None]
         return vectors.masked_fill(~is_word[..., None], 0.0)
 
+    def encode_texts(self, texts: Sequence[Sequence[Sequence[str]]]) -> Tensor:
+        sentences = [sentence for text in texts for sentence in text]
+        if not self.carries_state:
+            vectors: Tensor = self(sentences)
+            return vectors
+        bilm = self._taken()
+        return self._run_frozen(bilm, sentences, plans=_one_after_another(texts), start=CarriedState(bilm))
+
     def _taken(self) -> BiLm:
         if self.bilm is None:
             raise RuntimeError("an ElmoEncoder needs a biLM; call take first")
         return self.bilm
 
-    def _run_frozen(self, bilm: BiLm, sentences: Sequence[Sequence[str]]) -> Tensor:
+    def _run_frozen(
+        self,
+        bilm: BiLm,
+        sentences: Sequence[Sequence[str]],
+        *,
+        plans: Sequence[BatchPlan] | None = None,
+        start: CarriedState | None = None,
+    ) -> Tensor:
         lengths = [len(sentence) for sentence in sentences]
         vectors = torch.zeros(self.num_layers, len(sentences), max(lengths, default=0), self.size)
-        for index, layers in self._frozen_runner(bilm).run(sentences):
+        for index, layers in self._frozen_runner(bilm).run(sentences, plans=plans, start=start):
             vectors[:, index, : lengths[index]] = torch.from_numpy(np.stack(layers))
         return vectors.to(next(bilm.parameters()).device)
 
@@ -129,6 +159,21 @@ class ElmoEncoder(TokenEncoder):
             )
             self._runner_key = key
         return self._runner
+
+
+def _one_after_another(texts: Sequence[Sequence[Sequence[str]]]) -> list[BatchPlan]:
+    """A batch for the first sentences of all texts, one for the second ones, ...; a row for each text."""
+    plans: list[BatchPlan] = []
+    first = 0
+    for row, text in enumerate(texts):
+        for place, sentence in enumerate(text):
+            if place == len(plans):
+                plans.append(BatchPlan([], []))
+            if sentence:
+                plans[place].sentences.append(first + place)
+                plans[place].rows.append(row)
+        first += len(text)
+    return [plan for plan in plans if plan.sentences]
 
 
 def _check_same(configured: Mapping[str, Any], loaded: Mapping[str, Any]) -> None:

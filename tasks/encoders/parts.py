@@ -39,7 +39,11 @@ def build_part(node: Mapping[str, Any]) -> TokenEncoder:
     name = node["type"]
     cls = REGISTRY.get("encoder", name)
     if issubclass(cls, BiLm):
-        return ElmoEncoder.of_words(node) if cls.needs_vocabulary else ElmoEncoder.of(build_bilm(node))
+        own = {key: value for key, value in node.items() if key != "state"}
+        state = node.get("state", "auto")  # a saved model has it here
+        if cls.needs_vocabulary:
+            return ElmoEncoder.of_words(own, state=state)
+        return ElmoEncoder.of(build_bilm(own), state=state)
     if not issubclass(cls, TokenEncoder):
         raise InputError(f"encoder.type: {name} cannot be a task's encoder or a part of one")
     built: TokenEncoder = REGISTRY.build("encoder", node)

@@ -27,15 +27,22 @@ class TokenEncoder(nn.Module, ABC):
         num_layers: L.
         size: P.
         is_contextual: whether a word's vector depends on the rest of its sentence.
+        carries_state: whether it also depends on the sentences before it in its text.
     """
 
     num_layers: int
     size: int
     is_contextual: bool
+    carries_state: bool = False
 
     @abstractmethod
     def forward(self, sentences: Sequence[Sequence[str]]) -> Tensor:
         """(L, S, T, P) on the parameters' device, zero in the padding; a sentence may be empty."""
+
+    def encode_texts(self, texts: Sequence[Sequence[Sequence[str]]]) -> Tensor:
+        """(L, S, T, P) vectors of the sentences of all texts, concatenated; zero in the padding."""
+        vectors: Tensor = self([sentence for text in texts for sentence in text])
+        return vectors
 
     def check(self) -> None:  # most need nothing
         """InputError, with the config key, if the encoder lacks a model or file to start from."""

@@ -90,12 +90,10 @@ class EncoderParts:
 
     def saved_config(self) -> dict[str, Any]:
         """The encoder's entries in a model directory's config, complete: no other file is needed."""
-        node = saved_node(self.parts, self.node)
-        nodes = node["parts"] if node["type"] == "concat" else dict.fromkeys(self.parts, node)
-        config = {ENCODER: node}
+        config = {ENCODER: saved_node(self.parts, self.node)}
         for name, part in self.parts.items():
-            if isinstance(part, ElmoEncoder):
-                config[BILM] = {"node": nodes[name], "weights": f"{PREFIX}{name}.bilm."}
+            if isinstance(part, ElmoEncoder) and part.bilm is not None:
+                config[BILM] = {"node": part.bilm.node, "weights": f"{PREFIX}{name}.bilm."}
         return config
 
     def word_lists(self) -> dict[str, list[str]]:
@@ -159,6 +157,11 @@ def unlearned_parts(setup: Setup) -> dict[str, TokenEncoder]:
     if setup.initial is not None:
         initialize_parts(parts, setup.initial)
     check_parts(parts)
+    if setup.fine_tuning["trainable"] and any(part.carries_state for part in parts.values()):
+        raise InputError(
+            "encoder.state: carried reads a text's sentences one after another, without gradients; leave out"
+            " fine_tuning.trainable=true, or use auto"
+        )
     return parts
 
 

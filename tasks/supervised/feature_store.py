@@ -113,15 +113,14 @@ class FeatureCache:
         Raises:
             InputError: the disk is full, or the vectors do not fit the dtype.
         """
-        offsets = np.cumsum([0, *(sum(map(len, text)) for text in texts)]).tolist()
+        offsets = np.cumsum([0, *map(_num_words, texts)]).tolist()
         layout = _Layout((offsets[-1], encoder.num_layers, encoder.size), self.dtype)
         path = self.path / f"{self._key(encoder, texts)}.npy"
         vectors_NLP = layout.map(path) if layout.is_that_of(path) else None
         if vectors_NLP is None:
             if not self._make_room(path, layout.num_bytes):
                 return None
-            sentences = [sentence for text in texts for sentence in text]
-            vectors_NLP = self._write(path, layout, encoder, sentences)
+            vectors_NLP = self._write(path, layout, encoder, texts)
         with suppress(OSError):  # a cache that may only be read
             os.utime(path)
         self._opened.add(path)
@@ -157,18 +156,19 @@ class FeatureCache:
         return True
 
     def _write(
-        self, path: Path, layout: _Layout, encoder: TokenEncoder, sentences: Sequence[Sequence[str]]
+        self, path: Path, layout: _Layout, encoder: TokenEncoder, texts: Sequence[Window]
     ) -> np.ndarray:
         num_words = num_sentences = 0
+        num_all = sum(map(len, texts))
         with atomic_write(path) as aside, aside.open("wb") as file:
             if shutil.disk_usage(aside).free < layout.num_bytes:  # fail now, not after an hour
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(aside))
             file.write(layout.header)
-            for block in _blocks(sentences, _BLOCK_BYTES // (4 * encoder.num_layers * encoder.size)):
+            for block in _blocks(texts, _BLOCK_BYTES // (4 * encoder.num_layers * encoder.size)):
                 file.write(self._narrowed(encode_words(encoder, block)).data)
-                num_words += sum(map(len, block))
-                num_sentences += len(block)
-                self.report(num_words, num_sentences, num_sentences / len(sentences))
+                num_words += sum(map(_num_words, block))
+                num_sentences += sum(map(len, block))
+                self.report(num_words, num_sentences, num_sentences / max(num_all, 1))
             file.flush()
             mapped = layout.map(aside)  # as soon as it has its name, another process may remove it
         assert mapped is not None
@@ -250,13 +250,17 @@ def _settings(encoder: nn.Module) -> dict[str, dict[str, Any]]:
     }
 
 
-def _blocks(sentences: Sequence[Sequence[str]], num_words: int) -> Iterator[list[Sequence[str]]]:
-    """Split sentences into lists of about `num_words` words."""
-    block: list[Sequence[str]] = []
+def _num_words(text: Window) -> int:
+    return sum(map(len, text))
+
+
+def _blocks(texts: Sequence[Window], num_words: int) -> Iterator[list[Window]]:
+    """Split texts into lists of about `num_words` words."""
+    block: list[Window] = []
     room = num_words
-    for sentence in sentences:
-        block.append(sentence)
-        room -= len(sentence)
+    for text in texts:
+        block.append(text)
+        room -= _num_words(text)
         if room <= 0:
             yield block
             block, room = [], num_words
@@ -264,27 +268,45 @@ def _blocks(sentences: Sequence[Sequence[str]], num_words: int) -> Iterator[list
         yield block
 
 
-def encode_words(encoder: TokenEncoder, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-    """(N, L, P) float32 vectors of the words of all sentences, with the encoder in evaluation mode.
+def encode_words(encoder: TokenEncoder, texts: Sequence[Window]) -> np.ndarray:
+    """(N, L, P) float32 vectors of the words of all texts, with the encoder in evaluation mode.
 
-    Sentences of similar length share a batch of bounded size.
+    Sentences of similar length share a batch of bounded size; those of a text stay together if the encoder
+    carries its state from one to the next.
     """
-    lengths_S = np.array([len(sentence) for sentence in sentences])
+    units = texts if encoder.carries_state else [[sentence] for text in texts for sentence in text]
+    lengths_S = np.array([len(sentence) for unit in units for sentence in unit], dtype=np.int64)
     starts_S = np.cumsum(lengths_S) - lengths_S
+    sentences_of = list(map(range, *_offsets(units)))
     vectors_NLP = np.empty((lengths_S.sum(), encoder.num_layers, encoder.size), dtype=np.float32)
-    for group in _by_length(lengths_S):
+    for group in _by_length(units):
+        numbers = np.array([number for unit in group for number in sentences_of[unit]])
         with torch.no_grad():
-            layers_LSTP = encoder.eval()([sentences[index] for index in group]).cpu().numpy()
+            layers_LSTP = encoder.eval().encode_texts([units[unit] for unit in group]).cpu().numpy()
         steps_T = np.arange(layers_LSTP.shape[2])
-        words_ST = steps_T < lengths_S[group, None]
-        vectors_NLP[(starts_S[group, None] + steps_T)[words_ST]] = layers_LSTP[:, words_ST].swapaxes(0, 1)
+        words_ST = steps_T < lengths_S[numbers, None]
+        vectors_NLP[(starts_S[numbers, None] + steps_T)[words_ST]] = layers_LSTP[:, words_ST].swapaxes(0, 1)
     return vectors_NLP
 
 
-def _by_length(lengths_S: np.ndarray) -> Iterator[np.ndarray]:
-    """Bucketing: the indices of sentences with words, longest first, in batches of bounded padded size."""
-    order = np.argsort(-lengths_S, kind="stable")[: np.count_nonzero(lengths_S)]
-    while len(order):
-        rows = max(1, _BATCH_WORDS // int(lengths_S[order[0]]))
-        yield order[:rows]
-        order = order[rows:]
+def _offsets(units: Sequence[Window]) -> tuple[list[int], list[int]]:
+    """The number of each unit's first sentence, and of the one behind its last, counted over all units."""
+    ends = np.cumsum([len(unit) for unit in units], dtype=np.int64)
+    return (ends - [len(unit) for unit in units]).tolist(), ends.tolist()
+
+
+def _by_length(units: Sequence[Window]) -> Iterator[list[int]]:
+    """Bucketing: the indices of units with words, longest sentences first, in batches of bounded size."""
+    longest_U = np.array([max(map(len, unit), default=0) for unit in units])
+    group: list[int] = []
+    room = 0
+    for unit in np.argsort(-longest_U, kind="stable")[: np.count_nonzero(longest_U)].tolist():
+        if group and len(units[unit]) > room:
+            yield group
+            group = []
+        if not group:
+            room = _BATCH_WORDS // int(longest_U[unit])
+        group.append(unit)
+        room -= len(units[unit])
+    if group:
+        yield group

@@ -156,7 +156,7 @@ class Representation(nn.Module):
         """(L, B, T, P) vectors of a part; the values in the padding are arbitrary."""
         if name in batch.features:
             return batch.features[name].float()
-        layers_LSWP = self.parts[name](batch.sentences)
+        layers_LSWP = cast(TokenEncoder, self.parts[name]).encode_texts(batch.windows)
         words_LNP = layers_LSWP.flatten(1, 2).index_select(1, batch.places_BT.flatten())
         return words_LNP.unflatten(1, batch.places_BT.shape)
 

@@ -96,6 +96,6 @@ def _vectors(
 ) -> np.ndarray:
     """(N, L, P) vectors of the words of some texts."""
     if store is None:
-        return encode_words(part, [sentence for number in numbers for sentence in texts[number]])
+        return encode_words(part, [texts[number] for number in numbers])
     ranges = [store.ranges[number] for number in numbers]
     return np.concatenate([store.vectors_NLP[start:stop] for start, stop in ranges])

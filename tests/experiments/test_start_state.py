@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_runs import COMMON, STREAM, write_data
+from tiny_runs import TEXTS as TEXT_OPTIONS
 
 from elmo import Elmo, ElmoEmbedder
 from elmo.bilm.bilm import BiLm
 from elmo.inference.sentence_batch import SentenceBatch
 from elmo.io.loading import load_bilm
 from elmo.io.model_directory import read_model
-from experiments import train
+from experiments import evaluate, train
 from experiments.config.command import run_command
 from tasks.encoders.elmo import ElmoEncoder
+from tasks.encoders.parts import initialize_parts
 from tasks.language_model.model import load_language_model
 from tasks.language_model.scores import score_sentences
+from tasks.supervised.feature_store import encode_words
 
 SENTENCES = [["w0", "w3"], ["w1"], ["w2", "w0", "unseen", "w4"]]
 
@@ -140,3 +145,71 @@ def test_a_model_of_whole_sentences_starts_from_zeros(runs: Runs) -> None:
     directory = runs.train("sentences", "batching=sentences")
     assert not load_bilm(directory).bilm.has_own_start
     assert ElmoEmbedder(directory).metadata["start_state"] == "zero"
+
+
+TEXTS = [[["w0", "w3"], [], ["w1"]], [["w2", "w0", "unseen", "w4"]], []]
+
+
+def vectors_of(encoder: ElmoEncoder, texts: list[list[list[str]]] = TEXTS) -> list[np.ndarray]:
+    """The vectors of each sentence with words."""
+    sentences = [sentence for text in texts for sentence in text]
+    vectors = encoder.encode_texts(texts).detach().numpy()
+    return [vectors[:, row, : len(words)] for row, words in enumerate(sentences) if words]
+
+
+def encoder_of(stream: Path, state: Literal["auto", "zero", "carried"]) -> ElmoEncoder:
+    encoder = ElmoEncoder(state=state)
+    initialize_parts({"elmo": encoder}, stream)
+    return encoder.requires_grad_(False)  # type: ignore[return-value]
+
+
+def test_a_tasks_encoder_starts_from_zeros_where_it_is_told_to(stream: Path, bilm: BiLm) -> None:
+    expected = expected_from(bilm, bilm.context.zero_state(1))
+    assert_all_near(vectors_of(encoder_of(stream, "zero"), [SENTENCES]), expected)
+
+
+def test_a_tasks_encoder_carries_its_state_from_sentence_to_sentence_of_a_text(stream: Path) -> None:
+    expected = []
+    for text in TEXTS:
+        embedder = ElmoEmbedder(stream, state="carried")  # each text begins anew
+        expected += [embedder.embed_sentence(words) for words in text if words]
+    assert_all_near(vectors_of(encoder_of(stream, "carried")), expected)
+    assert not np.allclose(vectors_of(encoder_of(stream, "auto"))[1], expected[1], atol=1e-5)
+
+
+def test_stored_vectors_are_carried_within_each_text_alone(stream: Path) -> None:
+    encoder = encoder_of(stream, "carried")
+    texts = [*TEXTS, *([[word, "w1"], ["w5"] * length] for length, word in enumerate(["w1", "w2", "w3"], 1))]
+    expected = [encoder.encode_texts([text]) for text in texts]
+    words = [
+        vectors[:, row, : len(sentence)].swapaxes(0, 1)
+        for text, vectors in zip(texts, expected, strict=True)
+        for row, sentence in enumerate(text)
+    ]
+    np.testing.assert_allclose(encode_words(encoder, texts), np.concatenate(words), atol=1e-6)
+
+
+def test_a_classifier_of_a_carried_state_predicts_as_it_was_scored(runs: Runs, stream: Path) -> None:
+    run = runs.path / "carried"
+    options = [option.format_map(runs.files) if "{" in option else option for option in TEXT_OPTIONS]
+    arguments = [*options, *COMMON, f"output_dir={run}", f"cache_dir={runs.path / 'cache'}"]
+    arguments += ["encoder=elmo", f"init_from={stream}", "trainer.max_steps=2", "encoder.state=carried"]
+    assert run_command(train.main, config_name="train", arguments=arguments) == 0
+    node = read_model(run).config["encoder"]
+    assert (node["state"], node["type"]) == ("carried", "char_cnn_lstm")
+    figures = run / "again.json"
+    again = [f"run={run}", f"output={figures}", f"cache_dir={runs.path / 'cache'}", "progress=none"]
+    assert run_command(evaluate.main, config_name="evaluate", arguments=again) == 0
+    (before, after) = (json.loads(path.read_text()) for path in (run / "metrics.json", figures))
+    assert after["test/loss"] == pytest.approx(before["test/loss"], rel=1e-3)
+    assert ElmoEmbedder(run).embed_sentence(["w0"]).shape == ElmoEmbedder(stream).embed_sentence(["w0"]).shape
+
+
+def test_a_carried_state_and_fine_tuning_exclude_each_other(
+    runs: Runs, stream: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [option.format_map(runs.files) if "{" in option else option for option in TEXT_OPTIONS]
+    arguments = [*options, *COMMON, "encoder=elmo", f"init_from={stream}", "encoder.state=carried"]
+    arguments += ["fine_tuning.trainable=true", f"output_dir={runs.path / 'no'}"]
+    assert run_command(train.main, config_name="train", arguments=arguments) == 2
+    assert capsys.readouterr().err.startswith("encoder.state: carried reads a text's sentences one after")
