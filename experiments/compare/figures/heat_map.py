@@ -51,11 +51,11 @@ def draw_heat_map(
     if high <= low:
         low, high = low - 0.5, high + 0.5
     image = axes.imshow(values, cmap=_COLOURS, vmin=low, vmax=high, aspect="auto")
-    for row, column in np.ndindex(*values.shape):
+    rows_without, columns_without = np.nonzero(~np.isfinite(values))
+    axes.scatter(columns_without, rows_without, marker="x", color="silver", s=40)
+    for row, column in np.ndindex(*values.shape) if values.size <= _MOST_WITH_TEXT else ():
         value = values[row, column]
-        if not np.isfinite(value):
-            axes.plot(column, row, marker="x", color="silver", markersize=7)
-        elif values.size <= _MOST_WITH_TEXT:
+        if np.isfinite(value):
             colour = "white" if value < low + 0.55 * (high - low) else "black"
             axes.text(
                 column, row, texts[row][column], ha="center", va="center", color=colour, fontsize="small"

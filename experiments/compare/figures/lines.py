@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from experiments.compare.figures.style import GREY, Look, label_ends, scale_axis
+from experiments.compare.figures.style import Look, label_ends, scale_axis, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_MOST_THIN = 60  # lines of single runs in a picture
+_MOST_THIN = 40  # lines of single runs in a picture
 
 
 class Line(NamedTuple):
     """A group's line.
 
     Attributes:
-        label: as it is written, or "" for one of many that are drawn in grey.
+        label: as it is written.
         look: of the group.
         x: (P,) increasing.
         middle: (P,) such as the mean over runs.
@@ -36,33 +37,57 @@ class Line(NamedTuple):
     runs: Sequence[tuple[np.ndarray, np.ndarray]] = ()
 
 
-def draw_lines(axes: Axes, lines: Sequence[Line], *, is_step: bool = False, is_marked: bool = False) -> None:
-    """Draw lines with bands, and each label right of the axes; lines without a label are thin and grey.
+def draw_lines(
+    axes: Axes,
+    lines: Sequence[Line],
+    *,
+    is_step: bool = False,
+    is_marked: bool = False,
+    names_ends: bool = True,
+) -> None:
+    """Draw lines with bands, and each label right of the axes, at the height of the line's end.
 
     Args:
         axes: empty.
-        lines: at most a dozen of them with a label.
+        lines: at most a dozen.
         is_step: whether the value of a point holds until the next one.
         is_marked: whether each point has a marker.
+        names_ends: whether the labels are written, else `legend_of` names the lines.
     """
-    for line in (line for line in lines if not line.label):
-        axes.plot(line.x, line.middle, color=GREY, linewidth=0.5, alpha=0.6, zorder=1)
-    labelled = [line for line in lines if line.label]
-    for line in labelled:
+    for line in lines:
         _draw_line(axes, line, is_step=is_step, is_marked=is_marked)
-    _draw_runs(axes, labelled)
+    _draw_runs(axes, lines)
     if is_marked:
         scale_axis(axes, [float(value) for line in lines for value in line.x], has_ticks=True)
     axes.margins(x=0.02)
     axes.autoscale_view()
-    ended = [(line, _end(line)) for line in labelled]
-    shown = [(line, end) for line, end in ended if end is not None]
-    label_ends(
-        axes,
-        [line.label for line, _ in shown],
-        [end for _, end in shown],
-        [line.look.colour for line, _ in shown],
-    )
+    if names_ends:
+        ended = [(line, end) for line in lines if (end := _end(line)) is not None]
+        label_ends(
+            axes,
+            [line.label for line, _ in ended],
+            [end for _, end in ended],
+            [line.look.colour for line, _ in ended],
+        )
+
+
+def legend_of(figure: Figure, looks: Mapping[str, Look], *, is_marked: bool = False) -> None:
+    """Name lines in a legend above the panels of a figure."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            linestyle=look.dash,
+            marker=look.marker if is_marked else "",
+            markersize=4,
+            label=wrapped(name),
+        )
+        for name, look in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize="small", frameon=False)
 
 
 def _draw_line(axes: Axes, line: Line, *, is_step: bool, is_marked: bool) -> None:

@@ -12,7 +12,7 @@ from experiments.compare.figures.style import GREY, Look, look_of, wrapped
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ROW_INCHES = 0.36
+_ROW_INCHES = 0.33
 _MOST_INCHES = 60.0  # of a picture's height
 
 
@@ -75,7 +75,12 @@ def draw_strips(
 
 
 def draw_differences(
-    axes: Axes, labels: Sequence[str], estimates: Sequence[Estimates], *, reference: float
+    axes: Axes,
+    labels: Sequence[str],
+    estimates: Sequence[Estimates],
+    *,
+    reference: float | None,
+    names: tuple[str, str] | None = ("significant", "not significant"),
 ) -> None:
     """Draw a forest plot: in each row an estimate with its interval for each claim, against a reference.
 
@@ -83,16 +88,20 @@ def draw_differences(
         axes: empty.
         labels: of the R rows.
         estimates: of each claim.
-        reference: the value of "no difference".
+        reference: the value of "no difference", if there is one.
+        names: of filled and empty markers in the legend above; None: there is no legend.
     """
-    axes.axvline(reference, color=GREY, linewidth=0.9, zorder=0)
+    if reference is not None:
+        axes.axvline(reference, color=GREY, linewidth=0.9, zorder=0)
     for number, claim in enumerate(estimates):
         look = look_of((0, 3, 2, 4)[number % 4])
         rows = np.arange(len(labels)) + 0.3 * (number - (len(estimates) - 1) / 2)
         known = np.isfinite(claim.low) & np.isfinite(claim.high)
         axes.hlines(rows[known], claim.low[known], claim.high[known], color=look.colour, linewidth=1.3)
         filled = np.array(claim.significant, dtype=bool)
-        for mask, face, note in ((filled, look.colour, "significant"), (~filled, "white", "not significant")):
+        for mask, face, note in zip(
+            (filled, ~filled), (look.colour, "white"), names or ("", ""), strict=True
+        ):
             if mask.any():
                 axes.scatter(
                     claim.values[mask],
@@ -103,10 +112,11 @@ def draw_differences(
                     edgecolor=look.colour,
                     linewidth=1.1,
                     zorder=3,
-                    label=f"{claim.claim}: {note}",
+                    label=": ".join(filter(None, (claim.claim, note))),
                 )
     _name_rows(axes, labels)
-    axes.get_figure(root=True).legend(loc="outside upper left", fontsize="small", frameon=False)  # type: ignore[union-attr]
+    if names is not None:
+        axes.get_figure(root=True).legend(loc="outside upper left", fontsize="small", frameon=False)  # type: ignore[union-attr]
 
 
 def _beside(number: int) -> np.ndarray:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Wong (2011), "Points of view: Color blindness", without its yellow, which is too light for a line.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+_DASHES = (None, (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 _MARKERS = "os^DvPX<>"
 GREY = "#8a8a8a"
 MOST_LABELLED = 12  # groups that a picture of lines names; more cannot be told apart
@@ -35,7 +35,7 @@ class Look(NamedTuple):
     """
 
     colour: str
-    dash: str | tuple[int, tuple[float, ...]]
+    dash: tuple[float, Sequence[float]] | None
     marker: str
 
 
@@ -47,10 +47,19 @@ def look_of(index: int) -> Look:
 
 
 def wrapped(label: str, *, width: int = 34, lines: int = 2) -> str:
-    """A label on few lines; of a longer one the middle is left out, as labels differ at their ends."""
+    """A label on few lines; of a longer one the middle is left out, as labels differ at their ends.
+
+    A label that has line ends keeps them, and each of its lines is shortened for itself.
+    """
+    given = label.splitlines()
+    if len(given) > 1:
+        return "\n".join(wrapped(line, width=width, lines=1) for line in given)
     parts = textwrap.wrap(label, width) or [""]
     if len(parts) > lines:
-        parts = [*parts[: lines - 1], f"… {parts[-1]}"]
+        whole = width if lines > 1 else width // 2
+        end = label[2 - whole :]
+        parts = [*parts[: lines - 1], "… " + (end.partition(" ")[2] or end)]
+        parts = parts if lines > 1 else [f"{label[: width - len(parts[-1])].rstrip()} {parts[-1]}"]
     return literal("\n".join(parts))
 
 

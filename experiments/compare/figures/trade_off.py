@@ -41,7 +41,7 @@ def draw_trade_off(
 ) -> None:
     """Draw a point for each group with the interval of its mean score, and the Pareto front as a line.
 
-    The legend right of the axes names the groups, or, where they are many, those of the front.
+    A legend can name the groups; where they are many, those of the front have labels alone, others are grey.
 
     Args:
         axes: empty.
@@ -79,5 +79,3 @@ def draw_trade_off(
     )
     scale_axis(axes, costs.tolist())
     axes.margins(0.08)
-    legend = axes.get_figure(root=True).legend  # type: ignore[union-attr]
-    legend(loc="outside right upper", fontsize="small", frameon=False)

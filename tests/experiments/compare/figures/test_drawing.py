@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
 from experiments.compare.figures.heat_map import draw_heat_map, draw_layer_weights
-from experiments.compare.figures.lines import Line, draw_lines
+from experiments.compare.figures.lines import Line, draw_lines, legend_of
 from experiments.compare.figures.ranks import cliques, draw_critical_differences
 from experiments.compare.figures.strips import Estimates, draw_differences, draw_strips
 from experiments.compare.figures.style import axis_label, look_of, scale_axis, spread, time_unit, wrapped
@@ -61,10 +61,12 @@ def test_single_runs_are_curves_or_dots(axes: Axes) -> None:
     assert len(curves.get_segments()) == 2
 
 
-def test_lines_without_a_label_are_grey_and_not_named(axes: Axes) -> None:
-    draw_lines(axes, [line(""), line("a"), line("")])
-    assert len(axes.lines) == 3
-    assert texts_of(axes) == ["a"]
+def test_lines_are_named_at_their_ends_or_in_a_legend(axes: Axes) -> None:
+    draw_lines(axes, [line("a")], names_ends=False)
+    assert texts_of(axes) == []
+    figure = axes.get_figure(root=True)
+    legend_of(figure, {"a": look_of(0), "b": look_of(1)})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
 
 
 def test_an_axis_of_fractions_is_logarithmic_with_a_tick_at_each(axes: Axes) -> None:
@@ -116,7 +118,7 @@ def test_a_cell_without_a_run_is_crossed_out(axes: Axes) -> None:
     )
     np.testing.assert_array_equal(image.get_array().filled(np.nan), values)
     assert texts_of(axes) == ["80.0", "82.0", "84.0"]
-    assert [(float(x), float(y)) for drawn in axes.lines for x, y in drawn.get_xydata()] == [(1, 0)]
+    assert axes.collections[0].get_offsets().tolist() == [[1, 0]]
 
 
 def test_a_grid_without_any_value_or_with_equal_ones_is_drawn(axes: Axes) -> None:
@@ -142,8 +144,7 @@ def test_the_front_is_what_no_other_group_beats_in_both() -> None:
 
 
 def test_scores_stand_at_their_costs_and_the_front_joins_the_best() -> None:
-    figure = Figure(layout="constrained")
-    axes = figure.subplots()
+    axes = Figure(layout="constrained").subplots()
     costs, scores = np.array([10.0, 20.0]), np.array([80.0, 82.0])
     looks = [look_of(0), look_of(1)]
     draw_trade_off(axes, ["a", "b"], costs, scores, [(79.0, 81.0), None], looks, is_higher_better=True)
@@ -153,7 +154,7 @@ def test_scores_stand_at_their_costs_and_the_front_joins_the_best() -> None:
         [[10, 80], [20, 82]],
     ]
     assert axes.collections[0].get_segments()[0].tolist() == [[10, 79], [10, 81]]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "best at its cost"]
+    assert axes.get_legend_handles_labels()[1] == ["a", "b", "best at its cost"]
 
 
 def test_bars_join_the_longest_ranges_in_which_no_pair_differs(axes: Axes) -> None:
