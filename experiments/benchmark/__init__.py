@@ -1,1 +1,1 @@
-"""Speed measurements on this machine."""
+"""Speed measurements on this machine, and simulated comparisons."""

@@ -1,4 +1,4 @@
-"""Speed measurements on this machine: `python -m experiments.benchmark embed|prepare`."""
+"""Speed, and simulated comparisons: `python -m experiments.benchmark embed|prepare|statistics`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments.config.command import BAD_INPUT, Main, run_command, while_read
-from experiments.config.schema import BenchmarkEmbedConfig, BenchmarkPrepareConfig
+from experiments.config.schema import BenchmarkEmbedConfig, BenchmarkPrepareConfig, BenchmarkStatisticsConfig
 
 
 def prepare(config: BenchmarkPrepareConfig, overrides: list[str]) -> None:
@@ -23,7 +23,14 @@ def embed(config: BenchmarkEmbedConfig, overrides: list[str]) -> None:
     run(config)
 
 
-COMMANDS: dict[str, Main] = {"embed": embed, "prepare": prepare}
+def statistics(config: BenchmarkStatisticsConfig, overrides: list[str]) -> None:
+    """Simulate comparisons of equal methods: false alarms of the tests, and what the intervals cover."""
+    from experiments.benchmark.statistics import statistics as run
+
+    run(config)
+
+
+COMMANDS: dict[str, Main] = {"embed": embed, "prepare": prepare, "statistics": statistics}
 
 
 def benchmark(arguments: Sequence[str]) -> int:

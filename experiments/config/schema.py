@@ -233,6 +233,18 @@ class BenchmarkEmbedConfig(InferenceConfig):
 
 
 @dataclass
+class BenchmarkStatisticsConfig(Section):
+    """Root of conf/benchmark_statistics.yaml."""
+
+    num_comparisons: Size = 2000
+    deviations: Annotated[list[Positive], Length(1, 20)] = field(default_factory=lambda: [0.7, 0.95, 1.6])
+    num_examples: Size = 1821
+    seed: Seed = 1
+    output: str | None = None
+    progress: Progress = Progress.auto
+
+
+@dataclass
 class VocabularyCommandConfig(PreparationConfig):
     """Root of conf/vocabulary.yaml."""
 
@@ -351,6 +363,7 @@ SCHEMAS: dict[str, type] = {
     "vocabulary": VocabularyCommandConfig,
     "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
+    "benchmark_statistics": BenchmarkStatisticsConfig,
 }
 
 

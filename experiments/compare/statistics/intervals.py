@@ -59,7 +59,7 @@ def t_interval(scores: ArrayLike, *, level: float = LEVEL) -> SeedInterval | Non
 
 def quantile_of_t(level: float, degrees_of_freedom: float) -> float:
     """How many standard errors a two-sided interval of Student's t reaches from its middle."""
-    return float(package("scipy.stats").t.ppf((1 + level) / 2, degrees_of_freedom))
+    return float(package("scipy.special").stdtrit(degrees_of_freedom, (1 + level) / 2))
 
 
 def bootstrap_over_examples(

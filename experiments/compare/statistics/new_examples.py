@@ -195,11 +195,12 @@ def _exact_of_multiples(differences: Floats, factor: int) -> float | None:
     total = int(sizes @ counts)
     if total > _LONGEST_DISTRIBUTION:
         return None
-    binomial = package("scipy.stats").binom
+    log_factorials = package("scipy.special").gammaln(np.arange(1, 2 + counts.max(initial=0)))
     distribution = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         steps = np.zeros(size * count + 1)
-        steps[::size] = binomial.pmf(np.arange(count + 1), count, 0.5)
+        log_ways = log_factorials[count] - log_factorials[: count + 1] - log_factorials[count::-1]
+        steps[::size] = np.exp(log_ways - count * math.log(2))  # the number of swapped ones is binomial
         distribution = np.convolve(distribution, steps)
     sums = np.abs(2 * np.arange(total + 1) - total)
     seen = abs(int(whole.sum())) // max(1, int(np.gcd.reduce(np.abs(whole))))

@@ -72,16 +72,11 @@ def _independent(deviations: tuple[float, float], n: tuple[int, int]) -> float:
 def _shift_found(degrees: float) -> float:
     """How many standard errors the true difference must be, for the t test to find it with this power.
 
-    That the test finds it with the wrong sign, which has a probability below 1e-5, is left out: there scipy's
-    noncentral distribution can be NaN.
+    That the test finds it with the wrong sign, which has a probability below 1e-5, is left out.
     """
-    t, noncentral = package("scipy.stats").t, package("scipy.stats").nct
-    critical = float(t.isf(SIGNIFICANCE / 2, degrees))
-    return float(
-        package("scipy.optimize").brentq(
-            lambda shift: float(noncentral.sf(critical, degrees, shift)) - POWER, 0.0, critical + 8.0
-        )
-    )
+    special = package("scipy.special")
+    critical = special.stdtrit(degrees, 1 - SIGNIFICANCE / 2)
+    return float(special.nctdtrinc(degrees, 1 - POWER, critical))
 
 
 def _check(*deviations: float) -> None:

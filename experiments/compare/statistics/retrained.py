@@ -169,7 +169,7 @@ def _tested(
     difference: float, error: float, degrees: float, n: tuple[int, int], level: float, design: str
 ) -> RetrainedTest:
     t = difference / error
-    p = float(2 * package("scipy.stats").t.sf(abs(t), degrees))
+    p = float(2 * package("scipy.special").stdtr(degrees, -abs(t)))
     half = quantile_of_t(level, degrees) * error
     return RetrainedTest(
         difference, difference - half, difference + half, level, t, degrees, p, n, error, design

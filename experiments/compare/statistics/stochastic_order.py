@@ -54,7 +54,7 @@ def stochastic_order(
         for side in (one, two)
     ]
     deviation = float(_violation_ratio(*drawn).std())
-    bound = ratio + float(package("scipy.stats").norm.ppf(level)) * deviation
+    bound = ratio + float(package("scipy.special").ndtri(level)) * deviation
     return StochasticOrder(ratio, min(1.0, bound), level)
 
 
