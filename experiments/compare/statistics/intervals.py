@@ -1,4 +1,4 @@
-"""Confidence intervals: Student's t over seeds, a bootstrap over test examples."""
+"""Confidence intervals: Student's t over seeds, and the resampling of test examples for a bootstrap."""
 
 from __future__ import annotations
 
@@ -60,22 +60,6 @@ def t_interval(scores: ArrayLike, *, level: float = LEVEL) -> SeedInterval | Non
 def quantile_of_t(level: float, degrees_of_freedom: float) -> float:
     """How many standard errors a two-sided interval of Student's t reaches from its middle."""
     return float(package("scipy.special").stdtrit(degrees_of_freedom, (1 + level) / 2))
-
-
-def bootstrap_over_examples(
-    scores: ArrayLike, *, level: float = LEVEL, num_resamples: int = NUM_RESAMPLES, seed: int = 0
-) -> BootstrapInterval:
-    """The percentile interval of the mean of these runs' scores on new examples of the same kind.
-
-    It says nothing of what a new seed would score: for that, `t_interval`.
-
-    Args:
-        scores: of each example, (runs, examples); the mean over the runs is resampled, example by example.
-    """
-    values = finite(scores, "scores", dimensions=2).mean(axis=0)
-    means = resampled_sums(values[:, None], num_resamples, seed=seed)[:, 0] / len(values)
-    low, high = percentiles(means, level)
-    return BootstrapInterval(float(values.mean()), low, high, level, num_resamples)
 
 
 def resampled_sums(parts: Floats, num_resamples: int, *, seed: int) -> Floats:

@@ -115,30 +115,6 @@ def difference_on_examples(
     return BootstrapInterval(float(values[0]), low, high, level, num_resamples)
 
 
-def macro_f1(sums: Floats) -> Floats:
-    """The mean F1 of the labels in percent: a `Metric` of `label_parts`; a label that is nowhere counts 0."""
-    hits, predicted, gold = np.split(sums, 3, axis=-1)
-    return 100 * (2 * hits / np.maximum(predicted + gold, 1e-9)).mean(axis=-1)
-
-
-def micro_f1(sums: Floats) -> Floats:
-    """The F1 of all decisions in percent: a `Metric` of `label_parts`."""
-    hits, predicted, gold = (part.sum(axis=-1) for part in np.split(sums, 3, axis=-1))
-    return 100 * 2 * hits / np.maximum(predicted + gold, 1e-9)
-
-
-def label_parts(predicted: ArrayLike, gold: ArrayLike) -> Floats:
-    """The parts that F1 sums, of each example: hits, predictions and gold labels, (runs, examples, 3 labels).
-
-    Args:
-        predicted: whether each label is predicted, (runs, examples, labels).
-        gold: whether it is right, (examples, labels).
-    """
-    ours = finite(predicted, "predicted", dimensions=3)
-    theirs = np.broadcast_to(finite(gold, "gold", dimensions=2), ours.shape)
-    return np.concatenate([ours * theirs, ours, theirs], axis=-1)
-
-
 def _means_over_runs(first: ArrayLike, second: ArrayLike, metric: Metric | None) -> tuple[Floats, Floats]:
     """The mean parts of each side's runs, (examples, parts); without a metric a score is the only part."""
     dimensions = 2 if metric is None else 3
