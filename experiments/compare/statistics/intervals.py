@@ -46,7 +46,7 @@ def t_interval(scores: ArrayLike, *, level: float = LEVEL) -> SeedInterval | Non
     further seed would have the same score.
 
     Args:
-        scores: of the runs, (seeds,); of a nested design the means of the biLMs (`nested.means_within`).
+        scores: of the runs, (seeds,); of a nested design the means of the biLMs (`retrained.means_within`).
     """
     values = finite(scores, "scores")
     n, mean = len(values), float(values.mean())
