@@ -41,4 +41,5 @@ def _is_deeper(content: Any, levels: int) -> bool:
     if not isinstance(content, (list, dict)):
         return False
     items = content.values() if isinstance(content, dict) else content
-    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)
+    nested = [item for item in items if isinstance(item, (list, dict))]  # long lists have numbers
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in nested)

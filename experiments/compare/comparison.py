@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from experiments.compare.statistics.intervals import LEVEL
 from experiments.io.run_record import RunRecord
 from experiments.sweep.record import SweepRecord
 
 Goal = Literal["maximize", "minimize"]
-LEVEL = 0.95  # of all intervals; a test finds a difference where its corrected p is below 1 - LEVEL
 
 
 class Interval(NamedTuple):
@@ -101,7 +101,7 @@ class Evidence:
 
     @property
     def is_found(self) -> bool:
-        """Whether the corrected test rejects "no difference"."""
+        """Whether the corrected test rejects "no difference", at 1 - LEVEL."""
         return self.adjusted_p is not None and self.adjusted_p < 1 - LEVEL
 
 
@@ -116,9 +116,9 @@ class Claim:
         smallest_difference: the true difference that this number of runs finds with a power of 80 %.
         units_needed: the runs of each group, or pairs, that the wanted difference needs; None if none was
             wanted, or more than 100,000.
-        almost_stochastic: the violation ratio of almost stochastic order: 0 where the first group is better
-            in all quantiles, 1 where the second is; below 0.2 the first may be called better. None where a
-            group has one run.
+        almost_stochastic: the upper bound of the violation ratio of "the first group's scores are
+            stochastically larger (of a metric to minimise: smaller)"; below 0.2 the first group may be called
+            better. None with fewer than three runs of a group.
         probability_of_improvement: that a run of the first group is better than one of the second.
         error_reduction: of the first group relative to the second in percent, as in Peters et al. (2018,
             table 1); None unless it was asked for.
@@ -171,6 +171,8 @@ class AcrossDataSets:
         improvement: (S, S) the mean probability that a run of the system in the row is better.
         ranks: (S,) mean ranks over the data sets, 1 the best; None with fewer than five data sets.
         rank_p: (S, S) corrected p-values of the pairs; None likewise.
+        friedman_p: of the test that all systems are equal; None likewise.
+        critical_difference: of mean ranks, from which on a pair differs at 5 %; None likewise.
     """
 
     systems: list[str]
@@ -183,6 +185,8 @@ class AcrossDataSets:
     improvement: np.ndarray
     ranks: np.ndarray | None = None
     rank_p: np.ndarray | None = None
+    friedman_p: float | None = None
+    critical_difference: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from elmo.values import Count, LearningRate, Length, Positive, Range, Seed, Size, Threads
+from experiments.compare.schema import CompareConfig
 from experiments.config.choices import (
     ConvertTarget,
     MetricGoal,
@@ -361,6 +362,7 @@ SCHEMAS: dict[str, type] = {
     "convert": ConvertConfig,
     "info": InfoConfig,
     "vocabulary": VocabularyCommandConfig,
+    "compare": CompareConfig,
     "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
     "benchmark_statistics": BenchmarkStatisticsConfig,

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from elmo.errors import InputError
+import numpy as np
+
+from elmo.errors import InputError, reason_of
 from elmo.files import atomic_write, json_text
 from elmo.json_file import read_json
-from elmo.values import read_record
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class ExampleScores:
     """
 
     ids: Sequence[str]
-    scores: Mapping[str, Sequence[float]]
+    scores: Mapping[str, Sequence[float] | np.ndarray]
 
 
 def write_example_scores(path: Path, split: str, found: ExampleScores) -> None:
@@ -47,10 +49,24 @@ def read_example_scores(path: Path, split: str) -> ExampleScores | None:
     file = _file(path, split)
     if not file.is_file():
         return None
-    found = read_record(ExampleScores, read_json(file), name=str(file))
-    for name, values in found.scores.items():
-        if len(values) != len(found.ids):
-            raise InputError(f"{file}: {len(found.ids):,} examples, but {len(values):,} scores of {name}")
+    content = read_json(file)
+    if not isinstance(content, dict) or content.keys() != {"ids", "scores"}:
+        raise InputError(f"{file}: expected an object with ids and scores")
+    ids, scores = content["ids"], content["scores"]
+    if not isinstance(ids, list) or not isinstance(scores, dict):
+        raise InputError(f"{file}: expected a list of ids, and scores by the name of a metric")
+    # Whole lists are checked at once: there may be thousands of files with thousands of scores.
+    return ExampleScores(ids, {name: _scores(f"{file}: {name}", scores[name], len(ids)) for name in scores})
+
+
+def _scores(place: str, values: Any, number: int) -> np.ndarray:
+    """(number,) float64."""
+    try:
+        found = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{place}: expected a list of numbers ({reason_of(error)})") from error
+    if found.shape != (number,):
+        raise InputError(f"{place}: expected {number:,} scores, one for each id, got {list(found.shape)}")
     return found
 
 

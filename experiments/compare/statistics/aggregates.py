@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elmo.errors import InputError
-from experiments.compare.statistics.checks import Floats, finite
+from experiments.compare.statistics.checks import Floats, finite, package
 from experiments.compare.statistics.intervals import LEVEL
 
 NUM_RESAMPLES = 2000
@@ -75,9 +75,15 @@ def probability_of_improvement(
     if len(tables[0]) != len(tables[1]):
         raise InputError(f"first and second: {len(tables[0])} and {len(tables[1])} data sets; give the same")
 
+    rankdata = package("scipy.stats").rankdata
+
     def improvement(one: Table, two: Table) -> Floats:
-        gaps = [x[..., :, None] - y[..., None, :] for x, y in zip(one, two, strict=True)]
-        return np.mean([((1 + np.sign(gap)) / 2).mean(axis=(-2, -1)) for gap in gaps], axis=0)
+        shares = []
+        for x, y in zip(one, two, strict=True):
+            n, m = x.shape[-1], y.shape[-1]
+            ranks = rankdata(np.concatenate([x, y], axis=-1), axis=-1)[..., :n]  # faster than all pairs
+            shares.append((ranks.sum(axis=-1) - n * (n + 1) / 2) / (n * m))
+        return np.mean(shares, axis=0)
 
     return _resampled(improvement, tables, level, num_resamples, seed)
 

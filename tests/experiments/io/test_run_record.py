@@ -145,7 +145,7 @@ def test_events_end_at_a_line_that_a_kill_left_unfinished(tmp_path: Path) -> Non
 def test_scores_of_examples_of_unequal_number_are_refused(tmp_path: Path) -> None:
     run = read_run(written(tmp_path))
     write_example_scores(tmp_path, "test", ExampleScores(["a", "b"], {"f1": [1.0]}))
-    with pytest.raises(InputError, match="2 examples, but 1 scores of f1"):
+    with pytest.raises(InputError, match=r"f1: expected 2 scores, one for each id, got \[1\]"):
         run.predictions("test")
 
 

@@ -1,0 +1,270 @@
+"""Builds a comparison from runs: their scores by group, the claims, the costs and the reader's warnings."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from elmo.errors import InputError, suggest
+from experiments.compare.across import across_data_sets
+from experiments.compare.budget import budget_curves
+from experiments.compare.claims import make_claims, pairs_of, units_of
+from experiments.compare.comparison import Comparison, Goal, Group, Interval, LeftOut
+from experiments.compare.costs import costs_of, devices_of
+from experiments.compare.differences import columns_of
+from experiments.compare.grouping import Grouping, group_runs, order_of, refuse_different_tasks
+from experiments.compare.reading import Material, by_value, names, seconds_of
+from experiments.compare.remarks import remarks
+from experiments.compare.statistics.intervals import t_interval
+from experiments.io.run_record import RunRecord
+
+_LOWER_IS_BETTER = ("loss", "perplexity", "error")  # parts of the names of such metrics
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asked for.
+
+    Attributes:
+        metric: such as `accuracy`; None: the one that chose the runs' models.
+        by, over: see `Comparison`; `by` of None: what differs.
+        baseline: the label of a group that all others are compared with; None: all pairs.
+        difference: a true difference to be found, for the number of runs that it needs.
+        error_reduction: whether relative error reductions are computed.
+        refuses_incomplete: whether unfinished, failed and damaged runs end the comparison.
+    """
+
+    metric: str | None = None
+    by: Sequence[str] | None = None
+    over: Sequence[str] = ("seed",)
+    baseline: str | None = None
+    difference: float | None = None
+    error_reduction: bool = False
+    refuses_incomplete: bool = False
+
+
+def compare(material: Material, wishes: Wishes) -> Comparison:
+    """The comparison of runs.
+
+    Raises:
+        InputError: runs that may not be compared, or a wish that cannot be met.
+    """
+    _refuse_nothing(material)
+    refuse_different_tasks(material.runs)
+    metric, goal = _metric_of(material.runs, wishes.metric)
+    material = _without_diverged(material, f"test/{metric}")
+    if wishes.refuses_incomplete and material.left_out:
+        raise InputError("\n".join(f"{path}: {reason}" for path, reason, _ in material.left_out))
+    is_study = material.sweep is not None and material.sweep.kind == "study"
+    by, over = wishes.by, list(wishes.over)
+    if is_study:
+        axes = dict.fromkeys(axis for each in material.axes for axis in each)
+        by, over = by or [], [*over, *(axis for axis in axes if axis not in (by or []))]
+    grouping = group_runs(material, by=by, over=over, may_repeat=is_study)
+    if "perplexity" in metric:
+        _refuse_different_vocabularies(material.runs)
+    groups = _groups(material, grouping, metric, is_study=is_study)
+    chosen = _chosen(groups, goal)
+    baseline = None if wishes.baseline is None else _find_baseline(groups, wishes.baseline)
+    pairs = [] if is_study else pairs_of(groups, baseline=baseline, chosen=chosen)
+    everything = [*material.runs, *material.pretraining]
+    lost = sum(left.hours for left in material.left_out)
+    return Comparison(
+        metric=f"test/{metric}",
+        dev_metric=f"dev/{metric}",
+        goal=goal,
+        by=grouping.by,
+        over=grouping.over,
+        groups=groups,
+        claims=make_claims(
+            groups,
+            pairs,
+            goal=goal,
+            difference=wishes.difference,
+            with_error_reduction=wishes.error_reduction,
+        ),
+        chosen=chosen,
+        left_out=material.left_out,
+        warnings=list(
+            remarks(material, groups, metric, has_baseline=baseline is not None, is_study=is_study)
+        ),
+        hours=sum(map(seconds_of, everything)) / 3600 + lost,
+        lost_hours=lost,
+        device=devices_of(everything),
+        sweep=material.sweep,
+        budget_curves=budget_curves(material.sweep, groups, goal) if len(material.runs) > 1 else [],
+        across=across_data_sets(groups, goal) if len(chosen) > 1 and not is_study else None,
+    )
+
+
+def _refuse_nothing(material: Material) -> None:
+    if not material.runs:
+        reasons = "; ".join(f"{path}: {reason}" for path, reason, _ in material.left_out[:3])
+        raise InputError(f"no finished run to compare ({reasons})")
+
+
+def _metric_of(runs: Sequence[RunRecord], wanted: str | None) -> tuple[str, Goal]:
+    """The metric's name without the split, and its goal."""
+    found = by_value(runs, lambda run: str((run.config.get("trainer") or {}).get("metric")))
+    own = {name.rpartition("/")[2] for name in found}
+    if wanted is None and len(own) > 1:
+        parts = "; ".join(f"{name} ({names(paths)})" for name, paths in found.items())
+        raise InputError(f"the runs chose their models by different metrics: {parts}; give metric=NAME")
+    metric = (wanted or next(iter(own))).rpartition("/")[2]
+    without = [run for run in runs if f"test/{metric}" not in run.figures]
+    if without:
+        known = [key.removeprefix("test/") for key in without[0].figures if key.startswith("test/")]
+        raise InputError(
+            f"metric: no test/{metric} in {names(run.path for run in without)}{suggest(metric, known)}"
+        )
+    goals = {(run.config.get("trainer") or {}).get("metric_goal") for run in runs}
+    if own == {metric} and len(goals) == 1:
+        return metric, "minimize" if goals == {"minimize"} else "maximize"
+    return metric, "minimize" if any(word in metric for word in _LOWER_IS_BETTER) else "maximize"
+
+
+def _without_diverged(material: Material, metric: str) -> Material:
+    """The material without runs whose score is not finite."""
+    is_finite = [_is_number(run.figures[metric]) for run in material.runs]
+    diverged = [run for run, finite in zip(material.runs, is_finite, strict=True) if not finite]
+    left_out = [LeftOut(run.path, f"{metric} is not finite", seconds_of(run) / 3600) for run in diverged]
+    kept = [place for place, finite in enumerate(is_finite) if finite]
+    found = dataclasses.replace(
+        material,
+        runs=[material.runs[place] for place in kept],
+        axes=[material.axes[place] for place in kept],
+        left_out=[*material.left_out, *left_out],
+    )
+    _refuse_nothing(found)
+    return found
+
+
+def _refuse_different_vocabularies(runs: Sequence[RunRecord]) -> None:
+    """Perplexities over different sets of words cannot be compared: rare words are one word, <UNK>."""
+    found = by_value(runs, lambda run: run.figures.get("facts/vocabulary"))
+    if len(found) > 1:
+        parts = "; ".join(f"{size} words ({names(paths)})" for size, paths in found.items())
+        raise InputError(
+            f"perplexities over vocabularies of different sizes cannot be compared: {parts}; give all runs"
+            " the same vocabulary.path"
+        )
+
+
+def _groups(material: Material, grouping: Grouping, metric: str, *, is_study: bool) -> list[Group]:
+    columns = columns_of(material.runs, material.axes)
+    groups = []
+    for key, places in grouping.members:
+        places = sorted(places, key=lambda place: order_of(place, grouping.over, columns))
+        groups.append(
+            _group(grouping, key, [material.runs[place] for place in places], metric, is_study=is_study)
+        )
+    return _with_examples(groups, metric)
+
+
+def _group(
+    grouping: Grouping, key: dict[str, Any], runs: list[RunRecord], metric: str, *, is_study: bool
+) -> Group:
+    scores = np.array([run.figures[f"test/{metric}"] for run in runs], dtype=np.float64)
+    dev = [run.figures.get(f"dev/{metric}") for run in runs]
+    data_key = grouping.data_key
+    group = Group(
+        label=grouping.label(key),
+        key=key,
+        system=grouping.label(key, with_data=False),
+        data_set="" if data_key is None else grouping.label({data_key: key[data_key]}),
+        runs=runs,
+        scores=scores,
+        dev_scores=np.array([math.nan if value is None else value for value in dev], dtype=np.float64),
+        seeds=[run.config.get("seed") for run in runs],
+        bilms=[bilm_of(run) for run in runs],
+        interval=Interval(float(scores.mean()), None, None),
+        dev_interval=Interval(math.nan, None, None),
+        deviation=None,
+        num_units=1,
+        costs=costs_of(runs),
+    )
+    return group if is_study else _with_intervals(group)
+
+
+def bilm_of(run: RunRecord) -> str | None:
+    """Which biLM a run started from; None: it started from none."""
+    initial = run.config.get("init_from")
+    return None if initial is None else str(initial)
+
+
+def _with_intervals(group: Group) -> Group:
+    """The group with the means' intervals over its independent repetitions."""
+    units = units_of(group)
+    dev_units = units_of(dataclasses.replace(group, scores=group.dev_scores)) if _has_dev(group) else None
+    return dataclasses.replace(
+        group,
+        interval=_interval(units),
+        dev_interval=group.dev_interval if dev_units is None else _interval(dev_units),
+        deviation=float(units.std(ddof=1)) if len(units) > 1 else None,
+        num_units=len(units),
+    )
+
+
+def _has_dev(group: Group) -> bool:
+    return bool(np.isfinite(group.dev_scores).all())
+
+
+def _interval(values: np.ndarray) -> Interval:
+    found = t_interval(values)
+    return Interval(float(values.mean()), *((None, None) if found is None else (found.low, found.high)))
+
+
+def _with_examples(groups: list[Group], metric: str) -> list[Group]:
+    """The groups with the scores of each test example, where all groups of a data set have them."""
+    found = [_examples_of(group, metric) for group in groups]
+    numbers: dict[str, set[int | None]] = {}
+    for group, examples in zip(groups, found, strict=True):
+        numbers.setdefault(group.data_set, set()).add(None if examples is None else examples.shape[1])
+    return [
+        dataclasses.replace(group, examples=examples if len(numbers[group.data_set]) == 1 else None)
+        for group, examples in zip(groups, found, strict=True)
+    ]
+
+
+def _examples_of(group: Group, metric: str) -> np.ndarray | None:
+    """(R, N) the examples are in the order of the data, which is the same as the test sets are equal."""
+    rows = []
+    for run in group.runs:
+        stored = run.predictions("test")
+        if stored is None or metric not in stored.scores:
+            return None
+        rows.append(np.asarray(stored.scores[metric], dtype=np.float64))
+    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
+
+
+def _chosen(groups: Sequence[Group], goal: Goal) -> dict[str, int]:
+    """Of each data set the place of the group with the best mean on dev."""
+    chosen: dict[str, int] = {}
+    sign = 1 if goal == "maximize" else -1
+    for place, group in enumerate(groups):
+        if not _has_dev(group):
+            chosen.setdefault(group.data_set, place)
+            continue
+        best = chosen.get(group.data_set)
+        if best is None or sign * group.dev_scores.mean() > sign * np.nan_to_num(
+            groups[best].dev_scores.mean(), nan=-sign * math.inf
+        ):
+            chosen[group.data_set] = place
+    return chosen
+
+
+def _find_baseline(groups: Sequence[Group], label: str) -> int:
+    for place, group in enumerate(groups):
+        if label in (group.label, group.system):
+            return place
+    systems = dict.fromkeys(group.system for group in groups)
+    raise InputError(f"baseline: no group {label!r}{suggest(label, systems)}")
+
+
+def _is_number(value: float | None) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

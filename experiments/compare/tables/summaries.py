@@ -1,0 +1,48 @@
+"""Tables of a comparison beyond its groups and pairs: systems over data sets, budgets."""
+
+from __future__ import annotations
+
+from experiments.compare.comparison import AcrossDataSets, BudgetCurve, Comparison
+from experiments.compare.tables.scores import TextTable, with_half_width
+
+_BUDGETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+def across_table(comparison: Comparison, across: AcrossDataSets) -> TextTable:
+    """A row for each system: its score on each data set, the interquartile mean, improvement and rank."""
+    found = {(group.system, group.data_set): group for group in comparison.groups}
+    columns = ["system", *across.data_sets, "interquartile mean [95 %]", "improves on the others"]
+    columns += ["mean rank"] if across.ranks is not None else []
+    rows = []
+    for place, system in enumerate(across.systems):
+        middle = across.interquartile_means[place]
+        ends = "" if middle.low is None else f" [{middle.low:.2f}, {middle.high:.2f}]"
+        others = [value for other, value in enumerate(across.improvement[place]) if other != place]
+        row = [system, *(with_half_width(found[system, data].interval) for data in across.data_sets)]
+        row += [f"{middle.estimate:.2f}{ends}", f"{sum(others) / len(others):.2f}"]
+        rows.append(row + ([f"{across.ranks[place]:.2f}"] if across.ranks is not None else []))
+    notes = ["intervals over data sets: stratified bootstrap over seeds, too narrow with few seeds"]
+    notes.append("improves: the mean probability that a run is better than one of another system")
+    if across.friedman_p is not None and across.critical_difference is not None:
+        notes.append(
+            f"Friedman's test of all systems: p = {across.friedman_p:.4f}; ranks differ from"
+            f" {across.critical_difference:.2f} on (Nemenyi)"
+        )
+    return TextTable(f"Over {len(across.data_sets)} data sets: {comparison.metric}", columns, rows, notes)
+
+
+def budget_table(comparison: Comparison) -> TextTable:
+    """A row for each search: the expected best score on dev of some numbers of trials."""
+    longest = max(len(curve.expected) for curve in comparison.budget_curves)
+    budgets = [number for number in _BUDGETS if number < longest] + [longest]
+    rows = [[curve.label, *(_at(curve, number) for number in budgets)] for curve in comparison.budget_curves]
+    columns = ["search", *(f"{number} trial{'s' * (number > 1)}" for number in budgets)]
+    title = f"Budget: expected best {comparison.dev_metric} of k trials, with one deviation"
+    return TextTable(title, columns, rows, [])
+
+
+def _at(curve: BudgetCurve, number: int) -> str:
+    if number > len(curve.expected):
+        return ""
+    place = number - 1
+    return f"{curve.expected[place]:.2f} [{curve.low[place]:.2f}, {curve.high[place]:.2f}]"
