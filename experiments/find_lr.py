@@ -18,7 +18,7 @@ from experiments.config.schema import FindLrConfig
 if TYPE_CHECKING:
     import torch
 
-    from experiments.training.sweep import Step
+    from experiments.training.learning_rate_range import Step
 
 
 def main(config: FindLrConfig, overrides: list[str]) -> None:
@@ -26,8 +26,8 @@ def main(config: FindLrConfig, overrides: list[str]) -> None:
     from elmo.device import choose_device
     from experiments.config.initial import with_initial_encoder
     from experiments.io.run_directory import claim_directory
+    from experiments.training.learning_rate_range import figures_of
     from experiments.training.process import set_up_process
-    from experiments.training.sweep import figures_of
 
     if config.output is not None and Path(config.output).exists():
         raise InputError(f"output={config.output}: exists already; nothing is overwritten")
@@ -61,8 +61,8 @@ def _without_events(config: FindLrConfig) -> FindLrConfig:
 def _sweep(config: FindLrConfig, device: torch.device) -> list[Step]:
     from experiments.config.build import make_trainer, start_training
     from experiments.logging.progress import make_progress
+    from experiments.training.learning_rate_range import ExponentialSweep, sweep
     from experiments.training.stop import Stop
-    from experiments.training.sweep import ExponentialSweep, sweep
 
     schedule = ExponentialSweep(
         lowest=config.lowest,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elmo.errors import InputError
+from experiments.config.arguments import asks_for_sweep
 from experiments.config.command import run_command
 from experiments.config.save import chosen_options, plain_config, save_overrides, save_resolved
 from experiments.config.schema import TrainConfig
@@ -252,10 +253,23 @@ def _finish(
     return figures
 
 
-def command() -> int:
+def run_job(arguments: Sequence[str]) -> int:
+    """A job of a sweep, in a process of its own: the exit code."""
+    return run_command(main, config_name="train", arguments=arguments)
+
+
+def command(arguments: Sequence[str] | None = None) -> int:
     """`elmo-train`, which is `python -m experiments.train`: the exit code."""
-    return run_command(main, config_name="train")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if asks_for_sweep(given):
+        from experiments.sweep.command import run_sweep
+
+        return run_sweep(given, run=run_job)
+    return run_job(given)
 
 
 if __name__ == "__main__":
-    sys.exit(command())
+    # The jobs of a sweep are other processes: they import the training by this name.
+    from experiments.train import command as command_of_module
+
+    sys.exit(command_of_module())

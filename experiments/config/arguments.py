@@ -52,9 +52,25 @@ class Arguments(NamedTuple):
                 options.append(action.option_strings[0])
         return options
 
+    def options_for_one_job(self) -> list[str]:
+        """Hydra's own options, without that for several jobs."""
+        parsed = Namespace(**{**vars(self.parsed), "multirun": False})
+        return self._replace(parsed=parsed).options
+
     def in_order(self) -> list[str]:
         """All arguments, in an order in which Hydra can read them: it takes no override behind an option."""
         return [*self.overrides, *self.options]
+
+
+def asks_for_sweep(arguments: Sequence[str]) -> bool:
+    """Whether jobs of several values are asked for, neither by Hydra's own means nor to go on with runs."""
+    try:
+        given = read_arguments(arguments)
+    except InputError:
+        return False  # the command says why
+    others = ("hydra.", "hydra/", "resume=", "dry_run=")
+    is_hydras = any(text.lstrip("+~").startswith(others) for text in given.overrides)
+    return given.is_multirun and not given.only_explains and not is_hydras
 
 
 def read_arguments(arguments: Sequence[str]) -> Arguments:

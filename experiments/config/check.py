@@ -36,9 +36,10 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "schedule": (),
     "mix": ("num_layers", "size"),
     "head": ("input_size", "injected_size"),
+    "launcher": (),
 }
 # The packages whose modules register components; none of them imports this one.
-COMPONENT_PACKAGES = ("elmo", "tasks", "experiments.training")
+COMPONENT_PACKAGES = ("elmo", "tasks", "experiments.training", "experiments.sweep.launchers")
 
 
 def check_config(cfg: DictConfig) -> Any:
@@ -112,7 +113,7 @@ def schema_faults(
         where: its place in the config, with a final dot.
         keys: those of the whole config, for suggestions.
     """
-    names = [str(key) for key in schema]
+    names, probe = [str(key) for key in schema], copy.deepcopy(schema)
     for key, value in values.items():
         place = f"{where}{key}"
         if key not in names:
@@ -128,7 +129,7 @@ def schema_faults(
             yield from schema_faults(node, value, f"{place}.", keys)
             continue
         try:
-            copy.deepcopy(schema)[key] = value
+            probe[key] = value
         except ValidationError:
             yield f"{place}: {_expectation(node, value)}"
 

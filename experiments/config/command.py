@@ -76,7 +76,7 @@ def while_read(work: Callable[[], int]) -> int:
         full = [stream for stream in (sys.stdout, sys.stderr) if _is_full(stream)]
         _discard(full)
         place = "standard output" if sys.stdout in full else error.filename or "a file"
-        return _refuse(f"{place}: no space left to write it; free some space or choose another place")
+        return refuse(f"{place}: no space left to write it; free some space or choose another place")
 
 
 def _discard(streams: Sequence[TextIO]) -> None:
@@ -119,15 +119,15 @@ def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) 
             if parsed.config_path is None and parsed.config_name is None:  # not a user's own root
                 faults = command_line_faults(root, arguments.overrides, is_multirun=arguments.is_multirun)
                 if faults:
-                    return _refuse("\n".join(faults))
+                    return refuse("\n".join(faults))
                 if parsed.cfg == "job" and parsed.package is None:
                     print(config_text(root, arguments.overrides, resolved=parsed.resolve), end="")
                     return 0
         return _run_jobs(main, root, arguments, conf_path)
     except InputError as error:
-        return _refuse(str(error))
+        return refuse(str(error))
     except HydraException as error:
-        return _refuse(one_line(error, config_name))
+        return refuse(one_line(error, config_name))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -154,7 +154,7 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
             if objective is not None and math.isnan(objective) and _is_multirun():
                 raise InputError("the objective is not a number")  # one that is returned ends some sweepers
         except InputError as error:
-            exit_codes.append(_refuse(str(error), label=_job_label()))
+            exit_codes.append(refuse(str(error), label=_job_label()))
             if _is_multirun():
                 raise  # a launcher in another process learns of the failure by this alone
         except OSError as error:
@@ -234,7 +234,8 @@ def _job_label() -> str:
     return f"job {HydraConfig.get().job.num} ({' '.join(HydraConfig.get().overrides.task)}): "
 
 
-def _refuse(faults: str, *, label: str = "") -> int:
+def refuse(faults: str, *, label: str = "") -> int:
+    """Print faults on standard error, each line behind `label`; the exit code of bad input."""
     for line in faults.splitlines():
         print(f"{label}{line}", file=sys.stderr)
     return BAD_INPUT

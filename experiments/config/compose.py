@@ -64,7 +64,7 @@ def command_line_faults(config_name: str, overrides: Sequence[str], *, is_multir
     Not every job of a sweep is composed: each value of a swept key is, beside the first value of the others.
     """
     if not is_multirun:
-        return _job_faults(config_name, overrides)
+        return job_faults(config_name, overrides)
     try:
         sweeper = compose(
             config_name, overrides=_hydra_only(overrides), return_hydra_config=True
@@ -82,7 +82,7 @@ def command_line_faults(config_name: str, overrides: Sequence[str], *, is_multir
     jobs = [first]
     for i, values in enumerate(choices):
         jobs += [[*first[:i], value, *first[i + 1 :]] for value in values[1:]]
-    found = itertools.chain.from_iterable(_job_faults(config_name, job) for job in jobs)
+    found = itertools.chain.from_iterable(job_faults(config_name, job) for job in jobs)
     return sorted(set(found))
 
 
@@ -111,16 +111,18 @@ def _swept_values(text: str, takes_intervals: bool) -> list[str]:
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
-def _job_faults(config_name: str, overrides: Sequence[str]) -> list[str]:
+def job_faults(config_name: str, overrides: Sequence[str]) -> list[str]:
+    """All faults of the command line of one job, sorted; [] if it can start. Hydra must be initialized."""
     try:
-        return config_faults(_composed(config_name, overrides))
+        return config_faults(composed(config_name, overrides))
     except COMPOSE_ERRORS as error:
         # Hydra stops at the first fault: take the command line apart to find the others.
         found = _faults_apart(config_name, overrides)
         return sorted(set(found)) or [one_line(error, config_name)]
 
 
-def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """The config of one job; one of COMPOSE_ERRORS if it has none. Hydra must be initialized."""
     try:
         return compose(config_name, overrides=list(overrides))
     except (ValueError, AssertionError) as error:  # a group whose option is a number; a key below null
@@ -160,7 +162,7 @@ def _faults_apart(config_name: str, overrides: Sequence[str]) -> list[str]:
 
 def _composition_faults(config_name: str, overrides: list[str]) -> list[str]:
     try:
-        return config_faults(_composed(config_name, overrides))
+        return config_faults(composed(config_name, overrides))
     except COMPOSE_ERRORS as error:
         file = re.match(r"In '([^']+)'", str(error))
         in_file = list(_file_faults(config_name, file[1], ())) if file else []
@@ -185,9 +187,9 @@ def _chosen(config_name: str, overrides: Sequence[str]) -> Any:
     """The values of the config with the options that are chosen, or, if they do not compose, without them."""
     choices = [text for text in overrides if _group_options(text.lstrip("+").partition("=")[0])]
     try:
-        cfg = _composed(config_name, choices)
+        cfg = composed(config_name, choices)
     except COMPOSE_ERRORS:
-        cfg = _composed(config_name, ())
+        cfg = composed(config_name, ())
     return OmegaConf.to_container(cfg)
 
 

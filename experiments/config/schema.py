@@ -24,6 +24,7 @@ from experiments.config.choices import (
     WandbMode,
 )
 from experiments.config.sections import Section
+from experiments.sweep.schema import SweepConfig
 
 
 @dataclass
@@ -361,6 +362,7 @@ SCHEMAS: dict[str, type] = {
     "predict": PredictConfig,
     "convert": ConvertConfig,
     "info": InfoConfig,
+    "sweep": SweepConfig,
     "vocabulary": VocabularyCommandConfig,
     "compare": CompareConfig,
     "benchmark_embed": BenchmarkEmbedConfig,

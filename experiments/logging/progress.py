@@ -82,10 +82,11 @@ class Progress(ABC):
             f"loss {loss:.3f}" if loss is not None else "",
             _duration_left(self._speed.seconds_left()),
         ]
-        self._show(fraction, ", ".join(part for part in parts if part))
+        self.show(fraction, ", ".join(part for part in parts if part))
 
     @abstractmethod
-    def _show(self, fraction: float, state: str) -> None: ...
+    def show(self, fraction: float, state: str) -> None:
+        """Show how far the work is, in words of the caller's own."""
 
     @abstractmethod
     def close(self) -> None: ...
@@ -117,7 +118,7 @@ class RichProgress(Progress):
         self._task = self._bar.add_task(title, total=1.0, state="")
         self._bar.start()
 
-    def _show(self, fraction: float, state: str) -> None:
+    def show(self, fraction: float, state: str) -> None:
         self._bar.update(self._task, completed=fraction, state=state)
 
     def close(self) -> None:
@@ -143,7 +144,7 @@ class PlainProgress(Progress):
         self._shown_at = clock()
         self._waiting = ""
 
-    def _show(self, fraction: float, state: str) -> None:
+    def show(self, fraction: float, state: str) -> None:
         self._waiting = f"{self._title}: {fraction:4.0%}, {state}"
         if self._clock() - self._shown_at >= PLAIN_EVERY_SECONDS:
             self._print()
@@ -162,7 +163,7 @@ class PlainProgress(Progress):
 class NoProgress(Progress):
     """Shows nothing."""
 
-    def _show(self, fraction: float, state: str) -> None:
+    def show(self, fraction: float, state: str) -> None:
         pass
 
     def close(self) -> None:

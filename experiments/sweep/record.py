@@ -14,8 +14,6 @@ from elmo.values import read_record
 
 FORMAT: Literal[1] = 1
 RECORD_FILE = "sweep.json"
-FAILURE_FILE = "failure.json"  # in the directory of a job that failed
-OUTPUT_FILE = "output.log"  # what a job printed
 SUMMARY_FILE = "summary.csv"
 
 

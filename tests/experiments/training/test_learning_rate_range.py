@@ -14,7 +14,7 @@ from tiny_runs import RUNS, TINY, write_data
 
 from experiments import find_lr
 from experiments.config.command import CONF_PATH, run_command
-from experiments.training.sweep import ExponentialSweep, Step, figures_of
+from experiments.training.learning_rate_range import ExponentialSweep, Step, figures_of
 
 SIGNATURE = b"\x89PNG\r\n"
 

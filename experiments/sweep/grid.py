@@ -1,0 +1,248 @@
+"""The jobs of a sweep: the grid of its file, or of a command line, as named lists of overrides."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from elmo.errors import InputError, shown
+from experiments.sweep.overrides import (
+    key_of,
+    merged,
+    override_texts,
+    read_value,
+    swept_texts,
+    value_text,
+)
+from experiments.sweep.record import JobRecord
+
+PRETRAINING = "pretraining"
+# What is of the machine and not of the task: a sweep's pretrainings take it from the jobs.
+SHARED_KEYS = ("cache_dir", "logger", "plugins", "trainer.device", "trainer.num_threads")
+_LONGEST_NAME = 120  # letters; a file system allows 255 bytes
+
+
+class Setting(NamedTuple):
+    """A value of an axis, and the overrides that it stands for."""
+
+    value: Any
+    overrides: list[str]
+
+
+Axes = dict[str, list[Setting]]
+
+
+class Plan(NamedTuple):
+    """What a sweep is made of.
+
+    Attributes:
+        base: overrides of all jobs.
+        grids: each is crossed by itself, and all of them are run.
+        pretraining: the jobs that come first, by name; a list of variants each.
+    """
+
+    base: list[str]
+    grids: list[Axes]
+    pretraining: dict[str, list[Setting]]
+
+
+def read_plan(
+    *, base: Mapping[str, Any], grid: Any, pretraining: Mapping[str, Any], given: Sequence[str]
+) -> Plan:
+    """The plan of a sweep's file with the overrides of a command line.
+
+    Args:
+        base, grid, pretraining: of the file; {} if there is none.
+        given: overrides of `experiments.train`; one of an axis replaces its values, a swept one adds an axis,
+            and any other is of all jobs.
+
+    Raises:
+        InputError: a line for each part that is none of a sweep.
+    """
+    grids = [_axes(item, where) for item, where in _grids(grid)]
+    plain = []
+    for text in given:
+        key, values = key_of(text), swept_texts(text)
+        is_axis = any(key in axes for axes in grids)
+        if not is_axis and len(values) == 1:
+            plain.append(text)
+            continue
+        for axes in grids:
+            if key in axes or not is_axis:
+                axes[key] = [_setting(text.partition("=")[0], value) for value in values]
+    overrides = merged(override_texts(base), plain)
+    shared = [text for text in overrides if _is_shared(text)]
+    return Plan(
+        base=overrides,
+        grids=grids,
+        pretraining={
+            str(name): _variants(values, f"{PRETRAINING}.{name}", shared)
+            for name, values in pretraining.items()
+        },
+    )
+
+
+def jobs_of(plan: Plan, path: Path) -> list[JobRecord]:
+    """The jobs, those of the pretraining first; `path` is the sweep's directory.
+
+    Raises:
+        InputError: two jobs have one name or are the same, or a pretraining that is named is not there.
+    """
+    pretraining = [
+        JobRecord(_named(PRETRAINING, name, variant), {}, variant.overrides, role="pretraining")
+        for name, variants in plan.pretraining.items()
+        for variant in variants
+    ]
+    jobs = [job for axes in plan.grids for job in _crossed(axes, plan, path)]
+    _refuse_duplicates([*pretraining, *jobs])
+    return [*pretraining, *jobs]
+
+
+def needs(job: JobRecord, jobs: Iterable[JobRecord], path: Path) -> list[str]:
+    """The names of the pretrainings that a job starts from."""
+    sources = {f"init_from={value_text(str(path / other.name))}": other.name for other in jobs}
+    return [sources[text] for text in job.overrides if text in sources]
+
+
+def _grids(grid: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
+    several = isinstance(grid, (list, tuple))
+    for number, item in enumerate(grid if several else [grid]):
+        where = f"grid[{number}]" if several else "grid"
+        if not isinstance(item, Mapping):
+            raise InputError(f"{where}: expected a mapping of keys to values, got {shown(item)}")
+        yield item, where
+
+
+def _axes(grid: Mapping[str, Any], where: str) -> Axes:
+    axes = {str(key): _settings(str(key), values, f"{where}.{key}") for key, values in grid.items()}
+    empty = [f"{where}.{key}: has no value" for key, settings in axes.items() if not settings]
+    if empty:
+        raise InputError("\n".join(empty))
+    return axes
+
+
+def _settings(key: str, values: Any, where: str) -> list[Setting]:
+    """The settings of an axis: of a list, of Hydra's syntax as a string, or of names with overrides."""
+    if isinstance(values, Mapping):
+        loose = [name for name, value in values.items() if not isinstance(value, Mapping)]
+        if loose:
+            raise InputError(
+                f"{where}.{loose[0]}: expected a mapping of overrides, got {shown(values[loose[0]])}; a key"
+                f" of a section is written with a dot: {key}.{loose[0]}: [...]"
+            )
+        return [Setting(str(name), override_texts(value)) for name, value in values.items()]
+    if isinstance(values, (list, tuple)):
+        return [_setting(key, value_text(value)) for value in values]
+    text = values if isinstance(values, str) else value_text(values)
+    return [_setting(key, value) for value in swept_texts(f"{key}={text}")]
+
+
+def _setting(key: str, text: str) -> Setting:
+    return Setting(read_value(text), [f"{key}={text}"])
+
+
+def _variants(values: Any, where: str, shared: list[str]) -> list[Setting]:
+    """The runs of a pretraining: its lists are crossed."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: expected a mapping of overrides, got {shown(values)}")
+    texts = override_texts(values)
+    axes = {
+        key_of(text): [_setting(key_of(text), value_text(value)) for value in values]
+        for text in texts
+        if isinstance(values := read_value(text.partition("=")[2]), list)
+    }
+    several = {key for key, settings in axes.items() if len(settings) > 1}
+    fixed = [text for text in texts if key_of(text) not in axes]
+    return [
+        Setting(
+            _label({key: setting for key, setting in chosen if key in several}),
+            merged(shared, fixed, *(setting.overrides for _, setting in chosen)),
+        )
+        for chosen in _combinations(axes)
+    ]
+
+
+def _is_shared(text: str) -> bool:
+    key = key_of(text)
+    return key in SHARED_KEYS or key.startswith("logger.")
+
+
+def _crossed(axes: Axes, plan: Plan, path: Path) -> Iterator[JobRecord]:
+    for chosen in _combinations(axes):
+        overrides = merged(plan.base, *(setting.overrides for _, setting in chosen))
+        for source, texts in _sources(overrides, plan, path):
+            settings = [*source.items(), *chosen]
+            values = {axis: setting.value for axis, setting in settings}
+            yield JobRecord(_label(dict(settings)), values, texts)
+
+
+def _sources(overrides: list[str], plan: Plan, path: Path) -> Iterator[tuple[dict[str, Setting], list[str]]]:
+    """A job for each variant of the pretraining that it names, whose directory takes the name's place.
+
+    Where there are several variants, which one it is, is an axis of the pretraining's name.
+    """
+    named = [text for text in overrides if text.startswith(f"init_from={PRETRAINING}/")]
+    if not named:
+        yield {}, overrides
+        return
+    name = named[-1].partition("/")[2]
+    if name not in plan.pretraining:
+        known = ", ".join(plan.pretraining) or "none"
+        raise InputError(f"init_from: {PRETRAINING}/{name}: not among the sweep's pretrainings ({known})")
+    variants = plan.pretraining[name]
+    for variant in variants:
+        place = path / _named(PRETRAINING, name, variant)
+        axis = {name: Setting(variant.value, [])} if len(variants) > 1 else {}
+        yield axis, merged(overrides, [f"init_from={value_text(str(place))}"])
+
+
+def _named(folder: str, name: str, variant: Setting) -> str:
+    return f"{folder}/{name},{variant.value}" if variant.value else f"{folder}/{name}"
+
+
+def _combinations(axes: Axes) -> Iterator[list[tuple[str, Setting]]]:
+    for chosen in itertools.product(*axes.values()):
+        yield list(zip(axes, chosen, strict=True))
+
+
+def _label(settings: Mapping[str, Setting]) -> str:
+    """The name of a job: each axis by the last part of its key, if no other has it, and its value."""
+    ends = Counter(axis.rpartition(".")[2] for axis in settings)
+    parts = []
+    for axis, setting in settings.items():
+        end = axis.rpartition(".")[2]
+        parts.append(f"{end if ends[end] == 1 else axis}={_safe(setting.value)}")
+    name = ",".join(parts)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"{name[:_LONGEST_NAME]}-{digest}"
+
+
+def _safe(value: Any) -> str:
+    """A value as a part of a file's name: of a path the last part."""
+    text = value_text(value).strip("'")
+    text = text.rstrip("/").rpartition("/")[2] if isinstance(value, str) else text
+    return re.sub(r"[^\w.+=-]+", "-", text).strip("-") or "-"
+
+
+def _refuse_duplicates(jobs: Sequence[JobRecord]) -> None:
+    faults = [
+        f"{name}: {count} jobs have this name; leave out what is there twice, or name the values of the axis:"
+        " {name: {key: value}}"
+        for name, count in Counter(job.name for job in jobs).items()
+        if count > 1
+    ]
+    names: dict[tuple[str, ...], str] = {}
+    for job in jobs if not faults else ():
+        key = (job.role, *sorted(job.overrides))
+        if key in names:
+            faults.append(f"{job.name}: is the same run as {names[key]}; leave one of them out")
+        names.setdefault(key, job.name)
+    if faults:
+        raise InputError("\n".join(faults))

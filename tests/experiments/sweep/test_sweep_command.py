@@ -1,0 +1,211 @@
+"""Sweeps as a user starts them: one file or `-m`, one directory, a table; faults before the first job."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from tiny_runs import COMMON, POOLED, TINY, write_data
+
+from elmo.files import file_lock
+from experiments import train
+from experiments.sweep.command import run_sweep
+from experiments.sweep.record import read_sweep
+
+TEXTS = ["task=text_classification", "data=labelled_files", "data.prose=false", "tokenizer=whitespace"]
+TEXTS += [*(f"data.{part}={part}.csv" for part in ("train", "dev", "test")), "encoder=word", "encoder.size=8"]
+TEXTS += [*COMMON, *POOLED, "cache_dir=cache", "trainer.max_steps=2", "trainer.evaluate_every=2"]
+TEXTS.remove("trainer.num_threads=1")
+
+
+def values_of(overrides: Iterable[str]) -> dict[str, Any]:
+    """The plain values of overrides, as a file has them."""
+    return {key: yaml.safe_load(value) for key, value in (text.split("=") for text in overrides)}
+
+
+FILE = {
+    "question": "Does ELMo help?",
+    "base": values_of(text for text in TEXTS if not text.startswith("encoder")),
+    "pretraining": {
+        "bilm": {
+            "data": "text",
+            "tokenizer": "whitespace",
+            **{f"data.{part}": f"{part}_text.txt" for part in ("train", "dev", "test")},
+            **{key: [value] for key, value in values_of(TINY).items()},  # a list is crossed: each has one
+            "vocabulary.min_count": 1,
+            "softmax": "full",
+            "trainer.max_steps": 2,
+        }
+    },
+    "grid": {
+        "system": {
+            "word": {"encoder": "word", "encoder.size": 8},
+            "elmo": {"encoder": "elmo", "init_from": "pretraining/bilm"},
+        },
+        "seed": [1, 2],
+    },
+    "launcher": {"jobs": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with data, a file `mine/sweep/heads.yaml`, and its sweep, finished."""
+    home = tmp_path_factory.mktemp("home")
+    write_data(home)
+    (home / "mine" / "sweep").mkdir(parents=True)
+    (home / "mine" / "sweep" / "heads.yaml").write_text(
+        f"# @package _global_\n{yaml.safe_dump(FILE, sort_keys=False)}"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        assert sweep("sweep=heads") == 0
+    return home
+
+
+@pytest.fixture
+def home(swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that place, as the working directory."""
+    home = shutil.copytree(swept, tmp_path / "home", symlinks=True)
+    monkeypatch.chdir(home)
+    return home
+
+
+def sweep(*arguments: str) -> int:
+    return run_sweep([*arguments, "--config-dir=mine", "progress=none"], run=train.run_job)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with (path / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_file_is_a_directory_for_each_job_a_record_and_a_table(home: Path) -> None:
+    path = home / "runs" / "heads"
+    names = [
+        "pretraining/bilm",
+        *(f"system={name},seed={seed}" for name in ("word", "elmo") for seed in (1, 2)),
+    ]
+    record = read_sweep(path)
+    assert (record.name, record.question, [job.name for job in record.jobs]) == (
+        "heads",
+        "Does ELMo help?",
+        names,
+    )
+    assert record.file["grid"]["seed"] == [1, 2]
+    table = rows(path)
+    assert [(row["job"], row["state"], row["system"], row["seed"]) for row in table[1:]] == [
+        (name, "finished", name[7:11], name[-1]) for name in names[1:]
+    ]
+    assert table[0]["role"] == "pretraining"
+    for row in table[1:]:
+        figures = json.loads((path / row["job"] / "metrics.json").read_text())
+        assert float(row["test/accuracy"]) == figures["test/accuracy"]
+
+
+def test_each_job_has_its_output_its_group_its_threads_and_the_command_that_repeats_it(home: Path) -> None:
+    path = home / "runs" / "heads" / "system=elmo,seed=2"
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    assert config["logger"]["group"] == "heads"
+    assert config["trainer"]["num_threads"] >= 1
+    assert config["init_from"].endswith("/runs/heads/pretraining/bilm")
+    assert "the model" in (path / "output.log").read_text()
+    (start,) = json.loads((path / "environment.json").read_text())["starts"]
+    assert start["command"].startswith("python -m experiments.train task=text_classification ")
+
+
+def test_the_same_command_skips_what_has_finished_and_runs_what_is_new(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = {path: path.stat().st_mtime_ns for path in home.glob("runs/heads/*/metrics.json")}
+    assert sweep("sweep=heads", "seed=1,2,3", "launcher.jobs=1") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == ("runs/heads: 5 of 7 jobs have finished and are skipped; name=... begins a new sweep")
+    assert [line.split(":")[0] for line in said[1:3]] == [
+        "done    system=word,seed=3",
+        "done    system=elmo,seed=3",
+    ]
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    assert len(rows(home / "runs" / "heads")) == 7
+
+
+def test_a_dry_run_prints_the_jobs_and_leaves_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("sweep=heads", "name=other", "seed=5", "dry_run=true") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "runs/other: 3 jobs, 1 of them pretraining"
+    assert [line.split()[0] for line in said[1:-1]] == [
+        "pretraining/bilm",
+        "system=word,seed=5",
+        "system=elmo,seed=5",
+    ]
+    assert not (home / "runs" / "other").exists()
+
+
+def test_m_is_a_sweep_without_a_file_whose_failures_stop_no_other(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["-m", *TEXTS, "logger.tags=[x]", "data.test=test.csv,absent.csv", "progress=none"]
+    assert train.command(command) == 1
+    (path,) = (home / "runs").glob("text_classification-*")
+    assert [(row["job"], row["state"]) for row in rows(path)] == [
+        ("test=test.csv", "finished"),
+        ("test=absent.csv", "failed"),
+    ]
+    note = json.loads((path / "test=absent.csv" / "failure.json").read_text())
+    assert note["reason"].startswith("data.test: ")
+    (home / "absent.csv").write_text((home / "test.csv").read_text())
+    assert train.command(command) == 0
+    said = capsys.readouterr().out
+    assert f"runs/{path.name}: 1 of 2 jobs have finished and are skipped; name=... begins a new sweep" in said
+    assert not (path / "test=absent.csv" / "failure.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["sweep=hedas"], "sweep: unknown option 'hedas'; nearest: heads"),
+        (["sweep=small", "trainer.max_step=3"], "trainer.max_step: unknown key; nearest: max_steps, max_"),
+        (
+            ["sweep=small", "head=cn,cnn"],
+            "head: unknown option 'cn'; nearest: cnn, bcn (in seed=1,head=cn and",
+        ),
+        (["sweep=small", "launcher.job=3"], "launcher.job: unknown key; nearest: jobs"),
+        (["sweep=small", "launcher=locl"], "launcher: unknown option 'locl'; nearest: local"),
+        (["sweep=small", "seed=1,1"], "seed=1: 2 jobs have this name; leave out what is there twice"),
+        (["sweep=small", "output_dir=x"], "output_dir: a sweep gives it to its jobs; leave it out"),
+        (["sweep=small", "name=a/b"], "name: must be a plain directory name, got 'a/b'"),
+        (["sweep=small", "name=taken"], "runs/taken: holds a run; give another name="),
+        (["sweep=heads", "optimizer.learning_rate=0.1"], "runs/heads/system=word,seed=1: was run with other"),
+        (["sweep=typo"], "grdi: unknown key; nearest: grid (in sweep/typo.yaml)"),
+        ([], "sweep: nothing varies; give a file, sweep=NAME, or several values, such as seed=1,2"),
+    ],
+)
+def test_a_fault_is_a_line_before_the_first_job(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    (home / "mine/sweep/typo.yaml").write_text("# @package _global_\ngrdi: {seed: [1]}\n")
+    (home / "mine/sweep/small.yaml").write_text(
+        "# @package _global_\nbase: {task: sentiment}\ngrid: {seed: [1, 2]}\n"
+    )
+    (home / "runs" / "taken").mkdir()
+    (home / "runs" / "taken" / "config.yaml").write_text("seed: 1\n")
+    before = sorted(home.rglob("*"))
+    assert sweep(*arguments) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(line)
+    assert sorted(home.rglob("*")) == before
+
+
+def test_two_sweeps_do_not_write_into_one_directory(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with file_lock(home / "runs" / "heads" / ".lock"):
+        assert sweep("sweep=heads") == 2
+    assert (
+        capsys.readouterr().err
+        == "runs/heads: another sweep runs there; wait for it, or give another name=\n"
+    )
