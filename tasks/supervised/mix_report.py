@@ -13,9 +13,8 @@ import torch
 
 from elmo.bilm.mixes import ScalarMix
 from tasks.pictures import picture
+from tasks.supervised.mix_names import PREFIX, by_mix
 from tasks.supervised.representation import Representation
-
-PREFIX = "mix/"
 
 
 def mix_figures(representation: Representation) -> dict[str, float]:
@@ -37,7 +36,7 @@ def mix_figures(representation: Representation) -> dict[str, float]:
 
 def mix_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows of a table, a row for each mix; empty if there is none."""
-    mixes = _by_mix(figures)
+    mixes = by_mix(figures)
     columns = list(dict.fromkeys(key for values in mixes.values() for key in values))
     columns.sort(key=lambda key: (key == "gamma", len(key), key))
     rows = [[name, *(values.get(key) for key in columns)] for name, values in mixes.items()]
@@ -47,7 +46,7 @@ def mix_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]
 def mix_lines(figures: Mapping[str, float]) -> list[str]:
     """A line for each mix: the weights of its layers from the lowest, and gamma."""
     lines = []
-    for name, values in _by_mix(figures).items():
+    for name, values in by_mix(figures).items():
         weights = " ".join(f"{value:.2f}" for key, value in values.items() if key != "gamma")
         lines.append(f"mix of {name}: {weights}, gamma {values['gamma']:.2f}")
     return lines
@@ -55,7 +54,7 @@ def mix_lines(figures: Mapping[str, float]) -> list[str]:
 
 def draw_mixes(path: Path, figures: Mapping[str, float]) -> None:
     """Draw the weights of each mix as bars, with its gamma in the legend; nothing if there is none."""
-    mixes = _by_mix(figures)
+    mixes = by_mix(figures)
     if not mixes:
         return
     with picture(path, size=(6, 4), texts=mixes) as figure:
@@ -66,12 +65,3 @@ def draw_mixes(path: Path, figures: Mapping[str, float]) -> None:
             axes.bar(left, weights, width, label=f"{name}, gamma {values['gamma']:.2f}")
         axes.set(xlabel="layer", ylabel="weight", xticks=range(max(map(len, mixes.values())) - 1))
         axes.legend()
-
-
-def _by_mix(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for key, value in figures.items():
-        if key.startswith(PREFIX):
-            name, _, entry = key.removeprefix(PREFIX).rpartition("/")
-            found.setdefault(name.replace("/", " at the "), {})[entry] = value
-    return found

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_BAND_ROOM = 0.4  # for bands above and below all lines and runs, as a share of what those span
 _MOST_THIN = 40  # lines of single runs in a picture
 
 
@@ -61,6 +62,7 @@ def draw_lines(
         scale_axis(axes, [float(value) for line in lines for value in line.x], has_ticks=True)
     axes.margins(x=0.02)
     axes.autoscale_view()
+    _keep_lines_large(axes, lines)
     if names_ends:
         ended = [(line, end) for line in lines if (end := _end(line)) is not None]
         label_ends(
@@ -130,6 +132,19 @@ def _draw_runs(axes: Axes, lines: Sequence[Line]) -> None:
             axes.add_collection(
                 LineCollection(curves, colors=line.look.colour, linewidths=0.5, alpha=0.45, zorder=2)
             )
+
+
+def _keep_lines_large(axes: Axes, lines: Sequence[Line]) -> None:
+    """Cut bands far away from all lines and runs: that of two runs is twelve times as wide as they differ."""
+    values = np.concatenate(
+        [np.ravel(y) for line in lines for y in (line.middle, *(y for _, y in line.runs))]
+    )
+    known = values[np.isfinite(values)]
+    if len(known):
+        least, most = known.min(), known.max()
+        room = _BAND_ROOM * (most - least) or np.inf
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, least - room), min(high, most + room))
 
 
 def _end(line: Line) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,22 +45,24 @@ class Picture:
 
     def write(self, path: Path) -> list[Path]:
         """Write it as PNG and PDF into a directory; the paths."""
-        figure = self._drawn()
         paths = [path / f"{self.name}.{kind}" for kind in ("png", "pdf")]
         for place in paths:
-            save_figure(figure, place, resolution=RESOLUTION)
-            figure.set_layout_engine("none")  # it holds for all formats, and takes as long as the drawing
+            save_figure(self.figure, place, resolution=RESOLUTION)
         return paths
 
     def svg(self) -> str:
         """It as SVG, whose words are outlines, so that no font is needed."""
         text = io.StringIO()
-        self._drawn().savefig(text, format="svg", metadata={"Date": None})
+        self.figure.savefig(text, format="svg", metadata={"Date": None})
         return text.getvalue()
 
-    def _drawn(self) -> Figure:
+    @functools.cached_property
+    def figure(self) -> Figure:
+        """It drawn; its layout, which takes as long as the drawing, is computed once for all formats."""
         figure = empty_figure(self.size)
         self.draw(figure)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         return figure
 
 

@@ -88,7 +88,12 @@ def differences(comparison: Comparison) -> list[Picture]:
 
 def probabilities_of_improvement(comparison: Comparison) -> list[Picture]:
     """The probability that a run of the first group of a pair is better than one of the second."""
-    known = [claim for claim in _shown_claims(comparison) if claim.probability_of_improvement is not None]
+    known = [
+        claim
+        for claim in _shown_claims(comparison)
+        if claim.probability_of_improvement is not None
+        and min(comparison.groups[place].num_units for place in (claim.first, claim.second)) > 1
+    ]
     if not known:
         return []
     values, low, high = edges_of([claim.probability_of_improvement for claim in known])  # type: ignore[misc]

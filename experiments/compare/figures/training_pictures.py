@@ -22,7 +22,7 @@ from experiments.compare.figures.picture import (
     seeds_phrase,
 )
 from experiments.compare.figures.style import MOST_LABELLED, Look, axis_label, look_of, time_unit, wrapped
-from tasks.supervised.mix_report import PREFIX as MIX
+from tasks.supervised.mix_names import by_mix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +94,7 @@ def _curve_line(name: str, look: Look, curves: list[Curve], factor: float) -> Li
 def _curves(comparison: Comparison, group: Group) -> Curves:
     found: Curves = defaultdict(list)
     for run in group.runs:
-        events = run.events()
+        events = [event for event in run.events() if comparison.dev_metric in event]
         for unit in ("step", *_UNITS, "seconds"):
             curve = curve_of(events, comparison.dev_metric, unit=unit)
             if len(curve.x):
@@ -129,6 +129,8 @@ def budget_curves(comparison: Comparison) -> list[Picture]:
         return []
 
     def draw(figure: Figure) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         (axes,) = panels(figure, [""], x="trials", y=f"expected best {axis_label(comparison.dev_metric)}")
         lines = [
             Line(wrapped(curve.label), look_of(index), x, curve.expected, curve.low, curve.high)
@@ -136,6 +138,7 @@ def budget_curves(comparison: Comparison) -> list[Picture]:
             for x in [np.arange(1, len(curve.expected) + 1)]
         ]
         draw_lines(axes, lines, names_ends=len(lines) > 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     caption = (
         "The expected best score on dev after k trials that are drawn at random from those which were run"
@@ -161,7 +164,7 @@ def layer_weights(comparison: Comparison) -> list[Picture]:
             means, deviations = _mean_weights([[weights.get(mix) for weights in runs] for runs in found])
             labels = [group.label or "all runs" for group in groups]
             image = draw_layer_weights(axes, means, columns=labels, deviations=deviations)
-            axes.set_title(wrapped(mix.replace("/", " at the ")), fontsize="medium")
+            axes.set_title(wrapped(mix), fontsize="medium")
         figure.colorbar(image, ax=grid.tolist(), label="weight after the softmax")
 
     caption = (
@@ -174,12 +177,11 @@ def layer_weights(comparison: Comparison) -> list[Picture]:
 
 def _weights(figures: dict[str, float | None]) -> dict[str, list[float]]:
     """The weights of each mix of a run, the lowest layer first."""
-    found: dict[str, dict[int, float]] = {}
-    for name, value in figures.items():
-        mix, _, entry = name.removeprefix(MIX).rpartition("/")
-        if name.startswith(MIX) and entry.startswith("layer_") and value is not None:
-            found.setdefault(mix, {})[int(entry.removeprefix("layer_"))] = value
-    return {mix: [layers[layer] for layer in sorted(layers)] for mix, layers in found.items()}
+    known = {name: value for name, value in figures.items() if value is not None}
+    return {
+        mix: [value for name, value in entries.items() if name != "gamma"]
+        for mix, entries in by_mix(known).items()
+    }
 
 
 def _mean_weights(runs: list[list[list[float] | None]]) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from sample_comparison import sample_comparison, sample_group
 from experiments.compare.comparison import Comparison, Group
 from experiments.compare.figures import write_figures
 from experiments.compare.figures.choice import all_fonts, pictures_of
-from tasks.pictures import empty_figure
+from experiments.compare.figures.score_pictures import strips
 
 ALWAYS = {"scores", "learning_curves_steps", "learning_curves_seconds"}
 SCORES = [80.0, 81.5, 79.0]
@@ -27,10 +27,7 @@ def names_of(comparison: Comparison) -> set[str]:
 
 def axes_of(comparison: Comparison, name: str) -> list[Axes]:
     (picture,) = [picture for picture in pictures_of(comparison) if picture.name == name]
-    figure = empty_figure(picture.size)
-    picture.draw(figure)
-    figure.draw_without_rendering()
-    return figure.axes
+    return picture.figure.axes
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +62,7 @@ def test_every_picture_is_written_as_png_and_pdf_and_is_the_same_every_time(tmp_
     assert b"/FontFile2" in pdf  # TrueType
     assert b"/Type3" not in pdf  # publishers refuse it
     with all_fonts(comparison, tmp_path):
-        pictures_of(comparison)[0].write(tmp_path / "b")
+        strips(comparison)[0].write(tmp_path / "b")
     for path in (tmp_path / "b").iterdir():
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
 

@@ -51,6 +51,11 @@ def test_a_line_of_one_run_has_no_band_and_its_picture_no_hole(axes: Axes) -> No
     assert axes.get_ylim()[0] <= 1 < 4 <= axes.get_ylim()[1]
 
 
+def test_a_band_that_is_very_wide_does_not_flatten_the_lines(axes: Axes) -> None:
+    draw_lines(axes, [line("a", low=np.full(3, -500.0), high=np.full(3, 500.0))])
+    np.testing.assert_allclose(axes.get_ylim(), [1 - 0.4 * 3, 4 + 0.4 * 3])
+
+
 def test_single_runs_are_curves_or_dots(axes: Axes) -> None:
     curve, dot = (X, np.ones(3)), (X[:1], np.full(1, 3.0))
     draw_lines(axes, [line("a", runs=[curve, curve, dot])])
