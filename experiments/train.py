@@ -43,8 +43,13 @@ def main(config: TrainConfig, overrides: list[str]) -> float | None:
     return None if value is None else float(value)
 
 
-def train(config: TrainConfig, overrides: list[str]) -> Figures:
-    """As `main`; returns the figures."""
+def train(
+    config: TrainConfig, overrides: list[str], *, on_start: Callable[[Trainer], None] | None = None
+) -> Figures:
+    """As `main`; returns the figures.
+
+    `on_start` is called with the trainer before anything of this start is recorded; what it raises ends it.
+    """
     from elmo.device import choose_device
     from experiments.config.build import make_trainer, start_training
     from experiments.config.initial import with_initial_encoder
@@ -80,6 +85,8 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
                 return Figures(figures, path=run.path)
         if config.trainer.check_memory:
             check_memory(trainer)
+        if on_start is not None:
+            on_start(trainer)
         _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
         told = facts_of(trainer)
         print_facts(run.path.name, told)
@@ -100,15 +107,19 @@ def train(config: TrainConfig, overrides: list[str]) -> Figures:
 def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, trainer: Trainer) -> None:
     """Add this start to the record of the run, and save the config that the run now has."""
     from experiments.io.environment import describe_start, read_starts, write_starts
+    from experiments.records.input_files import digest_inputs
 
     resumed = config.resume is not None
     config = dataclasses.replace(config, resume=None)
+    values = plain_config(config)
     start = describe_start(
         step=trainer.position.step,
         overrides=overrides,
-        config=plain_config(config),
+        config=values,
         seed=config.seed,
         fingerprints=trainer.training.reports.fingerprints(),
+        files=digest_inputs(values, cache_path=Path(config.cache_dir)),
+        device=str(trainer.device),
     )
     earlier = read_starts(run.environment_path) if resumed and run.environment_path.exists() else []
     write_starts(run.environment_path, [*earlier, start])

@@ -53,7 +53,7 @@ def check_config(cfg: DictConfig) -> Any:
     if faults:
         raise InputError("\n".join(faults))
     config = _as_dataclass(cfg)
-    if "cache_dir" in cfg:
+    if cfg.get("cache_dir") is not None:
         config.cache_dir = str(_cache_directory(config.cache_dir))
     return config
 

@@ -24,6 +24,7 @@ from experiments.config.choices import (
     WandbMode,
 )
 from experiments.config.sections import Section
+from experiments.records.schema import DiffConfig, RerunConfig
 from experiments.sweep.schema import SweepConfig
 
 
@@ -365,6 +366,8 @@ SCHEMAS: dict[str, type] = {
     "sweep": SweepConfig,
     "vocabulary": VocabularyCommandConfig,
     "compare": CompareConfig,
+    "rerun": RerunConfig,
+    "diff": DiffConfig,
     "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
     "benchmark_statistics": BenchmarkStatisticsConfig,

@@ -10,13 +10,14 @@ import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.version import VersionBase
 from omegaconf import DictConfig, open_dict
 
 from elmo.errors import InputError
 from experiments.config.arguments import read_arguments
 from experiments.config.command import CONF_PATH, checked
-from experiments.config.compose import command_line_faults, search_path
+from experiments.config.compose import command_line_faults, one_line, search_path
 from experiments.config.root import choose_root, with_plugins_of_run
 
 Result = TypeVar("Result")
@@ -51,10 +52,13 @@ def run_job(job: Callable[[Any, list[str]], Result], *, config_name: str, argume
 
 def _compose(config_name: str, overrides: list[str]) -> DictConfig:
     """The job's config; its Hydra part goes where a command's job has it. InputError for all faults."""
-    faults = command_line_faults(config_name, overrides, is_multirun=False)
-    if faults:
-        raise InputError("\n".join(faults))
-    cfg = compose(config_name, overrides=overrides, return_hydra_config=True)
+    try:
+        faults = command_line_faults(config_name, overrides, is_multirun=False)
+        if faults:
+            raise InputError("\n".join(faults))
+        cfg = compose(config_name, overrides=overrides, return_hydra_config=True)
+    except HydraException as error:  # of a saved config of another version
+        raise InputError(one_line(error, config_name)) from error
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]

@@ -22,6 +22,8 @@ from elmo.files import atomic_write, json_text
 from elmo.json_file import read_json
 from elmo.values import read_record
 
+MOST_DIFF, MOST_UNTRACKED = 100_000, 100  # characters, files
+
 
 @dataclass(frozen=True)
 class _Record:
@@ -30,17 +32,22 @@ class _Record:
     starts: list[dict[str, Any]]
 
 
-def describe_environment(*, seed: int, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+def describe_environment(
+    *, seed: int, fingerprints: Mapping[str, str], files: Mapping[str, Any], device: str
+) -> dict[str, Any]:
     """All that decides a run's figures besides its config, as plain values for JSON; no host or user name.
 
     Args:
         seed: of the run.
-        fingerprints: of each prepared corpus, by split.
+        fingerprints: of each split of the data.
+        files: digests of the files that the run reads (see `experiments.records.input_files`).
+        device: of the training.
     """
     return {
         "command": command_line(),
         "git": describe_git(),
         "python": platform.python_version(),
+        "torch": torch.__version__,  # with the kind of its build
         "platform": platform.platform(),
         "packages": {d.name: d.version for d in sorted(distributions(), key=lambda d: d.name.lower())},
         "cpu": _processor_name(),
@@ -48,12 +55,14 @@ def describe_environment(*, seed: int, fingerprints: Mapping[str, str]) -> dict[
         "usable_cores": _usable_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "accelerators": _accelerators(),
+        "device": device,
         "threads": torch.get_num_threads(),
         "thread_variables": {
             name: os.environ[name] for name in sorted(os.environ) if name.endswith("_NUM_THREADS")
         },
         "seed": seed,
         "data_fingerprints": dict(fingerprints),
+        "files": dict(files),
     }
 
 
@@ -82,6 +91,8 @@ def describe_start(
     config: Mapping[str, Any],
     seed: int,
     fingerprints: Mapping[str, str],
+    files: Mapping[str, Any],
+    device: str,
 ) -> dict[str, Any]:
     """One start of a run: when, from which step, by which command, with which config and where.
 
@@ -89,13 +100,13 @@ def describe_start(
         step: the steps that were done before.
         overrides: the user's own, of this start.
         config: the whole config that it ran with, as plain values.
-        seed, fingerprints: see `describe_environment`.
+        seed, fingerprints, files, device: see `describe_environment`.
     """
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "step": step,
         "overrides": list(overrides),
-        **describe_environment(seed=seed, fingerprints=fingerprints),
+        **describe_environment(seed=seed, fingerprints=fingerprints, files=files, device=device),
         "config": dict(config),
     }
 
@@ -108,13 +119,26 @@ def command_line() -> str:
 
 
 def describe_git() -> dict[str, Any] | None:
-    """The commit of this code's checkout and whether tracked files differ; None outside of one."""
+    """The commit of this code's checkout and what differs from it; None outside of one.
+
+    `diff` is that of the tracked files, cut at `MOST_DIFF` characters and "" if `dirty` is false; `untracked`
+    names further Python files, at most `MOST_UNTRACKED`.
+    """
     here = Path(__file__)
     # The code may be installed below a repository that is not its own.
     if _git("ls-files", "--error-unmatch", here.name) is None:
         return None
-    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
-    return None if commit is None else {"commit": commit, "dirty": bool(changes)}
+    commit, diff = _git("rev-parse", "HEAD"), _git("diff", "--no-color", "--no-ext-diff", "HEAD")
+    if commit is None:
+        return None
+    untracked = _git("ls-files", "--others", "--exclude-standard", "--full-name", ":/*.py") or ""
+    cut = f"\n[cut after {MOST_DIFF:,} characters]" if len(diff or "") > MOST_DIFF else ""
+    return {
+        "commit": commit,
+        "dirty": bool(diff),
+        "diff": (diff or "")[:MOST_DIFF] + cut,
+        "untracked": untracked.splitlines()[:MOST_UNTRACKED],
+    }
 
 
 def peak_memory_bytes() -> int:
@@ -136,7 +160,7 @@ def peak_accelerator_memory_bytes() -> int:
 def _git(*arguments: str) -> str | None:
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() if result.returncode == 0 else None

@@ -25,6 +25,9 @@ Log = Callable[[int, Mapping[str, float]], None]  # step, values by metric name
 Show = Callable[[int, int, float, float], None]  # step, units, loss, share of the run done
 
 
+PAUSE = "its record"  # what stops a repeated run where the run was stopped
+
+
 class NotFiniteError(InputError):
     """A training whose loss is no number any more."""
 
@@ -54,6 +57,9 @@ class Trainer:
         patience: evaluations without a new best after which the run stops; None: it does not.
         checkpoints: where states are saved.
         stop: a request to save a checkpoint after the step under way, and to end.
+
+    Attributes:
+        pause_step: the step after which it requests a stop by itself; None: it does not.
     """
 
     def __init__(
@@ -82,6 +88,7 @@ class Trainer:
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.learning_rates = [group["lr"] for group in optimizer.param_groups]
         self.position = Position()
+        self.pause_step: int | None = None
         self.device = self.parameters[0].device
         self._started = time.monotonic()
         self._constants = training.constants()
@@ -124,6 +131,8 @@ class Trainer:
             self.position.step += 1
             smoothed = self.position.smooth(float(loss))
             show(self.position.step, self.position.units, float(loss), min(1.0, self.progress()))
+            if self.position.step == self.pause_step and self.ended_by() is None:
+                self.stop.request(PAUSE)
             self._log_step(loss, smoothed, norm)
             self._save_and_evaluate()
             self.stop.obey()

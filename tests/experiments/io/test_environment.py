@@ -15,6 +15,7 @@ import torch
 from places import ROOT
 
 from elmo.errors import InputError
+from experiments.io import environment
 from experiments.io.environment import (
     describe_git,
     describe_start,
@@ -26,7 +27,13 @@ from experiments.io.environment import (
 
 def test_a_start_is_described_with_all_that_its_figures_depend_on() -> None:
     start = describe_start(
-        step=7, overrides=["seed=3"], config={"seed": 3}, seed=3, fingerprints={"train": "abc"}
+        step=7,
+        overrides=["seed=3"],
+        config={"seed": 3},
+        seed=3,
+        fingerprints={"train": "abc"},
+        files={"data.train": {"a.txt": "def"}},
+        device="cpu",
     )
     assert json.loads(json.dumps(start)) == start
     assert (start["step"], start["overrides"], start["config"]) == (7, ["seed=3"], {"seed": 3})
@@ -77,3 +84,33 @@ def test_peak_memory_grows_by_what_is_touched() -> None:
     after = peak_memory_bytes()
     assert after >= block.nbytes
     assert 0 <= after - before < 2 * block.nbytes
+
+
+def test_the_diff_and_new_files_of_the_code_are_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    code = tmp_path / "package" / "environment.py"
+    code.parent.mkdir()
+    code.write_text("a = 1\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    monkeypatch.setattr(environment, "__file__", str(code))
+    clean = describe_git()
+    assert clean is not None
+    assert (clean["dirty"], clean["diff"], clean["untracked"]) == (False, "", [])
+    code.write_text("a = 2\n")
+    (tmp_path / "new.py").touch()
+    (tmp_path / "notes.txt").touch()
+    changed = describe_git()
+    assert changed is not None
+    assert changed["dirty"] and changed["commit"] == clean["commit"]
+    assert changed["diff"].endswith("-a = 1\n+a = 2") and changed["untracked"] == ["new.py"]
+    monkeypatch.setattr(environment, "MOST_DIFF", 20)
+    cut = describe_git()
+    assert cut is not None
+    assert cut["diff"] == changed["diff"][:20] + "\n[cut after 20 characters]"
