@@ -40,7 +40,8 @@ def _answer(examples: QuestionExamples, question: AskedQuestion) -> str:
     asked = {word.lower() for sentence in question.window for word in sentence}
 
     def shared(bounds: tuple[int, int]) -> float:
-        return sum(math.log1p(1 / counts[word]) for word in asked.intersection(words[slice(*bounds)]))
+        common = asked.intersection(words[slice(*bounds)])
+        return math.fsum(math.log1p(1 / counts[word]) for word in common)  # a set has no order: exact
 
     start, stop = max(pairwise([*text.sentence_starts, len(words)]), key=shared, default=(0, 0))
     return context[text.starts[start] : text.ends[stop - 1]] if words else ""

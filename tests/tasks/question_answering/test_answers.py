@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from elmo.registry import REGISTRY
 from elmo.text.tokenizers.words import WordsTokenizer
 from tasks.heads.span_head import SpanScores
+from tasks.question_answering.baselines import most_similar_sentences
 from tasks.question_answering.decoding import NO_ANSWER, FoundAnswer, best_spans, merge_windows, span_losses
 from tasks.question_answering.examples import QuestionExamples, QuestionReader, target_of
 from tasks.question_answering.located_text import LocatedText, find_sentences, locate_words, window_ranges
@@ -297,3 +298,16 @@ def test_what_gold_words_decode_to_is_the_gold_answer() -> None:
         row = type(best)(*(tensor[0] for tensor in best))
         found = merge_windows(context, located(context), [(0, row)], num_best=1)
         assert found.best[0].text == text
+
+
+def test_of_sentences_as_similar_the_first_is_the_baselines_whatever_the_order_of_sets() -> None:
+    for number in range(20):  # sums of floats in another order are other numbers
+        counts = {f"w{number}x{place}": place for place in range(1, 9)}
+        other = {f"v{number}x{place}": place for place in range(1, 9)}
+        sentences = [
+            " ".join([word for word, count in words.items() for _ in range(count)]) + "."
+            for words in (counts, other)
+        ]
+        context = "\n\n".join(sentences)
+        examples = read(context, question=" ".join([*other, *counts]))
+        assert most_similar_sentences(examples)["q1"].text == sentences[0]
