@@ -7,19 +7,23 @@ import fcntl
 import glob
 import io
 import json
+import logging
 import os
 import re
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from elmo.errors import InputError
 
+LOG = logging.getLogger(__name__)
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LOCK_SECONDS = 0.1  # between two attempts to get a lock
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
@@ -153,6 +157,33 @@ def file_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def written_once(path: Path) -> Iterator[None]:
+    """Holds a lock on writing `path`: of processes that need the same file at the same time, one computes it.
+
+    The others wait, after a line, and then find it written; so they look once more within the block. A killed
+    writer releases the lock. Where none can be created, such as in a directory that can only be read, the
+    block runs without.
+    """
+    lock_path, is_told = path.with_name(f".{path.name}.lock"), False
+    with ExitStack() as held:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                held.enter_context(file_lock(lock_path))
+                held.callback(_remove_file, lock_path)
+                break
+            except BlockingIOError:
+                if not is_told:
+                    LOG.warning("%s: another process is computing it; waiting to read it", path)
+                is_told = True
+                time.sleep(_LOCK_SECONDS)
+            except OSError:
+                break
+        yield
 
 
 @contextmanager

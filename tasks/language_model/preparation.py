@@ -13,17 +13,17 @@ import re
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import closing, suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from elmo.errors import InputError
-from elmo.files import atomic_directory
+from elmo.files import atomic_directory, written_once
 from elmo.text.characters import NUM_MARKERS, TypeTable
 from elmo.text.sentence_splitting import split_sentences
 from elmo.text.tokenizers import Tokenizer
@@ -77,17 +77,27 @@ def prepare_corpus(
     fingerprint = fingerprint_of(key, cache_path=cache_path)
     path = cache_path / fingerprint
     if not path.exists():
-        texts = number_words(
-            source.read_lines(split, seed=seed), tokenizer, language=source.language, num_workers=num_workers
-        )
-        # If another process prepared the same corpus meanwhile (FileExistsError), its result is opened.
-        with closing(texts), suppress(FileExistsError), atomic_directory(path) as aside:
-            totals = _write_store(aside, texts, source.num_bytes(split), progress)
-            if not totals["num_tokens"]:
-                raise InputError(f"data: the {split} text has no words")
-            meta = json.dumps({**key, **totals, "fingerprint": fingerprint}, indent=2)
-            (aside / "meta.json").write_text(meta, encoding="utf-8")
+        with written_once(path):
+            if not path.exists():  # another process may have prepared it meanwhile
+                lines = source.read_lines(split, seed=seed)
+                texts = number_words(lines, tokenizer, language=source.language, num_workers=num_workers)
+                _prepare(path, texts, {**key, "fingerprint": fingerprint}, source.num_bytes(split), progress)
     return Corpus(path)
+
+
+def _prepare(
+    path: Path,
+    texts: Generator[NumberedText, None, None],
+    key: Mapping[str, Any],
+    num_bytes: int | None,
+    progress: Progress | None,
+) -> None:
+    # On a file system without locks, another process may do the same (FileExistsError): its result is opened.
+    with closing(texts), suppress(FileExistsError), atomic_directory(path) as aside:
+        totals = _write_store(aside, texts, num_bytes, progress)
+        if not totals["num_tokens"]:
+            raise InputError(f"data: the {key['split']} text has no words")
+        (aside / "meta.json").write_text(json.dumps({**key, **totals}, indent=2), encoding="utf-8")
 
 
 class NumberedText(NamedTuple):

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.errors import InputError
-from elmo.files import atomic_write
+from elmo.files import atomic_write, written_once
 from elmo.io.loading import fingerprint
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.supervised.representation import Window
@@ -72,8 +72,8 @@ class FeatureCache:
     """The directory of all stores, an LRU cache: the least recently used stores are removed to make room.
 
     A store is one `.npy` file, written atomically and named by a hash of its encoder, words and dtype. Any
-    number of processes may use the directory: two that compute the same store write the same content, and a
-    removed store stays readable for processes that have it open.
+    number of processes may use the directory: of those that need the same store at the same time one computes
+    it, and a removed store stays readable for processes that have it open.
 
     Args:
         path: the directory.
@@ -116,11 +116,14 @@ class FeatureCache:
         offsets = np.cumsum([0, *map(_num_words, texts)]).tolist()
         layout = _Layout((offsets[-1], encoder.num_layers, encoder.size), self.dtype)
         path = self.path / f"{self._key(encoder, texts)}.npy"
-        vectors_NLP = layout.map(path) if layout.is_that_of(path) else None
+        vectors_NLP = layout.map(path)
         if vectors_NLP is None:
-            if not self._make_room(path, layout.num_bytes):
-                return None
-            vectors_NLP = self._write(path, layout, encoder, texts)
+            with written_once(path):
+                vectors_NLP = layout.map(path)  # another process may have written it meanwhile
+                if vectors_NLP is None:
+                    if not self._make_room(path, layout.num_bytes):
+                        return None
+                    vectors_NLP = self._write(path, layout, encoder, texts)
         with suppress(OSError):  # a cache that may only be read
             os.utime(path)
         self._opened.add(path)
@@ -207,7 +210,7 @@ class _Layout(NamedTuple):
     def num_bytes(self) -> int:
         return len(self.header) + math.prod(self.shape) * self.dtype.itemsize
 
-    def is_that_of(self, path: Path) -> bool:
+    def _is_that_of(self, path: Path) -> bool:
         """Whether the file exists and is complete."""
         try:
             with path.open("rb") as file:
@@ -216,10 +219,12 @@ class _Layout(NamedTuple):
             return False
 
     def map(self, path: Path) -> np.ndarray | None:
-        """The vectors of a complete file; None if another process has just removed it."""
+        """The vectors of a file; None if there is none, or if it is not complete."""
+        if not self._is_that_of(path):
+            return None
         try:
             mapped = np.memmap(path, self.dtype, mode="r", offset=len(self.header), shape=self.shape)
-        except FileNotFoundError:
+        except FileNotFoundError:  # another process has just removed it
             return None
         return np.asarray(mapped)
 

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,15 @@ import torch
 from safetensors.torch import save_file
 
 from elmo.errors import InputError
-from elmo.files import atomic_directory, atomic_write, file_lock, json_text, partial_path, write_partial
+from elmo.files import (
+    atomic_directory,
+    atomic_write,
+    file_lock,
+    json_text,
+    partial_path,
+    write_partial,
+    written_once,
+)
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -104,6 +114,36 @@ def test_a_lock_is_held_by_one_until_its_context_ends(tmp_path: Path) -> None:
         assert "BlockingIOError" in other.stderr
     with file_lock(path):
         assert path.stat().st_size == 0
+
+
+def test_what_several_need_is_written_once_and_the_others_wait(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, written = tmp_path / "cache" / "store", []
+
+    def need() -> None:
+        with written_once(path):
+            if not path.exists():
+                written.append(path)
+                while not caplog.messages:  # until another one waits
+                    time.sleep(0.01)
+                path.write_text("x")
+
+    threads = [threading.Thread(target=need) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert written == [path]
+    assert set(caplog.messages) == {f"{path}: another process is computing it; waiting to read it"}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_where_no_lock_can_be_created_the_work_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with written_once(tmp_path / "file" / "store"):
+        (tmp_path / "done").touch()
+    assert (tmp_path / "done").exists()
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

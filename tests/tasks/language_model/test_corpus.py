@@ -8,9 +8,11 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ import pytest
 from elmo.errors import InputError
 from elmo.text.tokenizers.whitespace import WhitespaceTokenizer
 from elmo.text.tokenizers.words import WordsTokenizer
+from tasks.language_model import preparation
 from tasks.language_model.corpus import Corpus
 from tasks.language_model.preparation import prepare_corpus
 from tasks.sources.text.text import TextSource
@@ -42,6 +45,32 @@ def test_a_corpus_holds_the_sentences_and_counts_of_its_text(tmp_path: Path) -> 
     assert (corpus.num_tokens, corpus.num_sentences, corpus.num_types) == (7, 2, 7)
     assert list(corpus.types.words()) == ["", "", "the", "cat", "naïve", "猫", "😀"]
     assert corpus.counts_V.tolist() == [2, 2, 3, 1, 1, 1, 1]
+
+
+def test_of_two_that_need_the_same_corpus_one_prepares_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared, number_lines = list[int](), preparation.number_lines
+
+    def number_slowly(*arguments: Any) -> preparation.NumberedText:
+        prepared.append(1)
+        while not caplog.messages:  # until the other one waits
+            time.sleep(0.01)
+        return number_lines(*arguments)
+
+    monkeypatch.setattr(preparation, "number_lines", number_slowly)
+    (tmp_path / "a.txt").write_text("the cat\n")
+    found = list[Corpus]()
+    threads = [
+        threading.Thread(target=lambda: found.append(prepare(tmp_path / "a.txt", "the cat\n")))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert prepared == [1]
+    assert [sentences_of(corpus) for corpus in found] == [[["the", "cat"]]] * 2
 
 
 def test_a_part_of_the_sentences_is_read_by_itself(tmp_path: Path) -> None:

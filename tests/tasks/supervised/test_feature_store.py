@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,6 +106,29 @@ def test_the_vectors_are_the_encoders_in_the_order_of_the_words(
     store = store_of(tmp_path, Spelling())
     assert store.vectors_NLP.tolist() == expected()
     assert store.ranges == [(0, 5), (5, 5), (5, 10), (10, 11)]
+
+
+def test_of_two_that_need_the_same_vectors_one_computes_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Waiting(Spelling):
+        def forward(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+            while not caplog.messages:  # until the other one waits
+                time.sleep(0.01)
+            return super().forward(sentences)
+
+    encoders, stores = [Waiting(), Waiting()], list[FeatureStore]()
+    threads = [
+        threading.Thread(target=lambda encoder=encoder: stores.append(store_of(tmp_path, encoder)))
+        for encoder in encoders
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(bool(encoder._calls) for encoder in encoders) == [False, True]
+    assert [store.vectors_NLP.tolist() for store in stores] == [expected(), expected()]
+    assert "another process is computing it" in caplog.text
 
 
 def test_ranges_of_words_are_gathered_with_zeros_behind(tmp_path: Path) -> None:
