@@ -59,6 +59,7 @@ def fonts_for(texts: Iterable[str], *, where: Path) -> Iterator[None]:
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # said above, once
+        logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells every table of every font
         yield
 
 

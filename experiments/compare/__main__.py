@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from experiments.compare.schema import CompareConfig, Incomplete
+from experiments.compare.schema import Checklist, CompareConfig, Incomplete
 from experiments.config.command import run_command
 
 
 def main(config: CompareConfig, overrides: list[str]) -> None:
     """Print the comparison, and write it as files if wanted; InputError for what may not be compared."""
     from experiments.compare.build import Wishes, compare  # late: scipy takes a second
+    from experiments.compare.figures import write_figures
+    from experiments.compare.figures.html import write_html
     from experiments.compare.reading import read_runs, read_sweep_runs
     from experiments.compare.tables.checklist import checklist
     from experiments.compare.tables.files import write_files
     from experiments.compare.tables.text import print_comparison
+    from experiments.io.environment import command_line
 
     place = config.sweep or config.study
     material = read_runs(config.runs or []) if place is None else read_sweep_runs(Path(place))
@@ -35,8 +38,12 @@ def main(config: CompareConfig, overrides: list[str]) -> None:
     if config.checklist is not None:
         print(f"\n{checklist(comparison, config.checklist.value)}")
     if config.output is not None:
-        write_files(comparison, Path(config.output))
-        print(config.output)
+        output = Path(config.output)
+        write_files(comparison, output)
+        write_figures(comparison, output / "figures")
+        asked = checklist(comparison, (config.checklist or Checklist.acl).value)
+        write_html(comparison, output / "report.html", command=command_line(), paragraphs=asked.split("\n\n"))
+        print(output)
 
 
 def command() -> int:

@@ -51,3 +51,13 @@ def test_characters_that_no_font_has_are_named_in_one_warning(
     assert record.message.startswith(
         f"{tmp_path}/plots/words.png: no installed font has \u65e5 \u672c; boxes"
     )
+
+
+def test_a_pdf_embeds_fonts_as_publishers_ask_and_says_nothing_of_their_tables(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        pdf = draw(tmp_path / "words.pdf", "word")
+    assert b"/FontFile2" in pdf  # TrueType
+    assert b"/Type3" not in pdf
+    assert caplog.records == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.compare.comparison import Claim, Comparison, Evidence, Group
+from experiments.compare.differences import shown_value
 from experiments.compare.figures.heat_map import draw_heat_map, size_of
 from experiments.compare.figures.lines import Line, draw_lines, legend_of
 from experiments.compare.figures.picture import (
@@ -26,6 +27,7 @@ from experiments.compare.figures.picture import (
 from experiments.compare.figures.strips import Estimates, draw_differences, draw_strips, height_of
 from experiments.compare.figures.style import MOST_LABELLED, Look, axis_label, look_of, time_unit, wrapped
 from experiments.compare.figures.trade_off import draw_trade_off
+from experiments.compare.tables.scores import ON_NEW_EXAMPLES, RETRAINED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 _MOST_DIFFERENCES = 28  # all pairs of eight groups
 _LONG_PAIR = 44  # letters
 _LEAST_VALUES = 3  # of a key, for a line against it
-RETRAINED, NEW_EXAMPLES = "the method, retrained", "these models, on new examples"
 
 
 def strips(comparison: Comparison) -> list[Picture]:
@@ -69,7 +70,7 @@ def differences(comparison: Comparison) -> list[Picture]:
     labels = [_pair(comparison, claim) for claim in claims]
     both = [_estimates(RETRAINED, [claim.retrained for claim in claims])]
     if any(claim.examples is not None for claim in claims):
-        both.append(_estimates(NEW_EXAMPLES, [claim.examples for claim in claims]))
+        both.append(_estimates(ON_NEW_EXAMPLES, [claim.examples for claim in claims]))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -160,7 +161,7 @@ def _grid(comparison: Comparison, groups: list[Group], keys: list[str], name: st
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        names = ([str(value) for value in values] for values in (rows, columns))
+        names = ([shown_value(value) for value in values] for values in (rows, columns))
         image = draw_heat_map(axes, values, rows=next(names), columns=next(names), texts=texts)
         axes.set(ylabel=wrapped(keys[0]), xlabel=wrapped(keys[1]))
         figure.colorbar(image, ax=axes, label=axis_label(comparison.metric))
@@ -285,7 +286,7 @@ def _is_axis(groups: Sequence[Group], key: str) -> bool:
 
 def _line_name(group: Group, key: str, parts: dict[str, list[Group]]) -> str:
     others = [name for name in _varying(parts[group.data_set]) if name != key]
-    return ", ".join(str(group.key.get(name)) for name in others) or "all runs"
+    return ", ".join(shown_value(group.key.get(name)) for name in others) or "all runs"
 
 
 def _ordered(values: Sequence[Any]) -> list[Any]:

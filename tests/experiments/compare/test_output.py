@@ -58,10 +58,15 @@ def test_the_same_runs_give_the_same_files(
         assert run(f"runs=[{runs}/*]", f"output={tmp_path / name}") == 0
         assert capsys.readouterr().out.endswith(f"{tmp_path / name}\n")
     one, two = (
-        {path.name: path.read_bytes() for path in sorted((tmp_path / n).glob("*.*"))} for n in ("one", "two")
+        {
+            str(path.relative_to(tmp_path / name)): path.read_bytes().replace(f"/{name}".encode(), b"")
+            for path in (tmp_path / name).rglob("*.*")
+        }
+        for name in ("one", "two")
     )
     assert one == two
     assert {"comparison.md", "comparison.csv", "comparison.tex", "comparison.json", "runs.csv"} <= one.keys()
+    assert {"report.html", "figures/scores.png", "figures/scores.pdf"} <= one.keys()
 
 
 def test_the_files_have_a_row_for_each_group_and_each_run(runs: Path, tmp_path: Path) -> None:
