@@ -160,19 +160,20 @@ def _groups(material: Material, grouping: Grouping, metric: str, *, is_study: bo
     groups = []
     for key, places in grouping.members:
         places = sorted(places, key=lambda place: order_of(place, grouping.over, columns))
-        groups.append(
-            _group(grouping, key, [material.runs[place] for place in places], metric, is_study=is_study)
-        )
+        group = _group(grouping, key, [material.runs[place] for place in places], metric)
+        if "init_from" in columns:
+            bilms = [columns["init_from"][place] for place in places]
+            group = dataclasses.replace(group, bilms=[None if name is None else str(name) for name in bilms])
+        groups.append(group if is_study else _with_intervals(group))
     return _with_examples(groups, metric)
 
 
-def _group(
-    grouping: Grouping, key: dict[str, Any], runs: list[RunRecord], metric: str, *, is_study: bool
-) -> Group:
+def _group(grouping: Grouping, key: dict[str, Any], runs: list[RunRecord], metric: str) -> Group:
+    """A group without intervals, whose runs have no biLM."""
     scores = np.array([run.figures[f"test/{metric}"] for run in runs], dtype=np.float64)
     dev = [run.figures.get(f"dev/{metric}") for run in runs]
     data_key = grouping.data_key
-    group = Group(
+    return Group(
         label=grouping.label(key),
         key=key,
         system=grouping.label(key, with_data=False),
@@ -181,20 +182,13 @@ def _group(
         scores=scores,
         dev_scores=np.array([math.nan if value is None else value for value in dev], dtype=np.float64),
         seeds=[run.config.get("seed") for run in runs],
-        bilms=[bilm_of(run) for run in runs],
+        bilms=[None] * len(runs),
         interval=Interval(float(scores.mean()), None, None),
         dev_interval=Interval(math.nan, None, None),
         deviation=None,
         num_units=1,
         costs=costs_of(runs),
     )
-    return group if is_study else _with_intervals(group)
-
-
-def bilm_of(run: RunRecord) -> str | None:
-    """Which biLM a run started from; None: it started from none."""
-    initial = run.config.get("init_from")
-    return None if initial is None else str(initial)
 
 
 def _with_intervals(group: Group) -> Group:

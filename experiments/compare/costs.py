@@ -34,7 +34,7 @@ def device_of(run: RunRecord) -> str:
     if not run.starts:
         return "unknown"
     start = run.starts[-1]
-    if "peak_accelerator_memory_bytes" in run.figures and start.get("accelerators"):
+    if str(start.get("device")).startswith(("cuda", "mps")) and start.get("accelerators"):
         return str(start["accelerators"][0].get("name"))
     threads = start.get("threads")
     return f"{start.get('cpu', 'unknown CPU')}{f' ({threads} threads)' if threads else ''}"

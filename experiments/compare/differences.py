@@ -24,12 +24,13 @@ Column = list[Hashable]  # a value for each run
 def columns_of(runs: Sequence[RunRecord], axes: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     """A column for each key of the configs and for each group's choice; the axes of a sweep before those.
 
-    A choice stands under the group's name, as `encoder`, and its values below it, as `encoder.size`.
+    A choice stands under the group's name, as `encoder`, and its values below it, as `encoder.size`. Files of
+    the same content have one path, that of the first run: they may lie elsewhere on another machine.
     """
     flats = [flatten(run.config) for run in runs]
     keys = dict.fromkeys(key for flat in flats for key in flat)
     groups = dict.fromkeys(group for run in runs for group in _choices(run))
-    columns = {key: [plain(flat.get(key, ABSENT)) for flat in flats] for key in keys}
+    columns = {key: _by_content(key, [plain(flat.get(key, ABSENT)) for flat in flats], runs) for key in keys}
     columns |= {group: [plain(_choices(run).get(group)) for run in runs] for group in groups}
     columns = {key: column for key, column in columns.items() if not _is_of_one_start(key)}
     for axis in dict.fromkeys(axis for each in axes for axis in each):
@@ -85,6 +86,16 @@ def shown_value(value: Any) -> str:
 def plain(value: Any) -> Hashable:
     """A value that can be compared and counted: of a list its JSON."""
     return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _by_content(key: str, column: Column, runs: Sequence[RunRecord]) -> Column:
+    """The column with one path for files whose digests, as the last starts have recorded them, are equal."""
+    paths: dict[str, Hashable] = {}
+    found = []
+    for value, run in zip(column, runs, strict=True):
+        digests = (run.starts[-1].get("files") or {}).get(key) if run.starts else None
+        found.append(paths.setdefault(json.dumps(digests, sort_keys=True), value) if digests else value)
+    return found
 
 
 def _choices(run: RunRecord) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from enum import Enum
 from typing import Annotated
 
 from elmo.values import Length, Positive
-from experiments.config.sections import Section
+from experiments.config.choices import WandbMode
+from experiments.config.sections import LoggerConfig, Section
 
 
 class Incomplete(Enum):
@@ -21,18 +22,15 @@ class Checklist(Enum):
     neurips = "neurips"
 
 
-class ComparisonLogger(Enum):
-    none = "none"
-    offline = "offline"
-    online = "online"
-
-
 @dataclass
 class CompareConfig(Section):
-    """Root of conf/compare.yaml; `by` of null: what differs, or the axes of the sweep."""
+    """Root of conf/compare.yaml; `by` of null: what differs, or the axes of the sweep.
+
+    `sweep=DIR` of the command line is `sweep_dir` here: a key of the name of a group would be a choice.
+    """
 
     runs: Annotated[list[str], Length(1, 10_000)] | None = None
-    sweep: str | None = None
+    sweep_dir: str | None = None
     study: str | None = None
     by: Annotated[list[str], Length(1, 20)] | None = None
     over: Annotated[list[str], Length(0, 20)] = field(default_factory=lambda: ["seed"])
@@ -43,11 +41,10 @@ class CompareConfig(Section):
     incomplete: Incomplete = Incomplete.leave_out
     output: str | None = None
     checklist: Checklist | None = None
-    logger: ComparisonLogger = ComparisonLogger.none
-    project: str | None = None
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
 
     def disagreements(self) -> Iterator[str]:
-        places = {"runs": self.runs, "sweep": self.sweep, "study": self.study}
+        places = {"runs": self.runs, "sweep": self.sweep_dir, "study": self.study}
         given = [key for key, value in places.items() if value is not None]
         if not given:
             yield "runs: missing; give a value, such as runs=['runs/*'], or sweep=DIR, or study=DIR"
@@ -57,5 +54,5 @@ class CompareConfig(Section):
             yield "error_reduction: a perplexity has no error to reduce; leave it out"
         for key in sorted(set(self.by or ()) & set(self.over)):
             yield f"by: {key} is in over as well; a key makes the groups or is repeated"
-        if self.project is not None and self.logger is ComparisonLogger.none:
-            yield "project: nothing is logged; add logger=online or logger=offline"
+        if self.output is None and self.logger.wandb is not WandbMode.disabled:
+            yield "logger: the files of W&B lie in the output's directory; give output=DIR"

@@ -21,9 +21,8 @@ from experiments.config.choices import (
     RecordFormat,
     StartState,
     VectorType,
-    WandbMode,
 )
-from experiments.config.sections import Section
+from experiments.config.sections import LoggerConfig, Section
 from experiments.records.schema import DiffConfig, RerunConfig
 from experiments.sweep.schema import SweepConfig
 
@@ -92,20 +91,6 @@ class FeaturesConfig(Section):
     cached: bool = True
     max_gigabytes: Positive = 20.0
     dtype: VectorType = VectorType.float16
-
-
-@dataclass
-class LoggerConfig(Section):
-    """Destinations of figures besides metrics.jsonl, which is always written."""
-
-    wandb: WandbMode = WandbMode.auto
-    project: str | None = None
-    entity: str | None = None
-    group: str | None = None
-    tags: list[str] = field(default_factory=list)
-    tensorboard: bool = True
-    curves: bool = True
-    progress: Progress = Progress.auto
 
 
 @dataclass

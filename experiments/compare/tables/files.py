@@ -28,7 +28,7 @@ def write_files(comparison: Comparison, path: Path) -> None:
     """
     texts = {
         "comparison.md": markdown(comparison),
-        "comparison.csv": _csv(_group_row(comparison, place) for place in range(len(comparison.groups))),
+        "comparison.csv": _csv(group_rows(comparison)),
         "runs.csv": _csv(_run_rows(comparison)),
         "comparison.tex": latex(comparison),
         "comparison.json": json_text(_plain(comparison), indent=2) + "\n",
@@ -36,6 +36,11 @@ def write_files(comparison: Comparison, path: Path) -> None:
     for name, text in texts.items():
         with atomic_write(path / name) as aside:
             aside.write_text(text, encoding="utf-8")
+
+
+def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """A row for each group, of plain numbers."""
+    return [_group_row(comparison, place) for place in range(len(comparison.groups))]
 
 
 def _group_row(comparison: Comparison, place: int) -> dict[str, Any]:
@@ -69,14 +74,13 @@ def _run_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
-def _csv(rows: Any) -> str:
-    found: Sequence[Mapping[str, Any]] = list(rows)
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(
-        text, list(dict.fromkeys(key for row in found for key in row)), lineterminator="\n"
+        text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows({key: _finite(value) for key, value in row.items()} for row in found)
+    writer.writerows({key: _finite(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

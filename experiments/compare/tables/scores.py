@@ -21,12 +21,14 @@ class TextTable(NamedTuple):
         columns: their names.
         rows: their texts.
         notes: lines below it.
+        name: in one word.
     """
 
     title: str
     columns: list[str]
     rows: list[list[str]]
     notes: list[str]
+    name: str
 
 
 def group_table(comparison: Comparison) -> TextTable:
@@ -51,7 +53,7 @@ def group_table(comparison: Comparison) -> TextTable:
         f"{comparison.hours:.2f} device-hours in all, {comparison.lost_hours:.2f} of them of runs that are in"
         f" no group for they failed or did not finish ({comparison.device})"
     ]
-    return TextTable(title, columns, rows, notes)
+    return TextTable(title, columns, rows, notes, "groups")
 
 
 def retrained_table(comparison: Comparison) -> TextTable:
@@ -84,7 +86,7 @@ def retrained_table(comparison: Comparison) -> TextTable:
             "better runs: the probability that a run of the first is better; order: the bound of almost"
             " stochastic order, the first is almost always better below 0.2"
         )
-    return TextTable(f"{RETRAINED}: differences of {comparison.metric}", columns, rows, notes)
+    return TextTable(f"{RETRAINED}: differences of {comparison.metric}", columns, rows, notes, "retrained")
 
 
 def examples_table(comparison: Comparison) -> TextTable:
@@ -101,7 +103,8 @@ def examples_table(comparison: Comparison) -> TextTable:
         f"Holm's correction over {_num_tested(found)} pairs. It says nothing of the methods trained again."
     )
     columns = ["pair", "difference (95 % interval)", "p", "p (Holm)", "found"]
-    return TextTable(f"{ON_NEW_EXAMPLES}: differences of {comparison.metric}", columns, rows, notes)
+    title = f"{ON_NEW_EXAMPLES}: differences of {comparison.metric}"
+    return TextTable(title, columns, rows, notes, "new_examples")
 
 
 def pair_name(comparison: Comparison, claim: Claim) -> str:

@@ -28,7 +28,8 @@ def across_table(comparison: Comparison, across: AcrossDataSets) -> TextTable:
             f"Friedman's test of all systems: p = {across.friedman_p:.4f}; ranks differ from"
             f" {across.critical_difference:.2f} on (Nemenyi)"
         )
-    return TextTable(f"Over {len(across.data_sets)} data sets: {comparison.metric}", columns, rows, notes)
+    title = f"Over {len(across.data_sets)} data sets: {comparison.metric}"
+    return TextTable(title, columns, rows, notes, "data_sets")
 
 
 def budget_table(comparison: Comparison) -> TextTable:
@@ -38,7 +39,7 @@ def budget_table(comparison: Comparison) -> TextTable:
     rows = [[curve.label, *(_at(curve, number) for number in budgets)] for curve in comparison.budget_curves]
     columns = ["search", *(f"{number} trial{'s' * (number > 1)}" for number in budgets)]
     title = f"Budget: expected best {comparison.dev_metric} of k trials, with one deviation"
-    return TextTable(title, columns, rows, [])
+    return TextTable(title, columns, rows, [], "budget")
 
 
 def _at(curve: BudgetCurve, number: int) -> str:

@@ -90,6 +90,20 @@ def test_the_biLM_of_an_encoder_that_needs_one_is_part_of_its_choice(tmp_path: P
     assert "init_from (/bilm, /other, null)" in refusal(tmp_path, by=["encoder"])
 
 
+def test_files_of_the_same_content_are_the_same_wherever_they_lie(tmp_path: Path) -> None:
+    for seed, place in ((1, "/here"), (2, "/there")):
+        files = {"data.train": {"train.csv": "abc"}, "init_from": {"model.safetensors": "def"}}
+        values = {"data__train": f"{place}/train.csv", "init_from": f"{place}/bilm", "encoder": "elmo"}
+        write_run(tmp_path / str(seed), 80.0 + seed, seed=seed, start={"files": files}, **values)
+    (group,) = compared(tmp_path).groups
+    assert group.bilms == ["/here/bilm", "/here/bilm"]
+    changed = {"data.train": {"train.csv": "other"}}
+    write_run(
+        tmp_path / "3", 80.0, seed=3, start={"files": changed}, **{**values, "data__train": "/x/train.csv"}
+    )
+    assert "data.train (/here/train.csv, /x/train.csv)" in refusal(tmp_path, by=["encoder"])
+
+
 def test_one_group_has_a_table_and_no_claims(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         write_run(tmp_path / str(seed), 80.0 + seed, seed=seed)

@@ -11,10 +11,11 @@ from made_runs import write_run
 from tiny_runs import arguments_of, write_data
 
 from experiments import train
-from experiments.compare.__main__ import main
+from experiments.compare.__main__ import run
 from experiments.compare.build import Wishes, compare
 from experiments.compare.reading import read_runs, read_sweep_runs
 from experiments.compare.tables.checklist import checklist
+from experiments.compare.tables.files import write_files
 from experiments.compare.tables.latex import escaped, latex
 from experiments.compare.tables.scores import best_of
 from experiments.compare.tables.text import markdown
@@ -35,14 +36,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(*arguments: str) -> int:
-    return run_command(main, config_name="compare", arguments=arguments)
-
-
 def test_the_command_prints_both_claims_each_under_its_own_name(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(f"runs=[{runs}/*]", "difference=1.0") == 0
+    assert run([f"runs=[{runs}/*]", "difference=1.0"]) == 0
     printed = capsys.readouterr().out
     groups, retrained, examples = printed.split("\n\n")[:3]
     assert "84.50 ± 1.38" in groups and groups.startswith("test/accuracy, higher is better")
@@ -51,37 +48,45 @@ def test_the_command_prints_both_claims_each_under_its_own_name(
     assert examples.startswith("These models, on new examples") and "runs needed" not in examples
 
 
-def test_the_same_runs_give_the_same_files(
-    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("one", "two"):
-        assert run(f"runs=[{runs}/*]", f"output={tmp_path / name}") == 0
-        assert capsys.readouterr().out.endswith(f"{tmp_path / name}\n")
-    one, two = (
-        {
-            str(path.relative_to(tmp_path / name)): path.read_bytes().replace(f"/{name}".encode(), b"")
-            for path in (tmp_path / name).rglob("*.*")
-        }
-        for name in ("one", "two")
-    )
-    assert one == two
-    assert {"comparison.md", "comparison.csv", "comparison.tex", "comparison.json", "runs.csv"} <= one.keys()
-    assert {"report.html", "figures/scores.png", "figures/scores.pdf"} <= one.keys()
+@pytest.fixture(scope="module")
+def output(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of the command, with W&B offline."""
+    path = tmp_path_factory.mktemp("output") / "report"
+    assert run([f"runs=[{runs}/*]", f"output={path}", "logger=offline", "logger.project=p"]) == 0
+    return path
 
 
-def test_the_files_have_a_row_for_each_group_and_each_run(runs: Path, tmp_path: Path) -> None:
-    assert run(f"runs=[{runs}/*]", f"output={tmp_path}") == 0
-    with (tmp_path / "comparison.csv").open(newline="") as file:
+def test_the_same_runs_give_the_same_files(runs: Path, output: Path, tmp_path: Path) -> None:
+    write_files(compare(read_runs([f"{runs}/*"]), Wishes()), tmp_path)
+    names = {"comparison.md", "comparison.csv", "comparison.tex", "comparison.json", "runs.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
+
+
+def test_the_files_have_a_row_for_each_group_and_each_run(runs: Path, output: Path) -> None:
+    with (output / "comparison.csv").open(newline="") as file:
         groups = list(csv.DictReader(file))
     assert [row["encoder"] for row in groups] == ["char_cnn", "elmo", "word"]
     assert float(groups[1]["test/accuracy"]) == pytest.approx(84.5) and groups[1]["chosen on dev"] == "True"
     assert float(groups[1]["test/accuracy low"]) < 84.5 < float(groups[1]["test/accuracy high"])
-    with (tmp_path / "runs.csv").open(newline="") as file:
+    with (output / "runs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9 and {row["seed"] for row in rows} == {"1", "2", "3"}
-    stored = json.loads((tmp_path / "comparison.json").read_text())
+    stored = json.loads((output / "comparison.json").read_text())
     assert stored["claims"][0]["retrained"]["design"] and stored["groups"][0]["runs"][0].startswith(str(runs))
-    assert "| encoder | n |" in (tmp_path / "comparison.md").read_text()
+    assert "| encoder | n |" in (output / "comparison.md").read_text()
+
+
+def test_pictures_and_a_run_of_wandb_lie_beside_the_files(output: Path) -> None:
+    assert {".png", ".pdf"} == {path.suffix for path in (output / "figures").iterdir()}
+    assert (output / "report.html").is_file()
+    (logged,) = (output / "wandb").glob("offline-run-*/run-*.wandb")
+    tables = list((output / "wandb").glob("offline-run-*/files/media/table/*.table.json"))
+    assert {path.name.split("_")[0] for path in tables} >= {"groups", "retrained", "new"}
+    (groups,) = (json.loads(path.read_text()) for path in tables if path.name.startswith("groups"))
+    assert groups["columns"][:3] == ["group", "encoder", "n"] and groups["data"][1][0] == "elmo"
+    assert logged.stat().st_size > 0
 
 
 def test_bold_in_latex_is_what_the_test_found_better_than_every_other(runs: Path) -> None:
@@ -164,13 +169,13 @@ def test_a_checklists_paragraphs_are_made_of_stored_facts(tmp_path: Path, kind: 
         (["sweep=nowhere"], "nowhere: no sweep or study: it has no sweep.json"),
         (["runs=[a]", "by=[seed]"], "by: seed is in over as well"),
         (["runs=[a]", "difference=0"], "difference: expected more than 0"),
-        (["runs=[a]", "project=x"], "project: nothing is logged"),
+        (["runs=[a]", "logger=offline"], "logger: the files of W&B lie in the output's directory"),
     ],
 )
 def test_bad_input_is_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(*arguments) == 2
+    assert run(arguments) == 2
     printed = capsys.readouterr()
     assert printed.err.startswith(message) and printed.err.count("\n") == 1 and printed.out == ""
 
@@ -187,7 +192,7 @@ def test_runs_that_were_really_trained_are_compared(
             arguments += [f"head={head}", f"seed={seed}", "trainer.max_steps=4", "trainer.evaluate_every=2"]
             assert run_command(train.main, config_name="train", arguments=arguments) == 0
     capsys.readouterr()
-    assert run(f"runs=[{tmp_path}/runs/*]", "checklist=acl") == 0
+    assert run([f"runs=[{tmp_path}/runs/*]", "checklist=acl"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("test/accuracy, higher is better: mean over seed\nhead    n")
     assert "cnn - pooled" in printed and "paired t test over 2 pairs of runs" in printed
