@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -142,6 +143,7 @@ def _open_logger(
         project=options.project,
         entity=options.entity,
         group=options.group,
+        job_type=options.job_type or os.environ.get("WANDB_JOB_TYPE") or _job_type(config),
         tags=options.tags,
         config={
             **plain_config(config),
@@ -151,6 +153,15 @@ def _open_logger(
         resumed_step=None if config.resume is None else position.step,
         is_evaluated=position.evaluated_step == position.step,
     )
+
+
+def _job_type(config: TrainConfig) -> str:
+    """What kind of a job it is, for W&B: `pretrain` a biLM, or `fine-tune` one for a task."""
+    from elmo.registry import REGISTRY
+    from tasks.task import ContinuingTask
+
+    is_pretraining = isinstance(REGISTRY.build("task", config.task), ContinuingTask)
+    return "pretrain" if is_pretraining else "fine-tune"
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class LoggerConfig(Section):
     project: str | None = None
     entity: str | None = None
     group: str | None = None
+    job_type: str | None = None
     tags: list[str] = field(default_factory=list)
     tensorboard: bool = True
     curves: bool = True

@@ -139,6 +139,7 @@ def open_run_logger(
     project: str | None = None,
     entity: str | None = None,
     group: str | None = None,
+    job_type: str | None = None,
     tags: Sequence[str] = (),
     config: Mapping[str, Any],
     resumed_step: int | None = None,
@@ -150,7 +151,8 @@ def open_run_logger(
         run: its directory, whose name is the run's name.
         wandb: `auto`, `online`, `offline` or `disabled`.
         tensorboard: whether event files are written.
-        project, entity, group, tags: of the W&B run; where they are missing, its environment variables hold.
+        project, entity, group, job_type, tags: of the W&B run; where they are missing, its environment
+            variables hold.
         config: the whole config as plain containers, for W&B and TensorBoard.
         resumed_step, is_evaluated: see `RunLogger`.
 
@@ -168,6 +170,7 @@ def open_run_logger(
                 project=project,
                 entity=entity,
                 group=group,
+                job_type=job_type,
                 tags=tags,
                 config=config,
                 resumed=resumed_step is not None,

@@ -18,6 +18,7 @@ from experiments.io.run_directory import RunDirectory
 LOG = logging.getLogger(__name__)
 ONLINE_TIMEOUT_SECONDS = 20
 PROJECT = "elmo"
+_ID_FILE = "run-id.txt"
 DEFAULT_HOSTS = {"api.wandb.ai", "api.forge.coreweave.com"}  # W&B's own service under its two names.
 
 
@@ -33,8 +34,9 @@ class WandbSink:
         mode: `online`, `offline` or `auto` (see `choose_mode`). A server that does not answer makes an
             online run an offline one.
         run: the directory; its name is the W&B run's name.
-        project, entity, group, tags: of the W&B run. Those that are missing are taken from $WANDB_PROJECT (or
-            else `elmo`), $WANDB_ENTITY, $WANDB_RUN_GROUP and $WANDB_TAGS.
+        project, entity, group, job_type, tags: of the W&B run. Those that are missing are taken from
+            $WANDB_PROJECT (or else `elmo`), $WANDB_ENTITY, $WANDB_RUN_GROUP, $WANDB_JOB_TYPE and $WANDB_TAGS.
+            A run of `wandb agent` has the project, the entity and the id that the agent gives it.
         config: plain containers.
         resumed: whether the run goes on; it keeps its W&B id then.
     """
@@ -47,6 +49,7 @@ class WandbSink:
         project: str | None = None,
         entity: str | None = None,
         group: str | None = None,
+        job_type: str | None = None,
         tags: Sequence[str] = (),
         config: Mapping[str, Any],
         resumed: bool = False,
@@ -55,8 +58,9 @@ class WandbSink:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._run: Any = None
         mode = choose_mode() if mode == "auto" else mode
-        project = project or os.environ.get("WANDB_PROJECT") or PROJECT
-        labels = {"project": project, "entity": entity, "group": group, "tags": list(tags) or None}
+        labels: dict[str, Any] = {"group": group, "job_type": job_type, "tags": list(tags) or None}
+        if not is_agents_run():  # else these are the sweep's
+            labels |= {"project": project or os.environ.get("WANDB_PROJECT") or PROJECT, "entity": entity}
         start = partial(self._start, run=run, labels=labels, config=config)
         if mode == "online":
             self._attempt(lambda: start(mode="online", resumed=resumed), "logging offline")
@@ -72,7 +76,7 @@ class WandbSink:
 
     def summarize(self, step: int, figures: Mapping[str, float]) -> None:
         if self._run is not None:
-            self._attempt(lambda: self._run.summary.update(dict(figures)), "going on without it")
+            self._attempt(lambda: self._replace_summary(step, figures), "going on without it")
 
     def show_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if self._run is not None:
@@ -107,7 +111,7 @@ class WandbSink:
             mode=mode,  # type: ignore[arg-type]
             **labels,
             name=run.path.name,
-            id=_run_id(run.wandb_path, new=not resumed),
+            id=None if is_agents_run() else _run_id(run.wandb_path, new=not resumed),
             dir=run.path,
             config=without_places(config),
             resume="allow" if resumed and mode == "online" else None,  # Offline, W&B only warns about it.
@@ -120,10 +124,26 @@ class WandbSink:
                 x_disable_meta=True,
             ),
         )
+        if is_agents_run():
+            _keep_id(run.wandb_path, self._run.id)
         if mode == "online":
             print(f"Weights & Biases: online, {self._run.url}")
+        elif resumed:
+            command = f"wandb sync --id {self._run.id} {run.wandb_path / 'offline-run-*'}"
+            print(f"Weights & Biases: offline; `{command}` sends all of its starts")
         else:
             print(f"Weights & Biases: offline; `wandb sync {self._run.settings.sync_dir}` sends it")
+
+    def _replace_summary(self, step: int, figures: Mapping[str, float]) -> None:
+        """The figures, without the last values of what was logged; tables and pictures stay."""
+        # W&B holds the last row back; if it came at the end, it would replace figures of the same names.
+        self._run.log({}, step=max(step, self._run.step), commit=True)
+        summary = self._run.summary
+        for key in list(summary.keys()):
+            is_figure = isinstance(summary[key], (int, float)) and not key.startswith("_")
+            if is_figure and key not in figures:
+                del summary[key]
+        summary.update(dict(figures))
 
     def _log_picture(self, name: str, path: Path) -> None:
         import wandb
@@ -207,10 +227,19 @@ def _in_netrc(environment: Mapping[str, str]) -> bool:
     return not wanted.isdisjoint(hosts)
 
 
+def is_agents_run(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether `wandb agent` has started this process, for a trial of a sweep of W&B's own."""
+    return bool(environment.get("WANDB_SWEEP_ID"))
+
+
 def _run_id(path: Path, *, new: bool) -> str:
     """The W&B id of the run, kept beside W&B's own files."""
-    path.mkdir(exist_ok=True)
-    file = path / "run-id.txt"
+    file = path / _ID_FILE
     if new or not file.exists():
-        file.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+        _keep_id(path, secrets.token_hex(4))
     return file.read_text(encoding="utf-8").strip()
+
+
+def _keep_id(path: Path, run_id: str) -> None:
+    path.mkdir(exist_ok=True)
+    (path / _ID_FILE).write_text(f"{run_id}\n", encoding="utf-8")

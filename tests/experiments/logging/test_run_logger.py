@@ -146,7 +146,7 @@ def test_wandb_offline_holds_the_figures_also_after_a_resume(tmp_path: Path) -> 
     )
     assert (second["run_id"], second["step"]) == (first["run_id"], 20)
     assert second["summary"]["test/perplexity"] == 120.5
-    assert second["summary"]["train/loss"] == 3.0
+    assert "train/loss" not in second["summary"]  # only the final figures
 
 
 def test_wandb_is_sent_no_local_path_and_no_name_of_the_machine(
