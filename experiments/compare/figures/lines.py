@@ -55,8 +55,9 @@ def draw_lines(
         is_marked: whether each point has a marker.
         names_ends: whether the labels are written, else `legend_of` names the lines.
     """
+    alpha = min(0.18, 0.9 / max(len(lines), 1))  # many bands cover each other
     for line in lines:
-        _draw_line(axes, line, is_step=is_step, is_marked=is_marked)
+        _draw_line(axes, line, is_step=is_step, is_marked=is_marked, alpha=alpha)
     _draw_runs(axes, lines)
     if is_marked:
         scale_axis(axes, [float(value) for line in lines for value in line.x], has_ticks=True)
@@ -92,7 +93,7 @@ def legend_of(figure: Figure, looks: Mapping[str, Look], *, is_marked: bool = Fa
     figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize="small", frameon=False)
 
 
-def _draw_line(axes: Axes, line: Line, *, is_step: bool, is_marked: bool) -> None:
+def _draw_line(axes: Axes, line: Line, *, is_step: bool, is_marked: bool, alpha: float) -> None:
     colour, dash, marker = line.look
     axes.plot(
         line.x,
@@ -110,7 +111,7 @@ def _draw_line(axes: Axes, line: Line, *, is_step: bool, is_marked: bool) -> Non
         line.low,
         line.high,
         color=colour,
-        alpha=0.18,
+        alpha=alpha,
         linewidth=0,
         step="post" if is_step else None,
         zorder=2,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RESOLUTION = 200  # dots per inch of a PNG, as print needs
+RESOLUTION = 160  # dots per inch of a PNG; who needs more has the PDF
 _PANEL = (6.6, 3.8)  # inches, with the labels beside it
 _SMALL_PANEL = (3.4, 2.9)
 _PANELS_PER_ROW = 3

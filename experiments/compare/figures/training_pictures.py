@@ -77,7 +77,8 @@ def _learning_curve(
     if number < total:
         caption += f" Of {total} groups the {number} best on dev are drawn."
     title = f"Learning curves over {name}"
-    return Picture(f"learning_curves_{name}", title, caption, panels_size(len(parts)), draw)
+    file = f"learning_curves_{'time' if unit == 'seconds' else name}"  # whatever the time's unit is
+    return Picture(file, title, caption, panels_size(len(parts)), draw)
 
 
 def _curve_line(name: str, look: Look, curves: list[Curve], factor: float) -> Line:

@@ -17,7 +17,7 @@ from experiments.compare.figures import write_figures
 from experiments.compare.figures.choice import all_fonts, pictures_of
 from experiments.compare.figures.score_pictures import strips
 
-ALWAYS = {"scores", "learning_curves_steps", "learning_curves_seconds"}
+ALWAYS = {"scores", "learning_curves_steps", "learning_curves_time"}
 SCORES = [80.0, 81.5, 79.0]
 
 
@@ -91,7 +91,7 @@ def test_learning_curves_are_the_means_over_seeds_where_all_have_values(fraction
     runs = fractions.groups[0].runs
     expected = np.mean([[event["dev/accuracy"] for event in run.events()] for run in runs], axis=0)
     np.testing.assert_allclose(axes.lines[0].get_xydata(), np.column_stack([50 * np.arange(1, 6), expected]))
-    (seconds,) = axes_of(fractions, "learning_curves_seconds")
+    (seconds,) = axes_of(fractions, "learning_curves_time")
     np.testing.assert_allclose(seconds.lines[0].get_xdata(), 11.0 * np.arange(1, 6))  # of 10, 11 and 12
 
 
