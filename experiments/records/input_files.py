@@ -48,7 +48,10 @@ def changed_inputs(
     """
     now = digest_inputs(config, cache_path=cache_path)
     for key, files in before.items():
-        own = now.get(key, {})
+        if key not in now:
+            yield f"{key}: what the run read is not there any more ({_place(config, key)})"
+            continue
+        own = now[key]
         for name in [*files, *(name for name in own if name not in files)]:
             if name not in own:
                 yield f"{key}: {name}, which the run read, is not there any more ({_place(config, key)})"

@@ -56,15 +56,16 @@ def test_each_change_is_a_line(tmp_path: Path) -> None:
     assert list(changed_inputs(before, config, cache_path=cache)) == []
     (place / "texts" / "a.txt").write_text("other\n")
     (place / "texts" / "c.txt").write_text("new\n")
+    (place / "texts" / "b.txt").unlink()
     (place / "glove.txt").unlink()
     (place / "run" / "model" / "model.safetensors").write_bytes(b"others!")
     (place / "run" / "model" / "warm_state.safetensors").write_bytes(b"of `embed`, later")
     globbed = f"(['{place / 'texts' / '*.txt'}'])"
     assert list(changed_inputs(before, config, cache_path=cache)) == [
         "data.train: a.txt is not the file that the run read: its content differs",
+        f"data.train: b.txt, which the run read, is not there any more {globbed}",
         f"data.train: c.txt is new there; the run did not read it {globbed}",
-        "encoder.parts.glove.path: glove.txt, which the run read, is not there any more"
-        f" ({place / 'glove.txt'})",
+        f"encoder.parts.glove.path: what the run read is not there any more ({place / 'glove.txt'})",
         "init_from: model.safetensors is not the file that the run read: its content differs",
     ]
 

@@ -131,6 +131,7 @@ def test_figures_that_differ_come_first_and_then_what_else_does(
     figures = json.loads((copied / "metrics.json").read_text())
     (copied / "metrics.json").write_text(json.dumps({**figures, "test/perplexity": 1.5, "seconds": 1e6}))
     events = (copied / "metrics.jsonl").read_text().splitlines()
+    events[0] = json.dumps({**json.loads(events[0]), "num_threads": 2})
     events[3] = json.dumps({**json.loads(events[3]), "train/gradient_norm": 0.5})
     (copied / "metrics.jsonl").write_text("".join(f"{event}\n" for event in events))
     record = json.loads((copied / "environment.json").read_text())
@@ -138,6 +139,7 @@ def test_figures_that_differ_come_first_and_then_what_else_does(
     (copied / "environment.json").write_text(json.dumps(record))
     assert again(copied) == 1
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("the run had 1 to 2 threads, as trainer.num_threads was not given; ")
     first = next(i for i, line in enumerate(lines) if line.startswith("differs: "))
     assert (
         lines[first].startswith("differs: 1 of ")
@@ -161,8 +163,8 @@ def test_data_that_has_changed_or_gone_is_told_before_any_training(
     changed = f"run={run}: data.test: test_text.txt is not the file that the run read: its content differs"
     assert refusal(run, capsys) == changed
     files["test_text"].unlink()
-    gone = f"run={run}: data.test: test_text.txt, which the run read, is not there any more"
-    assert refusal(run, capsys) == f"{gone} ({files['test_text']})"
+    gone = f"run={run}: data.test: what the run read is not there any more ({files['test_text']})"
+    assert refusal(run, capsys) == gone
 
 
 def test_a_split_that_another_package_or_tokenizer_has_made_is_told_before_any_training(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_runs import arguments_of, write_data
 
-from experiments import train
+from experiments import evaluate, train
 from experiments.config.command import run_command
 from tasks.supervised.feature_store import FeatureCache
 
@@ -46,6 +46,10 @@ def test_fractions_share_one_store_with_the_whole_split(
         assert run_command(train.main, config_name="train", arguments=arguments) == 0
         figures[fraction, cached] = json.loads((run / "metrics.json").read_text())
         assert len(written) == num_stores  # by the first run
+    again = [f"run={tmp_path / '0.4-True'}", f"output={tmp_path / 'again.json'}", "progress=none"]
+    assert run_command(evaluate.main, config_name="evaluate", arguments=again) == 0
+    scored = json.loads((tmp_path / "again.json").read_text())  # its baselines had the same part
+    assert scored == pytest.approx({key: figures[0.4, True][key] for key in scored}, rel=1e-3)
     unit = "texts" if name.startswith("text") else "questions"
     whole = figures[1, True][f"facts/train_{unit}"]
     assert figures[0.4, True][f"facts/train_{unit}"] == 0.4 * whole
