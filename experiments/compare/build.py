@@ -68,7 +68,7 @@ def compare(material: Material, wishes: Wishes) -> Comparison:
     grouping = group_runs(material, by=by, over=over, may_repeat=is_study)
     if "perplexity" in metric:
         _refuse_different_vocabularies(material.runs)
-    groups = _groups(material, grouping, metric, is_study=is_study)
+    groups = _groups(material, grouping, metric, goal, is_study=is_study)
     chosen = _chosen(groups, goal)
     baseline = None if wishes.baseline is None else _find_baseline(groups, wishes.baseline)
     pairs = [] if is_study else pairs_of(groups, baseline=baseline, chosen=chosen)
@@ -155,7 +155,9 @@ def _refuse_different_vocabularies(runs: Sequence[RunRecord]) -> None:
         )
 
 
-def _groups(material: Material, grouping: Grouping, metric: str, *, is_study: bool) -> list[Group]:
+def _groups(
+    material: Material, grouping: Grouping, metric: str, goal: Goal, *, is_study: bool
+) -> list[Group]:
     columns = columns_of(material.runs, material.axes)
     groups = []
     for key, places in grouping.members:
@@ -164,7 +166,7 @@ def _groups(material: Material, grouping: Grouping, metric: str, *, is_study: bo
         if "init_from" in columns:
             bilms = [columns["init_from"][place] for place in places]
             group = dataclasses.replace(group, bilms=[None if name is None else str(name) for name in bilms])
-        groups.append(group if is_study else _with_intervals(group))
+        groups.append(_with_best(group, goal) if is_study else _with_intervals(group))
     return _with_examples(groups, metric)
 
 
@@ -188,6 +190,18 @@ def _group(grouping: Grouping, key: dict[str, Any], runs: list[RunRecord], metri
         deviation=None,
         num_units=1,
         costs=costs_of(runs),
+    )
+
+
+def _with_best(group: Group, goal: Goal) -> Group:
+    """The group of trials with the scores of the one that is best on dev."""
+    known = np.flatnonzero(np.isfinite(group.dev_scores))
+    if not len(known):
+        return group
+    best = known[np.argmax(group.dev_scores[known] * (1 if goal == "maximize" else -1))]
+    test, dev = float(group.scores[best]), float(group.dev_scores[best])
+    return dataclasses.replace(
+        group, interval=Interval(test, None, None), dev_interval=Interval(dev, None, None)
     )
 
 
@@ -237,19 +251,15 @@ def _examples_of(group: Group, metric: str) -> np.ndarray | None:
 
 
 def _chosen(groups: Sequence[Group], goal: Goal) -> dict[str, int]:
-    """Of each data set the place of the group with the best mean on dev."""
-    chosen: dict[str, int] = {}
+    """Of each data set the place of the group that is best on dev; without dev scores the first one."""
     sign = 1 if goal == "maximize" else -1
+    best: dict[str, tuple[float, int]] = {}
     for place, group in enumerate(groups):
-        if not _has_dev(group):
-            chosen.setdefault(group.data_set, place)
-            continue
-        best = chosen.get(group.data_set)
-        if best is None or sign * group.dev_scores.mean() > sign * np.nan_to_num(
-            groups[best].dev_scores.mean(), nan=-sign * math.inf
-        ):
-            chosen[group.data_set] = place
-    return chosen
+        dev = group.dev_interval.estimate
+        score = -math.inf if math.isnan(dev) else sign * dev
+        if group.data_set not in best or score > best[group.data_set][0]:
+            best[group.data_set] = (score, place)
+    return {data_set: place for data_set, (_, place) in best.items()}
 
 
 def _find_baseline(groups: Sequence[Group], label: str) -> int:

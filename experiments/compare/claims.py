@@ -120,13 +120,13 @@ def _claim(
     with_error_reduction: bool,
 ) -> Claim:
     first, second = (groups[place] for place in pair)
-    units, sign = _units(first, second), 1 if goal == "maximize" else -1
+    units, sign, is_tested = _units(first, second), 1 if goal == "maximize" else -1, retrained.p is not None
     return Claim(
         *pair,
         retrained=retrained,
         examples=examples,
-        smallest_difference=_smallest(units),
-        units_needed=None if difference is None else _needed(units, difference),
+        smallest_difference=_smallest(units) if is_tested else None,
+        units_needed=_needed(units, difference) if is_tested and difference is not None else None,
         almost_stochastic=stochastic_order(sign * units.first, sign * units.second).bound,
         probability_of_improvement=_improvement(sign * units.first, sign * units.second),
         error_reduction=_error_reduction(units, goal) if with_error_reduction else None,
@@ -223,16 +223,12 @@ def _example_means(group: Group) -> np.ndarray:
 
 def _smallest(units: _Units) -> float | None:
     n = (len(units.first), len(units.second))
-    if min(n) < 2:
-        return None
     if units.is_paired:
         return smallest_paired_difference(_deviation(units.first - units.second), n[0])
     return smallest_difference((_deviation(units.first), _deviation(units.second)), n)
 
 
 def _needed(units: _Units, difference: float) -> int | None:
-    if min(len(units.first), len(units.second)) < 2:
-        return None
     if units.is_paired:
         return pairs_needed(difference, _deviation(units.first - units.second))
     return seeds_needed(difference, (_deviation(units.first), _deviation(units.second)))

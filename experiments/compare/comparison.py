@@ -56,7 +56,8 @@ class Group:
         dev_scores: (R,) scores on dev of the same models; NaN where there is none.
         seeds: (R,).
         bilms: (R,) which biLM each run started from, None without one.
-        interval: of the mean test score over `num_units`: Student's t.
+        interval: of the mean test score over `num_units`: Student's t. In a study, whose trials are no
+            repetitions, the test score of the trial that is best on dev, without an interval.
         dev_interval: the same on dev.
         deviation: the standard deviation of a unit's test score; None if there is one unit.
         num_units: the independent repetitions: runs, or with several biLMs the biLMs.
@@ -235,3 +236,8 @@ class Comparison:
     def data_sets(self) -> list[str]:
         """The data sets in the order of the groups; one empty name if all groups have the same test set."""
         return list(dict.fromkeys(group.data_set for group in self.groups))
+
+    @property
+    def is_study(self) -> bool:
+        """Whether the runs are the trials of a search, which are no repetitions of one method."""
+        return self.sweep is not None and self.sweep.kind == "study"

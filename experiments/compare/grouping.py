@@ -36,7 +36,12 @@ class Grouping(NamedTuple):
 
     def label(self, key: Mapping[str, Any], *, with_data: bool = True) -> str:
         """What a group has of its own, such as `elmo, bilstm`, or `learning_rate=0.01`."""
-        parts = [_labelled(name, value) for name, value in key.items() if with_data or name != self.data_key]
+        ends = [name.rpartition(".")[2] for name in key]
+        parts = [
+            _labelled(name if ends.count(end) > 1 else end, value)
+            for (name, value), end in zip(key.items(), ends, strict=True)
+            if with_data or name != self.data_key
+        ]
         return ", ".join(parts) or "all runs"
 
 
@@ -168,7 +173,7 @@ def _refuse_duplicates(grouping: Grouping, runs: Sequence[RunRecord], columns: M
 
 def _labelled(name: str, value: Any) -> str:
     text = shown_value(value)
-    return text if isinstance(value, str) and value != "absent" else f"{name.rpartition('.')[2]}={text}"
+    return text if isinstance(value, str) and value != "absent" else f"{name}={text}"
 
 
 def _order(values: Sequence[Any]) -> tuple[tuple[bool, float, str], ...]:

@@ -69,9 +69,8 @@ def _setup(comparison: Comparison, runs: Sequence[RunRecord]) -> Iterator[str]:
     axes = dict.fromkeys(axis for job in jobs for axis in job.axes)
     space = {axis: [job.axes.get(axis) for job in jobs] for axis in axes}
     space = space or {key: [group.key[key] for group in comparison.groups] for key in comparison.by}
-    what = "trials of a search" if sweep is not None and sweep.kind == "study" else "groups of runs"
-    count = len(jobs) if sweep is not None and sweep.kind == "study" else len(comparison.groups)
-    yield f"{count} {what} were tried."
+    tried = f"{len(jobs)} trials" if comparison.is_study else f"{len(comparison.groups)} groups of runs"
+    yield f"{tried} were tried."
     if space:
         yield f"Search space: {'; '.join(f'{key}: {_values(values)}' for key, values in space.items())}."
     metrics = {str((run.config.get("trainer") or {}).get("metric")) for run in runs}
@@ -83,12 +82,16 @@ def _setup(comparison: Comparison, runs: Sequence[RunRecord]) -> Iterator[str]:
     )
     yield f"Of each run the checkpoint with the best {_listed(sorted(metrics))} was kept{stopping}."
     chosen = [comparison.groups[place] for place in comparison.chosen.values()]
-    if len(comparison.groups) > 1:
+    if len(comparison.groups) > len(chosen):
         labels = "; ".join(group.label for group in chosen)
         yield f"By the mean of {comparison.dev_metric}, {labels} would be chosen; test scores chose nothing."
 
 
 def _statistics(comparison: Comparison) -> Iterator[str]:
+    if comparison.is_study:
+        yield f"Reported is {comparison.metric} of the trial with the best {comparison.dev_metric}, one run:"
+        yield "trials of a search are no repetitions, so there are no error bars and no test."
+        return
     numbers = sorted({group.num_units for group in comparison.groups})
     seeds = sorted(
         {str(seed) for group in comparison.groups for seed in group.seeds}, key=lambda s: (len(s), s)

@@ -61,7 +61,7 @@ def _rows_of_groups(comparison: Comparison) -> list[list[str]]:
             [
                 *(escaped(shown_value(group.key[key])) for key in comparison.by),
                 *([] if comparison.by else [escaped(group.label)]),
-                str(group.num_units),
+                str(len(group.runs) if comparison.is_study else group.num_units),
                 _score(group, is_best=place in best),
                 _math(with_half_width(group.dev_interval)),
                 *(
@@ -116,6 +116,8 @@ def _caption(comparison: Comparison) -> str:
     n = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     over = " and ".join(comparison.over)
     sentences = [f"{comparison.metric}: mean over {n} values of {over}"]
+    if comparison.is_study:
+        sentences = [f"{comparison.metric} of the trial with the best {comparison.dev_metric}"]
     if any(group.deviation is not None for group in comparison.groups):
         sentences[0] += " with 95 % intervals (Student's t)"
     if comparison.claims:

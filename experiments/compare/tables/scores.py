@@ -48,10 +48,13 @@ def group_table(comparison: Comparison) -> TextTable:
         for place, group in enumerate(comparison.groups)
     ]
     best = {"maximize": "higher", "minimize": "lower"}[comparison.goal]
-    title = f"{comparison.metric}, {best} is better: mean over {', '.join(comparison.over)}"
+    what = f"mean over {', '.join(comparison.over)}"
+    if comparison.is_study:
+        what = "of the trial that is best on dev"
+    title = f"{comparison.metric}, {best} is better: {what}"
     notes = [
-        f"{comparison.hours:.2f} device-hours in all, {comparison.lost_hours:.2f} of them of runs that are in"
-        f" no group for they failed or did not finish ({comparison.device})"
+        f"{comparison.hours:.2f} device-hours in all, {comparison.lost_hours:.2f} of them of runs in no"
+        f" group: failed, unfinished or pruned ({comparison.device})"
     ]
     return TextTable(title, columns, rows, notes, "groups")
 
@@ -78,7 +81,7 @@ def retrained_table(comparison: Comparison) -> TextTable:
     notes = [
         *dict.fromkeys(claim.retrained.design for claim in comparison.claims),
         *dict.fromkeys(claim.retrained.reason for claim in comparison.claims if claim.retrained.reason),
-        f"Holm's correction over {_num_tested([claim.retrained for claim in comparison.claims])} pairs; finds"
+        f"Holm's correction over {_pairs_tested([claim.retrained for claim in comparison.claims])}; finds"
         " from: the smallest true difference that these runs find with a power of 80 %",
     ]
     if has_order:
@@ -100,7 +103,7 @@ def examples_table(comparison: Comparison) -> TextTable:
     designs = list(dict.fromkeys(each.design for each in found))
     notes = [designs[0] if len(designs) == 1 else f"{designs[0]}, and the like for the other pairs"]
     notes.append(
-        f"Holm's correction over {_num_tested(found)} pairs. It says nothing of the methods trained again."
+        f"Holm's correction over {_pairs_tested(found)}. It says nothing of the methods trained again."
     )
     columns = ["pair", "difference (95 % interval)", "p", "p (Holm)", "found"]
     title = f"{ON_NEW_EXAMPLES}: differences of {comparison.metric}"
@@ -187,5 +190,6 @@ def _order_cells(claim: Claim) -> list[str]:
     return ["" if better is None else f"{better.estimate:.2f}", "" if order is None else f"{order:.2f}"]
 
 
-def _num_tested(evidence: Sequence[Evidence]) -> int:
-    return sum(each.p is not None for each in evidence)
+def _pairs_tested(evidence: Sequence[Evidence]) -> str:
+    number = sum(each.p is not None for each in evidence)
+    return f"{number} pair{'s' * (number != 1)}"

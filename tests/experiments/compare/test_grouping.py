@@ -74,6 +74,13 @@ def test_a_value_that_differs_within_one_option_is_a_difference_of_its_own(tmp_p
     assert labels == ["elmo, size=absent", "word, size=8", "word, size=16"]
 
 
+def test_keys_of_the_same_last_name_are_told_whole(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 80.0, encoder__size=8, head__size=8)
+    write_run(tmp_path / "b", 80.0, encoder__size=16, head__size=8, data__fraction=0.5)
+    by = ["encoder.size", "head.size", "data.fraction"]
+    assert compared(tmp_path, by=by).groups[0].label == "encoder.size=8, head.size=8, fraction=1"
+
+
 def test_what_belongs_to_one_start_is_no_difference(tmp_path: Path) -> None:
     write_run(tmp_path / "a", 80.0, seed=1, cache_dir="/a", logger__tags=["x"], trainer__device="cpu")
     write_run(tmp_path / "b", 81.0, seed=2, cache_dir="/b", trainer__num_threads=4, trainer__device="cuda")
@@ -219,3 +226,4 @@ def test_a_studys_trials_have_a_budget_curve_and_no_claims(tmp_path: Path) -> No
     assert curve.label == "lr" and curve.expected[0] == pytest.approx(75.0) and len(curve.expected) == 4
     assert curve.expected[1] == pytest.approx((7 * 90 + 5 * 80 + 3 * 70 + 60) / 16)  # the best of two of four
     assert [left.reason for left in found.left_out] == ["pruned"]
+    assert found.groups[0].interval == (89.0, None, None)  # of the trial that is best on dev

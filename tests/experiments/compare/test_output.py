@@ -157,6 +157,22 @@ def test_a_checklists_paragraphs_are_made_of_stored_facts(tmp_path: Path, kind: 
     assert {"acl": "C3 (", "neurips": "(item 7)"}[kind] in text
 
 
+@pytest.mark.parametrize("kind", ["acl", "neurips"])
+def test_of_a_study_the_trial_best_on_dev_is_reported_without_a_test(tmp_path: Path, kind: str) -> None:
+    jobs = []
+    for number, dev in enumerate((70.0, 80.0)):
+        write_run(tmp_path / str(number), dev - 1, dev=dev, optimizer__learning_rate=0.1 * (number + 1))
+        axes = {"optimizer.learning_rate": 0.1 * (number + 1)}
+        jobs.append(JobRecord(str(number), axes, [], state="complete", value=dev))
+    write_sweep(tmp_path, SweepRecord("lr", "study", jobs))
+    comparison = compare(read_sweep_runs(tmp_path), Wishes())
+    assert "all runs & 2 & 79.00 & 80.00" in latex(comparison)
+    assert "of the trial that is best on dev" in markdown(comparison)
+    text = checklist(comparison, kind)
+    assert "2 trials were tried. Search space: optimizer.learning_rate: 0.1, 0.2." in text
+    assert "no error bars and no test" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
