@@ -15,7 +15,7 @@ _OF_THE_MACHINE = ("seconds", "per_second", "memory_bytes", "num_threads")
 _OF_THE_PLACE = ("name", "output_dir", "cache_dir", "resume", "dry_run")
 _FACTS = (
     *("python", "torch", "platform", "cpu", "cores", "usable_cores", "memory_bytes", "accelerators"),
-    *("device", "threads", "thread_variables", "seed", "data_fingerprints", "files"),
+    *("device", "threads", "thread_variables", "data_fingerprints", "files"),
 )
 
 
