@@ -23,6 +23,14 @@ if TYPE_CHECKING:  # torch and what stands on it take a second to import, which 
     from experiments.training.trainer import Trainer
 
 
+Judge = Callable[[int, float], bool]  # of an evaluation's step and score: whether the run goes on
+
+
+def no_judge(step: int, score: float) -> bool:
+    """Lets every run go on."""
+    return True
+
+
 class Figures(dict[str, Any]):
     """The final figures of a run by metric name, as its metrics.json has them.
 
@@ -35,21 +43,26 @@ class Figures(dict[str, Any]):
         self.path = path
 
 
-def main(config: TrainConfig, overrides: list[str]) -> float | None:
+def main(config: TrainConfig, overrides: list[str], *, judge: Judge = no_judge) -> float | None:
     """Train as configured and write the run's directory; InputError for the user's mistakes.
 
     Returns the score of the model that is kept by `trainer.metric`; None after a dry run.
     """
-    value = train(config, overrides).get(config.trainer.metric)
+    value = train(config, overrides, judge=judge).get(config.trainer.metric)
     return None if value is None else float(value)
 
 
 def train(
-    config: TrainConfig, overrides: list[str], *, on_start: Callable[[Trainer], None] | None = None
+    config: TrainConfig,
+    overrides: list[str],
+    *,
+    on_start: Callable[[Trainer], None] | None = None,
+    judge: Judge = no_judge,
 ) -> Figures:
     """As `main`; returns the figures.
 
     `on_start` is called with the trainer before anything of this start is recorded; what it raises ends it.
+    `judge` may end the run after an evaluation, as a signal would.
     """
     from elmo.device import choose_device
     from experiments.config.build import make_trainer, start_training
@@ -97,7 +110,7 @@ def train(
             _told_how_to_go_on(trainer, run),
         ):
             with stop.on_signals():
-                scores = _train(config, trainer, logger, adjust_threads)
+                scores = _train(config, trainer, logger, adjust_threads, judge)
             with stop.on_signals(at_once=True):
                 stop.obey()
                 return Figures(
@@ -179,7 +192,11 @@ def _told_how_to_go_on(trainer: Trainer, run: RunDirectory) -> Iterator[None]:
 
 
 def _train(
-    config: TrainConfig, trainer: Trainer, logger: RunLogger, adjust_threads: Callable[[], object]
+    config: TrainConfig,
+    trainer: Trainer,
+    logger: RunLogger,
+    adjust_threads: Callable[[], object],
+    judge: Judge,
 ) -> dict[str, float]:
     """Run the trainer with a progress display, and print the scores of every evaluation."""
     import torch
@@ -192,6 +209,8 @@ def _train(
         if trainer.metric in values:
             epochs = position.units / trainer.training.units_per_epoch
             print_scores(step, epochs, position.last_scores, is_best=position.best_step == step)
+            if trainer.ended_by() is None and not judge(step, values[trainer.metric]):
+                trainer.stop.request("its pruner")
 
     position = trainer.position
     with make_progress(

@@ -77,7 +77,7 @@ def _check_metric(metric: str, names: Sequence[str]) -> None:
 
 
 def _make_setup(config: TrainConfig, device: torch.device, *, report: Report, tell: Tell) -> Setup:
-    nodes = {group: getattr(config, group, None) for group in GIVEN}
+    nodes = {group: getattr(config, group, None) for group in GIVEN}  # some are of other commands
     return Setup(
         nodes={group: node for group, node in nodes.items() if node is not None},
         vocabulary=dataclasses.asdict(config.vocabulary),

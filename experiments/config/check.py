@@ -37,9 +37,17 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "mix": ("num_layers", "size"),
     "head": ("input_size", "injected_size"),
     "launcher": (),
+    "sampler": (),
+    "pruner": (),
 }
 # The packages whose modules register components; none of them imports this one.
-COMPONENT_PACKAGES = ("elmo", "tasks", "experiments.training", "experiments.sweep.launchers")
+COMPONENT_PACKAGES = (
+    "elmo",
+    "tasks",
+    "experiments.training",
+    "experiments.sweep.launchers",
+    "experiments.tune.components",
+)
 
 
 def check_config(cfg: DictConfig) -> Any:

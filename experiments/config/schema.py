@@ -25,6 +25,7 @@ from experiments.config.choices import (
 from experiments.config.sections import LoggerConfig, Section
 from experiments.records.schema import DiffConfig, RerunConfig
 from experiments.sweep.schema import SweepConfig
+from experiments.tune.schema import TuneConfig
 
 
 @dataclass
@@ -356,6 +357,7 @@ SCHEMAS: dict[str, type] = {
     "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
     "benchmark_statistics": BenchmarkStatisticsConfig,
+    "tune": TuneConfig,
 }
 
 

@@ -135,7 +135,7 @@ class Engine:
         elif self._stop.reason is not None:
             job.state = "unfinished"
         else:
-            told = _last_line(job.path / OUTPUT_FILE, self._log_sizes[job.path])
+            told = last_line(job.path / OUTPUT_FILE, self._log_sizes[job.path])
             job.reason = ended.reason or reason_of(ended.exit_code, told)
             job.state = "failed"
             note_failure(job.path, reason=job.reason, exit_code=ended.exit_code)
@@ -222,7 +222,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _last_line(path: Path, start: int) -> str:
+def last_line(path: Path, start: int) -> str:
     """The last line of a file that is not empty, of those behind byte `start`."""
     if not path.is_file():
         return ""

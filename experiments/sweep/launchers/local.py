@@ -57,7 +57,7 @@ class LocalLauncher(Launcher):
     def start(self, run: Run, arguments: Sequence[str], path: Path) -> None:
         taken = {running.slot for running in self._running}
         slot = next(slot for slot in range(self.num_slots()) if slot not in taken)
-        self._context.set_forkserver_preload([_PRELOADED])
+        self._context.set_forkserver_preload([_PRELOADED, run.__module__])
         # Not this process's environment of the time when its first job was started, but the present one.
         environment = {**os.environ, **_gpu_of(slot, arguments)}
         process = self._context.Process(target=_work, args=(run, list(arguments), path, environment))

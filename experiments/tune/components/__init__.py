@@ -1,0 +1,1 @@
+"""What searches are made of: samplers, which choose values, and pruners, which end a trial early."""
