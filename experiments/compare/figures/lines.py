@@ -52,7 +52,7 @@ def draw_lines(
         axes: empty.
         lines: at most a dozen.
         is_step: whether the value of a point holds until the next one.
-        is_marked: whether each point has a marker.
+        is_marked: whether each point has a marker, else the last one alone.
         names_ends: whether the labels are written, else `legend_of` names the lines.
     """
     alpha = min(0.18, 0.9 / max(len(lines), 1))  # many bands cover each other
@@ -66,15 +66,10 @@ def draw_lines(
     _keep_lines_large(axes, lines)
     if names_ends:
         ended = [(line, end) for line in lines if (end := _end(line)) is not None]
-        label_ends(
-            axes,
-            [line.label for line, _ in ended],
-            [end for _, end in ended],
-            [line.look.colour for line, _ in ended],
-        )
+        label_ends(axes, [line.label for line, _ in ended], [end for _, end in ended])
 
 
-def legend_of(figure: Figure, looks: Mapping[str, Look], *, is_marked: bool = False) -> None:
+def legend_of(figure: Figure, looks: Mapping[str, Look]) -> None:
     """Name lines in a legend above the panels of a figure."""
     from matplotlib.lines import Line2D
 
@@ -84,7 +79,7 @@ def legend_of(figure: Figure, looks: Mapping[str, Look], *, is_marked: bool = Fa
             [],
             color=look.colour,
             linestyle=look.dash,
-            marker=look.marker if is_marked else "",
+            marker=look.marker,
             markersize=4,
             label=wrapped(name),
         )
@@ -100,7 +95,8 @@ def _draw_line(axes: Axes, line: Line, *, is_step: bool, is_marked: bool, alpha:
         line.middle,
         color=colour,
         linestyle=dash,
-        marker=marker if is_marked or len(line.x) == 1 else "",
+        marker=marker,
+        markevery=None if is_marked else np.flatnonzero(np.isfinite(line.middle))[-1:].tolist(),
         markersize=4,
         linewidth=1.4,
         drawstyle="steps-post" if is_step else "default",

@@ -194,7 +194,7 @@ def against_number(comparison: Comparison) -> list[Picture]:
             lines = [_numeric_line(name, looks[name], key, found) for name, found in members.items()]
             draw_lines(axes, lines, is_marked=True, names_ends=len(parts) == 1 and len(names) > 1)
         if len(parts) > 1 and len(names) > 1:
-            legend_of(figure, looks, is_marked=True)
+            legend_of(figure, looks)
 
     caption = (
         f"Mean {axis_label(comparison.metric)} against {key}; bands are {percent(comparison)} intervals of"
@@ -241,7 +241,7 @@ def trade_offs(comparison: Comparison) -> list[Picture]:
         if len(parts) == 1:
             legend_right(figure)
         else:
-            legend_of(figure, dict(list(looks.items())[:MOST_LABELLED]), is_marked=True)
+            legend_of(figure, dict(list(looks.items())[:MOST_LABELLED]))
 
     caption = (
         f"Mean score with its {percent(comparison)} interval against the mean duration of a run. The dotted"

@@ -100,16 +100,13 @@ def scale_axis(axes: Axes, values: Sequence[float], *, has_ticks: bool = False) 
         axes.set_xticks([], minor=True)
 
 
-def label_ends(
-    axes: Axes, labels: Sequence[str], ends: Sequence[tuple[float, float]], colours: Sequence[str]
-) -> None:
+def label_ends(axes: Axes, labels: Sequence[str], ends: Sequence[tuple[float, float]]) -> None:
     """Write labels right of the axes, each at the height of its line's end, moved so that none overlap.
 
     Args:
         axes: with their limits and scales set.
         labels: as they are written.
         ends: the last point of each line.
-        colours: of the thin lines between the ends and the labels.
     """
     if not labels:
         return
@@ -117,9 +114,8 @@ def label_ends(
     to_axes = axes.transScale + axes.transLimits
     places = [to_axes.transform(end) for end in ends]
     heights = [(label.count("\n") + 1.3) * _LINE_POINTS / height for label in labels]
-    for label, (x, y), moved, colour in zip(
-        labels, places, spread([y for _, y in places], heights), colours, strict=True
-    ):
+    moved_heights = spread([y for _, y in places], heights)
+    for label, (x, y), moved in zip(labels, places, moved_heights, strict=True):
         axes.annotate(
             label,
             xy=(x, y),
@@ -129,11 +125,12 @@ def label_ends(
             va="center",
             fontsize="small",
             linespacing=1.0,
-            arrowprops={
+            arrowprops={  # pale, lest it be taken for the line's continuation
                 "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.7,
+                "color": "silver",
+                "linewidth": 0.6,
                 "shrinkA": 1,
+                "shrinkB": 3,
                 "relpos": (0, 0.5),
             },
         )
