@@ -65,8 +65,9 @@ class Launcher(ABC):
 def run_logged(run: Run, arguments: Sequence[str], path: Path) -> int:
     """The exit code of `run(arguments)`, whose output goes to the end of output.log in `path`.
 
-    This process writes nothing elsewhere from then on.
+    This process writes nothing elsewhere from then on, and a run notes the command that repeats it alone.
     """
+    sys.modules["__main__"] = sys.modules[run.__module__]
     path.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path / OUTPUT_FILE, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):

@@ -136,8 +136,6 @@ def _work(run: Run, arguments: list[str], path: Path, environment: Mapping[str, 
     threading.Thread(target=_end_with_sweep, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
-    # What a start records as its command is what repeats the job.
-    sys.modules["__main__"] = sys.modules[run.__module__]
     sys.exit(run_logged(run, arguments, path))
 
 

@@ -38,7 +38,12 @@ PUBLISHED_PARAMETERS = {  # of the encoder, without the softmax
     "elmo_medium": (28_000_000, 50_000),  # as published, in millions with one decimal
     "elmo_small": (13_600_000, 50_000),
 }
-NEEDED_PACKAGES = {"moses": "sacremoses", "spacy": "spacy"}  # of extras, by registered name
+NEEDED_PACKAGES = {  # of extras, by registered name
+    "moses": "sacremoses",
+    "ray": "ray",
+    "slurm": "submitit",
+    "spacy": "spacy",
+}
 
 
 def yaml_files(*groups: str) -> list[Any]:
