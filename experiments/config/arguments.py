@@ -94,7 +94,14 @@ def read_arguments(arguments: Sequence[str]) -> Arguments:
         parsed.config_path = str(
             Path(parsed.config_path).absolute()
         )  # Hydra's are relative to a file of code
-    return Arguments(list(parsed.overrides), parsed)
+    return Arguments([_quoted_path(text) for text in parsed.overrides], parsed)
+
+
+def _quoted_path(text: str) -> str:
+    """The override, with quotation marks around a path that Hydra cannot read: that of a sweep's job."""
+    key, _, value = text.partition("=")
+    is_safe = "'" not in value and "\\" not in value
+    return f"{key}='{value}'" if "=" in value and is_safe and Path(value).exists() else text
 
 
 def _unknown_option(option: str, names: Sequence[str]) -> str:

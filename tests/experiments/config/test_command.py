@@ -5,12 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from experiments.config.arguments import read_arguments
 from experiments.config.command import while_read
 
 CLOSED_STREAMS = {"stdout": "--help", "stderr": "no_such_key=1"}
+
+
+def test_the_directory_of_a_sweeps_job_is_given_as_it_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = Path("runs", "heads", "head=cnn,seed=2")
+    job.mkdir(parents=True)
+    given = read_arguments([f"run={job}", "seed=1,2", "resume=runs/absent=1", f"x='{job}'"]).overrides
+    assert given == [f"run='{job}'", "seed=1,2", "resume=runs/absent=1", f"x='{job}'"]
+    assert OverridesParser.create().parse_override(given[0]).value() == str(job)
 
 
 @pytest.mark.parametrize("closed", CLOSED_STREAMS)
