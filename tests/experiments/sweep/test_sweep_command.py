@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -164,6 +168,28 @@ def test_m_is_a_sweep_without_a_file_whose_failures_stop_no_other(
     said = capsys.readouterr().out
     assert f"runs/{path.name}: 1 of 2 jobs have finished and are skipped; name=... begins a new sweep" in said
     assert not (path / "test=absent.csv" / "failure.json").exists()
+
+
+def test_an_interrupted_sweep_saves_its_jobs_writes_the_table_and_says_how_to_go_on(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = ["trainer.max_steps=1000000", "trainer.evaluate_every=1000000"]
+    begun = home / "runs" / "long" / "seed=1" / "metrics.jsonl"
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    command = ["-m", *TEXTS, *limits, "seed=1,2", "name=long", "launcher.jobs=1", "progress=none"]
+    assert train.command(command) == 130
+    thread.join()
+    assert list((home / "runs" / "long" / "seed=1" / "checkpoints").glob("step-*"))
+    assert [row["state"] for row in rows(home / "runs" / "long")] == ["unfinished", "not begun"]
+    said = capsys.readouterr().err
+    assert "stopped by SIGINT; the same command goes on\n" in said
 
 
 @pytest.mark.parametrize(

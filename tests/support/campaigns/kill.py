@@ -9,6 +9,7 @@ one store of vectors.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import operator
 import os
@@ -30,6 +31,7 @@ from elmo.registry import REGISTRY
 from elmo.text.tokenizers.whitespace import WhitespaceTokenizer
 from experiments import embed, train
 from experiments.config.command import run_command
+from experiments.sweep.command import run_sweep
 from tasks.language_model.preparation import prepare_corpus
 
 VOLATILE = (
@@ -54,11 +56,13 @@ class Scenario(NamedTuple):
         command: what to do, or to go on with, in a directory; it returns an exit code.
         result: what it leaves there, to be compared.
         is_same: compares two results.
+        most: kills before it may end.
     """
 
     command: Callable[[Path], int]
     result: Callable[[Path], Any]
     is_same: Callable[[Any, Any], bool] = operator.eq
+    most: int = 4
 
 
 def training(name: str) -> Scenario:
@@ -75,8 +79,9 @@ def training(name: str) -> Scenario:
     return Scenario(command, lambda place: run_result(place / "run"))
 
 
-def run_result(run: Path) -> dict[str, Any]:
-    """The events, the figures, the model and the predictions of a run, without times."""
+def run_result(run: Path, home: Path | None = None) -> dict[str, Any]:
+    """The events, the figures, the model and the predictions of a run, without times and without the place of
+    its home: by default the directory above it."""
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     files = [
         path
@@ -88,7 +93,7 @@ def run_result(run: Path) -> dict[str, Any]:
         "events": [_steady(event) for event in events],
         "figures": _steady(json.loads((run / "metrics.json").read_text())),
         **{
-            str(path.relative_to(run)): path.read_bytes().replace(str(run.parent).encode(), b"")
+            str(path.relative_to(run)): path.read_bytes().replace(str(home or run.parent).encode(), b"")
             for path in files
         },
     }
@@ -172,12 +177,35 @@ def are_near(left: dict[str, Any], right: dict[str, Any]) -> bool:
     )
 
 
+def sweep(place: Path) -> int:
+    """A sweep of twelve tiny runs, two at a time."""
+    os.chdir(place)
+    name = "text_classification, words"
+    arguments = [
+        text for text in arguments_of(name, place / "run", write_data(place)) if "output_dir" not in text
+    ]
+    values = ["seed=1,2,3,4,5,6", "optimizer.learning_rate=0.01,0.02", "name=swept", "launcher.jobs=2"]
+    arguments.remove("optimizer.learning_rate=0.01")
+    return run_sweep(["-m", *arguments, *STEPS, *values, "progress=none"], run=train.run_job)
+
+
+def swept(place: Path) -> dict[str, Any]:
+    """The table, and what each of the twelve runs has left."""
+    path = place / "runs" / "swept"
+    with (path / "summary.csv").open() as file:
+        table = [_steady(row) for row in csv.DictReader(file)]
+    runs = [run.parent for run in sorted(path.glob("*/metrics.json"))]
+    assert len(table) == len(runs) == 12
+    return {"table": table, **{run.name: run_result(run, place) for run in runs}}
+
+
 SCENARIOS: dict[str, Scenario] = {
     "prepare": Scenario(prepare, prepared),
     "stream": training("language_model, stream, adaptive"),
     "sentences": training("language_model, sentences, adaptive"),
     "stored vectors": training("text_classification, stored vectors"),
     "embed": Scenario(embed_text, embedded, are_near),
+    "sweep": Scenario(sweep, swept, most=2),
 }
 
 
@@ -230,7 +258,7 @@ def start_child(work: Step) -> int:
         os._exit(code)
 
 
-def kill_campaign(name: str, *, kills: int, seed: int, most: int = 4) -> str:
+def kill_campaign(name: str, *, kills: int, seed: int) -> str:
     """A row of the table: kills, runs to the end, and whether all were equal to the one without a kill."""
     scenario, generator = SCENARIOS[name], random.Random(f"{name} {seed}")
     with tempfile.TemporaryDirectory(prefix="kill-") as directory:
@@ -242,7 +270,7 @@ def kill_campaign(name: str, *, kills: int, seed: int, most: int = 4) -> str:
         while done < kills:
             place = Path(directory, f"run-{num_runs}")
             place.mkdir()
-            done += run_killed(scenario, place, most=most, seconds=seconds, generator=generator)
+            done += run_killed(scenario, place, most=scenario.most, seconds=seconds, generator=generator)
             num_runs += 1
             num_equal += scenario.is_same(scenario.result(place), expected)
             shutil.rmtree(place)
