@@ -6,37 +6,24 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_runs import arguments_of, write_data
+from made_runs import write_run
 
-from experiments import diff, train
+from experiments import diff
 from experiments.config.command import run_command
-
-NAME = "text_classification, words"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two runs of other seeds and heads, the second as if of another machine and state of the code."""
     place = tmp_path_factory.mktemp("runs")
-    files = write_data(place)
-    paths = (place / "one", place / "two")
-    for path, changes in zip(paths, (["seed=1"], ["seed=2", "head=cnn"]), strict=True):
-        arguments = [each for each in arguments_of(NAME, path, files) if not each.startswith("head")]
-        arguments += ["trainer.max_steps=2", "trainer.evaluate_every=2", *changes]
-        assert run_command(train.main, config_name="train", arguments=arguments) == 0
-    record = json.loads((paths[1] / "environment.json").read_text())
-    record["starts"][0] |= {
+    diff_text = "diff --git a/elmo/files.py b/elmo/files.py\n+1"
+    other = {
         "cpu": "Another",
-        "git": {
-            "commit": "0" * 40,
-            "dirty": True,
-            "diff": "diff --git a/elmo/files.py b/elmo/files.py\n+1",
-            "untracked": [],
-        },
-        "packages": {**record["starts"][0]["packages"], "torch": "0.1"},
+        "git": {"commit": "0" * 40, "dirty": True, "diff": diff_text, "untracked": []},
+        "packages": {"elmo-experiments": "0.1.0", "torch": "0.1", "numpy": "2.4.6"},
     }
-    (paths[1] / "environment.json").write_text(json.dumps(record))
-    return paths
+    two = {"figures": {"seconds": 90.0}, "seed": 2, "head": "cnn", "start": other}
+    return write_run(place / "one", 80.5), write_run(place / "two", 82.0, **two)
 
 
 def compared(*arguments: str) -> int:
@@ -53,7 +40,8 @@ def test_the_terminal_names_only_what_differs(
     assert [word for word in first if word == "cpu"] == ["cpu"]
     assert ["package", "torch"] in [line[:2] for line in lines]
     assert ["uncommitted", "changes"] in [line[:2] for line in lines]
-    assert "dev/loss" in first and "seconds" not in first and "output_dir" not in first
+    assert ["test/accuracy", "80.5", "82.0", "+1.5"] in lines
+    assert "seconds" not in first and "output_dir" not in first
     assert "encoder.size" not in first
 
 
@@ -73,8 +61,7 @@ def test_the_tables_are_written_as_json_and_markdown(runs: tuple[Path, Path], tm
     assert found["config"]["seed"] == [1, 2]
     assert found["environment"]["package torch"][1] == "0.1"
     assert found["environment"]["uncommitted changes"][1].startswith("elmo/files.py (")
-    figures = [json.loads((run / "metrics.json").read_text())["dev/loss"] for run in runs]
-    assert found["figures"]["dev/loss"] == figures
+    assert found["figures"]["dev/accuracy"] == [80.5, 82.0]
     text = (tmp_path / "diff.md").read_text()
     assert "## environment" in text and "| seed | 1 | 2 |" in text
 
