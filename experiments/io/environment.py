@@ -114,7 +114,11 @@ def describe_start(
 def command_line() -> str:
     """The command that started this process, without the places of the interpreter and of the program."""
     specification = getattr(sys.modules["__main__"], "__spec__", None)
-    program = f"-m {specification.name}" if specification else shlex.quote(Path(sys.argv[0]).name)
+    program = (
+        f"-m {specification.name.removesuffix('.__main__')}"
+        if specification
+        else shlex.quote(Path(sys.argv[0]).name)
+    )
     return f"python {program} {shlex.join(sys.argv[1:])}".strip()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.figures.heat_map import draw_heat_map, size_of
-from experiments.compare.figures.lines import Line, draw_lines
+from experiments.compare.figures.lines import Line, draw_lines, legend_of
 from experiments.compare.figures.picture import Picture, edges_of, looks_of, panels, panels_size
 from experiments.compare.figures.ranks import draw_critical_differences
 from experiments.compare.figures.strips import Estimates, draw_differences, height_of
@@ -42,8 +42,9 @@ def profiles(comparison: Comparison) -> list[Picture]:
             )
             for index in shown
         ]
-        draw_lines(axes, lines, is_step=True)
+        draw_lines(axes, lines, is_step=True, names_ends=False)  # all end at the same point
         axes.set_ylim(-0.02, 1.02)
+        legend_of(figure, {across.systems[index]: looks[across.systems[index]] for index in shown})
 
     caption = (
         "Performance profiles (Agarwal et al. 2021): the share of runs with a better score than that on the"

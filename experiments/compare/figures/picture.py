@@ -119,6 +119,11 @@ def panels(figure: Figure, names: Sequence[str], *, x: str, y: str) -> list[Axes
     return grid[: len(names)]
 
 
+def is_study(comparison: Comparison) -> bool:
+    """Whether the runs are the trials of a search, which are no repetitions of one method."""
+    return comparison.sweep is not None and comparison.sweep.kind == "study"
+
+
 def percent(comparison: Comparison) -> str:
     """The level of the intervals in words."""
     return f"{100 * comparison.level:g} %"

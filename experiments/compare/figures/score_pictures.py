@@ -16,6 +16,7 @@ from experiments.compare.figures.picture import (
     edges_of,
     ends_of,
     groups_by_data_set,
+    is_study,
     legend_right,
     looks_of,
     name_of,
@@ -49,16 +50,20 @@ def strips(comparison: Comparison) -> list[Picture]:
                 axes,
                 [name_of(group) for group in groups],
                 [group.scores for group in groups],
+                [group.interval.estimate for group in groups],
                 [ends_of(group.interval) for group in groups],
                 [looks[group.system] for group in groups],
             )
             axes.set_xlabel(axis_label(comparison.metric))
             axes.set_title(wrapped(name), fontsize="medium")
 
-    caption = (
-        f"Each dot is a run; the bar is the mean with its {percent(comparison)} interval (Student's t);"
-        f" {seeds_phrase(comparison)}. A single run has no interval."
-    )
+    if is_study(comparison):
+        caption = "Each dot is a trial of the search; the bar is the score of the one that is best on dev."
+    else:
+        caption = (
+            f"Each dot is a run; the bar is the mean with its {percent(comparison)} interval (Student's t);"
+            f" {seeds_phrase(comparison)}. A single run has no interval."
+        )
     return [Picture("scores", "Scores of all runs", caption, (7.5, min(sum(heights), 60.0)), draw)]
 
 

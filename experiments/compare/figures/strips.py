@@ -42,25 +42,27 @@ def draw_strips(
     axes: Axes,
     labels: Sequence[str],
     scores: Sequence[np.ndarray],
+    estimates: Sequence[float],
     intervals: Sequence[tuple[float, float] | None],
     looks: Sequence[Look],
 ) -> None:
-    """Draw a dot for each run, beside it the mean (a line across the row) and its interval, and n.
+    """Draw a dot for each run, above them the group's estimate with its interval, and n.
 
     Args:
         axes: empty.
         labels: of the G groups.
         scores: of the G groups' runs.
-        intervals: of the G means; None where there is none, as for one run.
+        estimates: of the G groups, such as the means.
+        intervals: of the G estimates; None where there is none, as for one run.
         looks: of the G groups.
     """
-    for row, (values, interval, look) in enumerate(zip(scores, intervals, looks, strict=True)):
+    rows = zip(scores, estimates, intervals, looks, strict=True)
+    for row, (values, estimate, interval, look) in enumerate(rows):
         places = row + 0.16 + _beside(len(values))
         axes.scatter(values, places, s=14, color=look.colour, marker=look.marker, alpha=0.75, linewidth=0)
-        mean = float(np.mean(values)) if len(values) else np.nan
         if interval is not None:
             axes.plot(interval, [row - 0.16] * 2, color="black", linewidth=1.4, solid_capstyle="butt")
-        axes.plot([mean], [row - 0.16], color="black", marker="|", markersize=9, markeredgewidth=1.8)
+        axes.plot([estimate], [row - 0.16], color="black", marker="|", markersize=9, markeredgewidth=1.8)
         axes.annotate(
             f"n = {len(values)}",
             xy=(1.01, row),

@@ -14,6 +14,7 @@ from experiments.compare.figures.lines import Line, draw_lines, legend_of
 from experiments.compare.figures.picture import (
     Picture,
     groups_by_data_set,
+    is_study,
     looks_of,
     name_of,
     panels,
@@ -37,8 +38,10 @@ Curves = dict[str, list[Curve]]  # by the unit of x
 def learning_curves(comparison: Comparison) -> list[Picture]:
     """The score on dev against steps and seconds, and against tokens where a step of groups differs in them.
 
-    Of very many groups those with the best mean on dev are drawn.
+    Of very many groups those with the best mean on dev are drawn; trials of a search have no mean.
     """
+    if is_study(comparison):
+        return []
     parts = {name: _best_on_dev(comparison, part) for name, part in groups_by_data_set(comparison).items()}
     curves = {id(group): _curves(comparison, group) for part in parts.values() for group in part}
     pictures = []

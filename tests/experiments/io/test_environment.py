@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from datetime import datetime
+from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from places import ROOT
 from elmo.errors import InputError
 from experiments.io import environment
 from experiments.io.environment import (
+    command_line,
     describe_git,
     describe_start,
     peak_memory_bytes,
@@ -114,3 +117,11 @@ def test_the_diff_and_new_files_of_the_code_are_on_record(
     cut = describe_git()
     assert cut is not None
     assert cut["diff"] == changed["diff"][:20] + "\n[cut after 20 characters]"
+
+
+def test_a_room_s_command_is_told_as_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = ModuleType("__main__")
+    main.__spec__ = ModuleSpec("experiments.compare.__main__", None)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(sys, "argv", ["__main__.py", "runs=[a b]"])
+    assert command_line() == "python -m experiments.compare 'runs=[a b]'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from pathlib import Path
@@ -16,6 +17,7 @@ from experiments.compare.comparison import Comparison, Group
 from experiments.compare.figures import write_figures
 from experiments.compare.figures.choice import all_fonts, pictures_of
 from experiments.compare.figures.score_pictures import strips
+from experiments.sweep.record import SweepRecord
 
 ALWAYS = {"scores", "learning_curves_steps", "learning_curves_time"}
 SCORES = [80.0, 81.5, 79.0]
@@ -162,3 +164,11 @@ def test_forty_groups_with_long_or_strange_labels_are_drawn(
     assert sum(len(dots.get_offsets()) for dots in strips.collections) == 80
     (picture,) = [one for one in pictures_of(comparison) if one.name == "learning_curves_steps"]
     assert "Of 40 groups the 12 best on dev are drawn." in picture.caption
+
+
+def test_trials_of_a_search_are_no_repetitions(tmp_path: Path) -> None:
+    search = SweepRecord("rates", "study", [])
+    comparison = dataclasses.replace(sample_comparison([group(tmp_path, "elmo")]), sweep=search)
+    assert names_of(comparison) == {"scores", "budget"}
+    assert "trial" in pictures_of(comparison)[0].caption
+    assert "interval" not in pictures_of(comparison)[0].caption

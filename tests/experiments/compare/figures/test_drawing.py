@@ -84,7 +84,7 @@ def test_an_axis_of_fractions_is_logarithmic_with_a_tick_at_each(axes: Axes) -> 
 
 def test_each_run_is_a_dot_beside_its_mean_and_interval(axes: Axes) -> None:
     scores = [np.array([80.0, 82.0, 81.0]), np.array([85.0])]
-    draw_strips(axes, ["a", "b"], scores, [(78.5, 83.5), None], [look_of(0), look_of(1)])
+    draw_strips(axes, ["a", "b"], scores, [81.0, 85.0], [(78.5, 83.5), None], [look_of(0), look_of(1)])
     assert [dots.get_offsets()[:, 0].tolist() for dots in axes.collections] == [[80, 82, 81], [85]]
     interval, mean, only = axes.lines
     assert (interval.get_xdata().tolist(), mean.get_xdata().tolist()) == ([78.5, 83.5], [81])
