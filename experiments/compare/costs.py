@@ -36,8 +36,8 @@ def device_of(run: RunRecord) -> str:
     start = run.starts[-1]
     if str(start.get("device")).startswith(("cuda", "mps")) and start.get("accelerators"):
         return str(start["accelerators"][0].get("name"))
-    threads = start.get("threads")
-    return f"{start.get('cpu', 'unknown CPU')}{f' ({threads} threads)' if threads else ''}"
+    processor, threads = str(start.get("cpu", "unknown CPU")), start.get("threads")
+    return f"{processor} ({threads} thread{'' if threads == 1 else 's'})" if threads else processor
 
 
 def _peak(run: RunRecord) -> float | None:

@@ -10,6 +10,8 @@ from experiments.compare.comparison import Group
 from experiments.compare.reading import Material, by_value, names
 from experiments.io.run_record import RunRecord
 
+_SHOWN_LABELS = 5
+
 
 def remarks(
     material: Material, groups: Sequence[Group], metric: str, *, has_baseline: bool, is_study: bool
@@ -38,7 +40,13 @@ def remarks(
     if is_study:
         yield "the trials of a search are no repetitions of one method: no interval, no test"
     elif single:
-        yield f"one run (or biLM) says nothing of the spread, so no interval and no p: {'; '.join(single)}"
+        yield f"one run (or biLM) says nothing of the spread, so no interval and no p: {_some(single)}"
+    lonely = [group.label for group in groups if len(set(group.bilms)) == 1 and group.bilms[0] is not None]
+    if lonely and not is_study:
+        yield (
+            f"one biLM each: {_some(lonely)}; what is claimed of them holds for it alone, and for the method"
+            " with several pretrainings (over=[seed,init_from])"
+        )
     if any(group.examples is None for group in groups) and len(groups) > 1 and not is_study:
         yield (
             f"no claim about new examples: not all runs have stored {metric} of each test example"
@@ -47,6 +55,11 @@ def remarks(
     crowded = max((sum(other.data_set == group.data_set for other in groups) for group in groups), default=0)
     if crowded > MOST_PAIRED and not has_baseline and not is_study:
         yield f"{crowded} groups: each is compared with the one chosen on dev; baseline=GROUP names another"
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _SHOWN_LABELS:,} more" if len(labels) > _SHOWN_LABELS else ""
+    return "; ".join(labels[:_SHOWN_LABELS]) + more
 
 
 def _version(run: RunRecord) -> str:

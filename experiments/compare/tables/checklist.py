@@ -12,6 +12,7 @@ from typing import Any
 from experiments.compare.comparison import Comparison
 from experiments.compare.costs import device_of
 from experiments.compare.differences import shown_value
+from experiments.compare.reading import seconds_of
 from experiments.io.run_record import RunRecord
 
 _HEADINGS = {
@@ -45,13 +46,13 @@ def checklist(comparison: Comparison, kind: str) -> str:
 
 
 def _budget(comparison: Comparison, runs: Sequence[RunRecord]) -> Iterator[str]:
-    trained = [group.costs.parameters_trained for group in comparison.groups]
-    frozen = [group.costs.parameters_frozen for group in comparison.groups]
-    if None not in trained and None not in frozen:
+    trained, frozen = (
+        [value for run in runs if (value := run.figures.get(f"facts/parameters_{kind}")) is not None]
+        for kind in ("trained", "frozen")
+    )
+    if len(trained) == len(frozen) == len(runs):
         yield f"The models have {_range(trained)} trained and {_range(frozen)} frozen parameters."
-    seconds = [group.costs.seconds for group in comparison.groups if group.costs.seconds is not None]
-    if seconds:
-        yield f"One run takes {_range(seconds, '.0f')} seconds."
+    yield f"One run takes {_range(map(seconds_of, runs), '.0f')} seconds."
     yield f"All runs together took {comparison.hours:.2f} device-hours, pretraining included;"
     yield f"{comparison.lost_hours:.2f} of these were spent on runs that failed or did not finish."
     devices = Counter(device_of(run) for run in runs)

@@ -14,6 +14,7 @@ from elmo.errors import InputError
 from experiments.compare.build import Wishes, compare
 from experiments.compare.comparison import Comparison
 from experiments.compare.reading import read_runs
+from experiments.compare.tables.text import markdown
 
 WORD, ELMO = [80.1, 81.0, 79.4, 80.6], [83.0, 82.1, 84.2, 83.6]
 
@@ -84,6 +85,37 @@ def test_with_several_biLMs_their_means_are_what_is_compared(tmp_path: Path) -> 
     (claim,) = found.claims
     assert claim.retrained.p == pytest.approx(stats.ttest_rel([79, 81, 79], [81, 85, 81]).pvalue)
     assert "3 biLMs" in claim.retrained.design
+
+
+def test_what_rests_on_one_pretraining_is_told(tmp_path: Path) -> None:
+    write_two(tmp_path, init_from="/bilm")
+    assert any(
+        line.startswith("one biLM each: elmo; word; what is claimed") for line in compared(tmp_path).warnings
+    )
+
+
+def test_from_five_data_sets_on_systems_have_ranks_with_a_critical_difference(tmp_path: Path) -> None:
+    better = {"word": 0.0, "char_cnn": 2.0, "elmo": 5.0}
+    for number, data in enumerate(("trec", "sst2", "mr", "imdb", "bbc")):
+        for encoder, gain in better.items():
+            for seed in (1, 2, 3):
+                score = 70.0 + number + gain + seed / 10
+                write_run(tmp_path / f"{data}-{encoder}-{seed}", score, data=data, encoder=encoder, seed=seed)
+    found = compared(tmp_path, by=["encoder", "data"])
+    across = found.across
+    assert across is not None and across.ranks is not None and across.friedman_p is not None
+    assert dict(zip(across.systems, across.ranks.tolist(), strict=True)) == {
+        "char_cnn": 2,
+        "elmo": 1,
+        "word": 3,
+    }
+    assert across.friedman_p < 0.01 and len(found.claims) == 15
+    middle = across.interquartile_means[across.systems.index("elmo")]
+    assert middle.low is not None and middle.low < middle.estimate < (middle.high or 0)
+    profile = across.profiles[across.systems.index("elmo")]
+    assert profile[0] == 1.0 and profile[-1] == 0.0
+    text = markdown(found)
+    assert "Over 5 data sets" in text and "| elmo | 79.20 ± 0.25 |" in text and "Friedman's test" in text
 
 
 def test_holms_correction_is_over_all_pairs_that_are_shown(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_checklists_paragraphs_are_made_of_stored_facts(tmp_path: Path, kind: 
         "900 trained and 100 frozen parameters",
         "One run takes 72 seconds",
         "0.18 device-hours",
-        "Made-up CPU (1 threads), 9 runs",
+        "Made-up CPU (1 thread), 9 runs",
         "Does it help?",
         "Search space: encoder: word, elmo, char_cnn; seed: 1, 2, 3.",
         "best dev/accuracy was kept",
