@@ -110,7 +110,7 @@ def _refuse_nothing(material: Material) -> None:
 
 def _metric_of(runs: Sequence[RunRecord], wanted: str | None) -> tuple[str, Goal]:
     """The metric's name without the split, and its goal."""
-    found = by_value(runs, lambda run: str((run.config.get("trainer") or {}).get("metric")))
+    found = by_value(runs, lambda run: str(run.section("trainer").get("metric")))
     own = {name.rpartition("/")[2] for name in found}
     if wanted is None and len(own) > 1:
         parts = "; ".join(f"{name} ({names(paths)})" for name, paths in found.items())
@@ -122,7 +122,7 @@ def _metric_of(runs: Sequence[RunRecord], wanted: str | None) -> tuple[str, Goal
         raise InputError(
             f"metric: no test/{metric} in {names(run.path for run in without)}{suggest(metric, known)}"
         )
-    goals = {(run.config.get("trainer") or {}).get("metric_goal") for run in runs}
+    goals = {run.section("trainer").get("metric_goal") for run in runs}
     if own == {metric} and len(goals) == 1:
         return metric, "minimize" if goals == {"minimize"} else "maximize"
     return metric, "minimize" if any(word in metric for word in _LOWER_IS_BETTER) else "maximize"

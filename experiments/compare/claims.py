@@ -160,7 +160,7 @@ def _share_repetitions(first: Group, second: Group) -> bool:
 def _repetitions(group: Group) -> list[tuple[object, ...]]:
     found: list[tuple[object, ...]] = []
     for run, seed, bilm in zip(group.runs, group.seeds, group.bilms, strict=True):
-        trainer = run.config.get("trainer") or {}
+        trainer = run.section("trainer")
         batch = (trainer.get("batch_size"), trainer.get("accumulate_batches"))
         found.append((seed, bilm, run.fingerprints.get("train"), *batch))
     return found

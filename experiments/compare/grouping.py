@@ -94,7 +94,7 @@ def group_runs(
 
 def refuse_different_tasks(runs: Sequence[RunRecord]) -> None:
     """InputError if the runs are of several tasks."""
-    found = by_value(runs, lambda run: str((run.config.get("task") or {}).get("type")))
+    found = by_value(runs, lambda run: str(run.section("task").get("type")))
     if len(found) > 1:
         parts = [f"{task} ({names(paths)})" for task, paths in found.items()]
         raise InputError(f"runs of different tasks: {'; '.join(parts)}; compare those of one")

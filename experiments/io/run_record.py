@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import yaml  # type: ignore[import-untyped]
 
-from elmo.errors import InputError
+from elmo.errors import InputError, shown_with_type
 from elmo.json_file import parse_json, read_json
 from experiments.config.save import choices_in
 from experiments.io.run_directory import RunDirectory
 from tasks.supervised.example_scores import ExampleScores, read_example_scores
 
 FAILURE = "failure.json"  # what a sweep notes of a job that failed
+_MAPPINGS_OF_START = ("git", "packages", "data_fingerprints", "files", "config")
 State = Literal["finished", "unfinished", "failed"]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 
@@ -48,6 +49,11 @@ class RunRecord:
         """The fingerprints of the data by split, of the last start; empty if there is none."""
         return dict(self.starts[-1].get("data_fingerprints") or {}) if self.starts else {}
 
+    def section(self, name: str) -> dict[str, Any]:
+        """The values of a section of the config; empty if there is none."""
+        values = self.config.get(name)
+        return values if isinstance(values, dict) else {}
+
     def events(self) -> list[dict[str, Any]]:
         """The events of metrics.jsonl in their order; a last line that a kill left unfinished is left out.
 
@@ -74,10 +80,11 @@ def read_run(path: Path) -> RunRecord:
     config = _read_config(run.config_path) if run.config_path.is_file() else {}
     defaults = config.pop("defaults", None)
     failure = _read_mapping(failure_path)
-    starts = _read_mapping(run.environment_path).get("starts", [])
-    if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
-        raise InputError(f"{run.environment_path}: expected a list of starts")
+    starts = _read_starts(run.environment_path)
     figures = _read_mapping(run.metrics_path)
+    for name, value in figures.items():
+        if not isinstance(value, (int, float, type(None))):
+            raise InputError(f"{run.metrics_path}: {name}: expected a number, got {shown_with_type(value)}")
     return RunRecord(
         path=path,
         config=config,
@@ -131,6 +138,17 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise InputError(f"{path}: cannot be read as a config (no mapping of keys)")
     return values
+
+
+def _read_starts(path: Path) -> list[dict[str, Any]]:
+    starts = _read_mapping(path).get("starts", [])
+    if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
+        raise InputError(f"{path}: expected a list of starts")
+    for start in starts:
+        for key in _MAPPINGS_OF_START:
+            if not isinstance(start.get(key), (dict, type(None))):
+                raise InputError(f"{path}: {key}: expected an object, got {shown_with_type(start[key])}")
+    return starts
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

@@ -74,8 +74,8 @@ def _setup(comparison: Comparison, runs: Sequence[RunRecord]) -> Iterator[str]:
     yield f"{tried} were tried."
     if space:
         yield f"Search space: {'; '.join(f'{key}: {_values(values)}' for key, values in space.items())}."
-    metrics = {str((run.config.get("trainer") or {}).get("metric")) for run in runs}
-    patience = {(run.config.get("trainer") or {}).get("patience") for run in runs} - {None}
+    metrics = {str(run.section("trainer").get("metric")) for run in runs}
+    patience = {run.section("trainer").get("patience") for run in runs} - {None}
     stopping = (
         f", with early stopping after {_listed(sorted(patience))} evaluations without gain"
         if patience

@@ -176,6 +176,13 @@ def test_what_a_data_set_decides_needs_no_name(tmp_path: Path) -> None:
     assert len(compared(tmp_path, by=["data"]).groups) == 2
 
 
+def test_a_config_without_its_sections_is_refused_and_breaks_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", 80.0)
+    (tmp_path / "a" / "config.yaml").write_text("task: 3\ntrainer: [1]\nencoder: null\n")
+    assert "metric: no test/None in" in refusal(tmp_path)
+    assert compared(tmp_path, metric="accuracy").groups[0].label == "all runs"
+
+
 def test_unknown_keys_are_refused_with_the_nearest(tmp_path: Path) -> None:
     write_run(tmp_path / "a", 80.0)
     assert refusal(tmp_path, by=["encodr"]).endswith("the key 'encodr'; nearest: encoder, encoder.type")

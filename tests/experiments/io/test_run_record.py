@@ -120,6 +120,8 @@ def test_a_figure_that_was_not_finite_is_none(tmp_path: Path) -> None:
         ("metrics.json", "{", "metrics.json: not JSON"),
         ("metrics.json", "[1]", "metrics.json: expected an object"),
         ("environment.json", '{"starts": 3}', "environment.json: expected a list of starts"),
+        ("environment.json", '{"starts": [{"git": "x"}]}', "environment.json: git: expected an object, got"),
+        ("metrics.json", '{"test/f1": "x"}', "metrics.json: test/f1: expected a number, got 'x'"),
         ("config.yaml", "a: [", "config.yaml: cannot be read as a config"),
         ("config.yaml", "- a\n", "config.yaml: cannot be read as a config .no mapping"),
         ("config.yaml", "defaults: [a]\n", "config.yaml: not the config of a run"),
