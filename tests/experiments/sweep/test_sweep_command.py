@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from places import CONF
 from tiny_runs import COMMON, POOLED, TINY, write_data
 
 from elmo.files import file_lock
@@ -226,6 +227,16 @@ def test_a_fault_is_a_line_before_the_first_job(
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(line)
     assert sorted(home.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((CONF / "sweep").glob("*.yaml"))])
+def test_every_sweep_that_is_shipped_has_sound_jobs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = [f"sweep={name}", "seed=1", "dry_run=true", "cache_dir=cache"]
+    assert run_sweep(arguments, run=train.run_job) == 0
+    assert f"runs/{name}: " in capsys.readouterr().out
 
 
 def test_two_sweeps_do_not_write_into_one_directory(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
