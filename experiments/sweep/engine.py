@@ -124,7 +124,7 @@ class Engine:
         job.path.mkdir(parents=True, exist_ok=True)
         self._log_sizes[job.path] = _size(job.path / OUTPUT_FILE)
         job.state = "running"
-        self._launcher.start(self._run, [*arguments_of(job), *self._options], job.path)
+        self._launcher.start(self._run, arguments_of(job, self._options), job.path)
         self._watcher.update(self.jobs, job)
 
     def _conclude(self, ended: Ended) -> None:
@@ -147,12 +147,14 @@ class Engine:
         self._watcher.update(self.jobs, job)
 
 
-def arguments_of(job: Job) -> list[str]:
+def arguments_of(job: Job, options: Sequence[str]) -> list[str]:
     """The arguments of `experiments.train` that begin a job, or go on with it from its last checkpoint."""
     place = value_text(str(job.path))
     if RunDirectory(job.path).has_checkpoint():
-        return [f"resume={place}", "plugins=run"]
-    return [*job.record.overrides, *job.settings, f"output_dir={place}"]
+        # Its own config is the root, and not that of another run which the sweep repeats.
+        kept = [option for option in options if option.startswith("--config-dir")]
+        return [f"resume={place}", "plugins=run", *kept]
+    return [*job.record.overrides, *job.settings, f"output_dir={place}", *options]
 
 
 def await_free(path: Path) -> None:
