@@ -86,7 +86,8 @@ def _draw_history(path: Path, trials: Sequence[Trial], *, metric: str, is_minimi
     with picture(path, size=(6, 3.5)) as figure:
         axes = figure.subplots()
         last = [float(trial.value or 0.0) for trial in pruned]
-        axes.scatter([one.index for one in pruned], last, c=OTHER, s=14, label="pruned")
+        if pruned:
+            axes.scatter([one.index for one in pruned], last, c=OTHER, s=14, label="pruned")
         axes.scatter([one.index for one in complete], values, c=COMPLETE, s=18, label="complete")
         best = [best_of(values[: end + 1]) for end in range(len(values))]
         axes.step([one.index for one in complete], best, c=BEST, where="post", label="best so far")
@@ -110,7 +111,7 @@ def _draw_slices(path: Path, trials: Sequence[Trial], space: Space, *, metric: s
     num_rows = math.ceil(len(keys) / num_columns)
     texts = [text for trial in trials for text in (*trial.values, *trial.values.values())]
     with picture(path, size=(3.2 * num_columns, 2.8 * num_rows), texts=texts) as figure:
-        grid = figure.subplots(num_rows, num_columns, squeeze=False)
+        grid = figure.subplots(num_rows, num_columns, squeeze=False, sharey=True)
         for axes in grid.flat[len(keys) :]:
             axes.set_axis_off()
         for key, axes in zip(keys, grid.flat, strict=False):
@@ -121,13 +122,21 @@ def _draw_slices(path: Path, trials: Sequence[Trial], space: Space, *, metric: s
 
 def _draw_slice(axes: Axes, key: str, trials: Sequence[Trial], space: Space) -> None:
     """The objective against the values of a key, of the trials in which it has one."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     domains = [parameter.domain for parameter in space.parameters if parameter.key == key]
     found = [(trial.values[key], float(trial.value or 0.0)) for trial in trials if key in trial.values]
     scores = [score for _, score in found]
-    if any(isinstance(domain, Numbers) for domain in domains):
+    ranges = [domain for domain in domains if isinstance(domain, Numbers)]
+    if ranges:
         axes.scatter([float(text) for text, _ in found], scores, c=COMPLETE, s=18)
-        if any(isinstance(domain, Numbers) and domain.log for domain in domains):
+        low, high = min(one.low for one in ranges), max(one.high for one in ranges)
+        if any(one.log for one in ranges):
             axes.set_xscale("log")
+            axes.set_xlim(low / 1.1, high * 1.1)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low > 30 else (1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
+            axes.xaxis.set_minor_locator(NullLocator())
     else:
         options = list(dict.fromkeys(text for domain in domains for text in domain.examples()))
         axes.scatter([options.index(text) for text, _ in found], scores, c=COMPLETE, s=18)

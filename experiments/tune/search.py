@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from elmo.errors import InputError
 from experiments.config.command import INTERRUPTED
 from experiments.logging.evaluations import number
 from experiments.sweep.engine import await_free, last_line, note_failure, reason_of
@@ -17,6 +18,7 @@ from experiments.training.stop import Stop
 from experiments.tune.study import Study, Trial
 
 INTERRUPTIONS = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)  # exit codes of a trial that goes on later
+MOST_FAILURES = 3  # at the start of a study, and nothing else
 POLL_SECONDS = 0.2
 IDLE_SECONDS = 5.0  # between two looks whether another command has left a trial
 
@@ -60,8 +62,19 @@ class Search:
         """Run the trials.
 
         Raises:
-            InputError: the storage has gone, or another process writes where a trial's run is.
+            InputError: the storage has gone, or another process writes where a trial's run is, or the first
+                trials have all failed. Trials under way have saved a checkpoint first.
         """
+        try:
+            self._run_all()
+        except InputError:
+            self._launcher.interrupt()
+            while self._running:
+                for ended in self._launcher.wait(POLL_SECONDS):
+                    self._running.pop(ended.path)
+            raise
+
+    def _run_all(self) -> None:
         is_stopping = False
         while True:
             if self._stop.reason is not None and not is_stopping:
@@ -100,6 +113,17 @@ class Search:
             note_failure(ended.path, reason=trial.reason, exit_code=ended.exit_code)
         self._changed()
         print(self._line(trial), flush=True)
+        self._refuse_failures()
+
+    def _refuse_failures(self) -> None:
+        """Do not try every trial where none has come to an end; InputError."""
+        ended = [trial for trial in self._study.trials() if trial.state != "running"]
+        failed = [trial for trial in ended if trial.state == "failed"]
+        if len(failed) == len(ended) == MOST_FAILURES and self._stop.reason is None:
+            raise InputError(
+                f"all of the first {MOST_FAILURES} trials have failed, the last one: {failed[-1].reason};"
+                " mend that, and start again under another name=..., as these trials count"
+            )
 
     def _line(self, trial: Trial) -> str:
         """What became of a trial, the best one so far, and how far the study is."""

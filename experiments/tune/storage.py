@@ -19,11 +19,11 @@ class StorageError(InputError):
     """The storage cannot be read or written now; what runs can go on later."""
 
 
-def open_storage(url: str) -> RDBStorage:
-    """The storage, whose tables are created; StorageError if there is none to be reached."""
+def open_storage(url: str, *, new: bool = False) -> RDBStorage:
+    """The storage, in which tables are created if it may be `new`; StorageError if it cannot be reached."""
     options = {"connect_args": {"timeout": LOCK_SECONDS}} if url.startswith("sqlite") else {}
     with storage_faults(url):
-        return RDBStorage(url, engine_kwargs=options)
+        return RDBStorage(url, engine_kwargs=options, skip_table_creation=not new)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class Study:
         self._own: dict[int, float] = {}  # when each trial that runs here was last said to be alive
         described: Sampler = REGISTRY.build("sampler", sampler)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        storage = open_storage(url)
+        storage = open_storage(url, new=True)
         with storage_faults(url):
             self.optuna = optuna.create_study(
                 study_name=name,

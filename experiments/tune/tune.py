@@ -15,6 +15,7 @@ from experiments.logging.evaluations import number
 from experiments.sweep.launchers.launcher import Launcher
 from experiments.sweep.launchers.local import LocalLauncher
 from experiments.sweep.overrides import key_of, value_text
+from experiments.sweep.record import RECORD_FILE, read_sweep
 from experiments.training.stop import Stop
 from experiments.tune.plan import Plan, read_plan
 from experiments.tune.plots import draw_study, importances
@@ -87,6 +88,10 @@ def tune(config: TuneConfig, given: Sequence[str], *, options: Sequence[str]) ->
 
 
 def _open_study(config: TuneConfig, plan: Plan, path: Path) -> Study:
+    if (path / "config.yaml").is_file() or (
+        (path / RECORD_FILE).is_file() and read_sweep(path).kind != "study"
+    ):
+        raise InputError(f"{path}: holds a run or a sweep; give the study another name=...")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

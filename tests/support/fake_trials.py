@@ -14,6 +14,7 @@ from experiments.sweep.launchers.launcher import Ended, Launcher, Run
 from experiments.training.stop import Stop
 from experiments.tune.search import Search
 from experiments.tune.space import read_space
+from experiments.tune.storage import StorageError
 from experiments.tune.study import Study
 from experiments.tune.trial import Address, Judge
 
@@ -56,10 +57,13 @@ class Launch(Launcher):
 
     def wait(self, seconds: float) -> list[Ended]:
         run, arguments, path = self._begun.pop(0)
-        return [Ended(path, INTERRUPTED if self._interrupted else run(arguments))]
+        try:
+            return [Ended(path, INTERRUPTED if self._interrupted else run(arguments))]
+        except StorageError:
+            return [Ended(path, INTERRUPTED)]
 
     def interrupt(self) -> None:
-        assert self._interrupted
+        self._interrupted = True
 
     def close(self) -> None:
         self._begun.clear()

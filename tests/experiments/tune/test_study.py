@@ -40,7 +40,7 @@ def test_one_worker_with_a_seed_repeats_exactly_also_after_an_interruption(
     for name in ("whole", "interrupted"):
         path = tmp_path / name
         path.mkdir()
-        study = make_study(path, sampler=node, num_trials=6, entries=entries)
+        study = make_study(path, sampler=node, num_trials=5, entries=entries)
         if name == "interrupted":
             search(study, path, closeness, Launch(interrupt_at=4))
             assert len(study.trials()) == 3
@@ -119,6 +119,15 @@ def test_a_trial_that_falls_behind_is_pruned(tmp_path: Path, capsys: pytest.Capt
     assert "pruned   trial-0002: dev/accuracy 1 after 2 evaluations" in capsys.readouterr().out
 
 
+def test_a_study_whose_first_trials_all_fail_is_not_tried_to_its_end(tmp_path: Path) -> None:
+    study = make_study(tmp_path, num_trials=6)
+    with pytest.raises(
+        InputError, match="all of the first 3 trials have failed, the last one: no data; mend that"
+    ):
+        search(study, tmp_path, lambda values: InputError("no data"))
+    assert outcomes(study) == [("failed", None)] * 3
+
+
 def test_hyperband_prunes_by_evaluations(tmp_path: Path) -> None:
     node = {"type": "hyperband", "min_evaluations": 1, "max_evaluations": 9, "reduction_factor": 3}
     study = make_study(tmp_path, pruner=node, num_trials=6)
@@ -152,13 +161,22 @@ def test_the_values_of_a_trial_whose_process_has_gone_are_tried_again_by_the_sam
     assert study.trials()[0].reason == "its process has gone without a word, 3 times"
 
 
-def test_trials_that_others_run_are_left_alone(tmp_path: Path) -> None:
+def test_trials_that_others_run_are_left_alone_as_long_as_they_are_heard_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = make_study(tmp_path, num_trials=2), make_study(tmp_path, num_trials=2)
     one, two = first.next(), second.next()
     assert one is not None and two is not None
     assert (one.index, two.index) == (0, 1)
     assert first.next() is None and second.next() is None
     assert outcomes(first) == [("running", None)] * 2
+    said = study_module.ALIVE
+    before = first.optuna.trials[0].user_attrs[said]
+    first.beat()
+    assert first.optuna.trials[0].user_attrs[said] == before
+    monkeypatch.setattr(study_module, "BEAT_SECONDS", 0.0)
+    first.beat()
+    assert first.optuna.trials[0].user_attrs[said] > before
 
 
 def test_a_study_whose_space_changed_is_refused_with_the_keys_that_changed(tmp_path: Path) -> None:

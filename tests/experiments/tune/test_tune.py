@@ -70,6 +70,7 @@ def faked(tuned: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     def faked(launch: Launch, *arguments: str) -> int:
         monkeypatch.setattr(f"{TUNE}.LocalLauncher", lambda jobs: launch)
         monkeypatch.setattr(f"{TUNE}.run_trial", made_up)
+        monkeypatch.setattr(f"{TUNE}.draw_study", lambda path, study, metric: None)
         return tuned("search=tiny", *arguments)
 
     return faked
@@ -145,6 +146,20 @@ def test_a_storage_that_goes_in_the_middle_is_one_line(
     assert faked(Remover(), "name=gone") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("storage=sqlite:///runs/gone/study.db: ")
+
+
+def test_a_directory_of_a_run_and_a_missing_extra_are_a_line(
+    faked: Command, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "runs" / "taken").mkdir(parents=True)
+    (home / "runs" / "taken" / "config.yaml").touch()
+    assert faked(Launch(), "name=taken") == 2
+    assert capsys.readouterr().err == "runs/taken: holds a run or a sweep; give the study another name=...\n"
+    monkeypatch.setattr("experiments.tune.__main__.find_spec", lambda name: None)
+    assert faked(Launch(), "name=taken") == 2
+    assert capsys.readouterr().err == (
+        "not installed: optuna, cmaes, plotly; run: pip install -e '.[tune]'\n"
+    )
 
 
 @pytest.mark.parametrize(
