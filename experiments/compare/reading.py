@@ -12,7 +12,7 @@ from elmo.errors import InputError
 from elmo.json_file import parse_json
 from experiments.compare.comparison import LeftOut
 from experiments.io.run_record import RunRecord, find_runs, holds_record, read_run
-from experiments.sweep.record import JobRecord, SweepRecord, read_sweep
+from experiments.sweep.record import RECORD_FILE, JobRecord, SweepRecord, read_sweep
 
 _TAIL_BYTES = 16_384  # of metrics.jsonl: far more than its last line
 _SHOWN_NAMES = 3
@@ -38,7 +38,12 @@ class Material:
 
 
 def read_runs(globs: Sequence[str]) -> Material:
-    """The runs whose directories match; InputError: one glob matches no run."""
+    """The runs whose directories match; InputError: one glob matches no run, or is a sweep's directory."""
+    for pattern in globs:
+        if Path(pattern, RECORD_FILE).is_file():
+            raise InputError(
+                f"{pattern}: a sweep or study, which says itself what differs; give sweep={pattern}"
+            )
     material = Material()
     for path in find_runs(globs):
         run = _read(path, material)

@@ -218,6 +218,12 @@ def test_a_sweeps_axes_make_the_groups_and_explain_what_they_set(tmp_path: Path)
     assert found.hours == pytest.approx(5 * 72 / 3600)  # with the pretraining
 
 
+def test_a_sweeps_directory_is_no_run(tmp_path: Path) -> None:
+    write_sweep(tmp_path, SweepRecord("s", "sweep", []))
+    with pytest.raises(InputError, match=r"a sweep or study, .*; give sweep="):
+        read_runs([str(tmp_path)])
+
+
 def test_a_studys_trials_have_a_budget_curve_and_no_claims(tmp_path: Path) -> None:
     jobs = []
     for number, dev in enumerate((70.0, 80.0, 90.0)):
