@@ -201,17 +201,16 @@ def test_runs_that_were_really_trained_are_compared(
 ) -> None:
     files = write_data(tmp_path)
     for seed in (1, 2):
-        for head in ("pooled", "cnn"):
-            path = tmp_path / "runs" / f"{head}-{seed}"
+        for size in (4, 8):
+            path = tmp_path / "runs" / f"{size}-{seed}"
             arguments = arguments_of("text_classification, words", path, files)
-            arguments = [argument for argument in arguments if "head" not in argument]
-            arguments += [f"head={head}", f"seed={seed}", "trainer.max_steps=4", "trainer.evaluate_every=2"]
+            arguments += [f"encoder.size={size}", f"seed={seed}", "trainer.max_steps=2"]
             assert run_command(train.main, config_name="train", arguments=arguments) == 0
     capsys.readouterr()
     assert run([f"runs=[{tmp_path}/runs/*]", "checklist=acl"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("test/accuracy, higher is better: mean over seed\nhead    n")
-    assert "cnn - pooled" in printed and "paired t test over 2 pairs of runs" in printed
+    assert printed.startswith("test/accuracy, higher is better: mean over seed\nencoder.size  n")
+    assert "size=4 - size=8" in printed and "paired t test over 2 pairs of runs" in printed
     assert (
         "These models, on new examples" in printed and "approximate randomisation over 12 examples" in printed
     )
