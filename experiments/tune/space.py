@@ -61,7 +61,8 @@ class Numbers:
         if self.is_whole:
             low, high, step = int(self.low), int(self.high), int(self.step or 1)
             return str(draws.suggest_int(name, low, high, step=step, log=self.log))
-        return repr(draws.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
+        value = draws.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        return repr(value if self.step is None else float(f"{value:.12g}"))  # 0.3 and not 0.30000000000000004
 
     def examples(self) -> tuple[str, ...]:
         """The values whose configs are checked: the ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from elmo.errors import InputError, reason_of
 
+CREATION_SECONDS = 1.0  # in which another command, begun at the same moment, has created the tables
 LOCK_SECONDS = 30  # for which a file of SQLite may be locked by another process
 
 
@@ -23,7 +25,13 @@ def open_storage(url: str, *, new: bool = False) -> RDBStorage:
     """The storage, in which tables are created if it may be `new`; StorageError if it cannot be reached."""
     options = {"connect_args": {"timeout": LOCK_SECONDS}} if url.startswith("sqlite") else {}
     with storage_faults(url):
-        return RDBStorage(url, engine_kwargs=options, skip_table_creation=not new)
+        try:
+            return RDBStorage(url, engine_kwargs=options, skip_table_creation=not new)
+        except (OptunaError, DBAPIError):
+            if not new:
+                raise
+        time.sleep(CREATION_SECONDS)
+        return RDBStorage(url, engine_kwargs=options)
 
 
 @contextmanager

@@ -51,6 +51,13 @@ def test_each_form_of_a_sweep_is_read(text: str, domain: Any) -> None:
     assert parameter.domain == domain
 
 
+def test_a_value_at_a_step_is_written_as_it_is_meant() -> None:
+    space = read_space({"key": "range(0.1,0.5,step=0.1)"})
+    draws = First()
+    draws.suggest_float = lambda *given, **named: 0.1 + 2 * 0.1  # type: ignore[method-assign]
+    assert space.draw(draws) == {"key": "0.3"}
+
+
 def test_the_first_entry_counts_whose_conditions_hold() -> None:
     rates = [{"when": "head=cnn", "value": "interval(0.5,1)"}, {"value": "interval(0.1,1)"}]
     space = read_space({"head": "choice(pooled,cnn)", "optimizer": {"rate": rates}})

@@ -8,12 +8,15 @@ import signal
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_trials import SPACE, Launch, make_study, outcomes, search, values_of
+from sqlalchemy.exc import IntegrityError
 
 from elmo.errors import InputError
 from experiments.io.run_record import read_run
+from experiments.tune import storage as storage_module
 from experiments.tune import study as study_module
 from experiments.tune.storage import StorageError
 from experiments.tune.study import Study
@@ -208,6 +211,23 @@ def test_a_storage_that_is_locked_or_gone_is_one_line(
     (tmp_path / "study.db").unlink()
     with pytest.raises(StorageError, match=r"study\.db: "):
         study.next()
+
+
+def test_two_commands_may_begin_a_study_at_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "CREATION_SECONDS", 0.0)
+    real, attempts = storage_module.RDBStorage, list[str]()
+
+    def late(url: str, **options: Any) -> Any:
+        attempts.append(url)
+        if len(attempts) == 1:
+            raise IntegrityError("INSERT", None, Exception("UNIQUE constraint failed"))
+        return real(url, **options)
+
+    monkeypatch.setattr(storage_module, "RDBStorage", late)
+    assert make_study(tmp_path).next() is not None
+    assert len(attempts) == 2
 
 
 @pytest.mark.parametrize(
