@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hydra import compose, version
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeperConf
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -297,7 +299,12 @@ def _choice_faults(defaults: Iterable[Any]) -> Iterator[str]:
 
 
 def _group_options(group: str) -> list[str]:
-    return GlobalHydra.instance().config_loader().get_group_options(group)
+    return list(_options_of(GlobalHydra.instance().config_loader(), group))
+
+
+@lru_cache(maxsize=256)  # Hydra copies all that it knows of its directories for each answer
+def _options_of(loader: ConfigLoader, group: str) -> tuple[str, ...]:
+    return tuple(loader.get_group_options(group))
 
 
 def _groups() -> list[str]:

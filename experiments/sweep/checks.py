@@ -12,7 +12,7 @@ from experiments.config.compose import COMPOSE_ERRORS, composed, job_faults
 from experiments.config.root import choose_root
 from experiments.sweep.engine import Job
 from experiments.sweep.launchers.launcher import Launcher
-from experiments.sweep.overrides import key_of
+from experiments.sweep.overrides import key_of, value_text
 
 _NOT_OF_JOBS = ("name", "output_dir", "resume", "dry_run")
 
@@ -77,7 +77,7 @@ def _settings(config: Any, launcher: Launcher, group: str) -> Iterator[str]:
     if config.trainer.num_threads is None and threads is not None:
         yield f"trainer.num_threads={threads}"
     if config.logger.group is None and not os.environ.get("WANDB_RUN_GROUP"):
-        yield f"logger.group='{group}'"
+        yield f"logger.group={value_text(group)}"
 
 
 def _labelled(fault: str, names: Sequence[str], num_jobs: int) -> str:

@@ -29,7 +29,7 @@ from experiments.sweep.summary import print_summary, write_summary
 from experiments.sweep.view import View
 from experiments.training.stop import Stop
 
-# Keys of the sweep itself, and not of its jobs; in the file, the two of the jobs are under other names.
+# Keys of the sweep itself; all others are of its jobs, which have no name and no dry run of their own.
 OWN_KEYS = ("sweep", "question", "base", "pretraining", "grid", "launcher", "name", "dry_run", "progress")
 
 
@@ -112,7 +112,14 @@ def _run(
         print()
         print_summary(jobs)
         print(summary)
-    return INCOMPLETE if any(job.state != "finished" for job in jobs) else 0
+    lost = sum(job.state != "finished" for job in jobs)
+    if lost:
+        print(
+            f"{lost} of {len(jobs)} jobs have not finished: output.log in their directories says more, and"
+            " the same command tries them again",
+            file=sys.stderr,
+        )
+    return INCOMPLETE if lost else 0
 
 
 @contextmanager

@@ -178,7 +178,7 @@ def _crossed(axes: Axes, plan: Plan, path: Path) -> Iterator[JobRecord]:
         for source, texts in _sources(overrides, plan, path):
             settings = [*source.items(), *chosen]
             values = {axis: setting.value for axis, setting in settings}
-            yield JobRecord(_label(dict(settings)), values, texts)
+            yield JobRecord(_label(dict(settings)) or "job", values, texts)
 
 
 def _sources(overrides: list[str], plan: Plan, path: Path) -> Iterator[tuple[dict[str, Setting], list[str]]]:

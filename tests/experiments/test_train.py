@@ -417,11 +417,13 @@ def test_two_half_batches_make_the_step_of_a_whole_one(command: Command) -> None
     )
 
 
-def test_a_sweep_makes_a_run_for_each_seed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hydras_own_multirun_makes_a_run_for_each_seed_in_this_process(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (command.path / "sweep").mkdir()
     monkeypatch.chdir(command.path / "sweep")
-    arguments = ["-m", *command.overrides("seed=1,2", "name=swept", "trainer.max_steps=2")]
-    assert run_command(train.main, config_name="train", arguments=arguments) == 0
+    overrides = command.overrides("seed=1,2", "name=swept", "trainer.max_steps=2")
+    assert train.command(["-m", "hydra/launcher=basic", *overrides]) == 0
     runs = [Path("runs") / f"swept-{number}" for number in (0, 1)]
     assert all((run / "model" / "config.json").is_file() for run in runs)
     assert losses(runs[0]) != losses(runs[1])

@@ -66,6 +66,10 @@ def test_a_command_line_gives_values_to_an_axis_adds_one_or_is_for_all_jobs() ->
     assert jobs({"seed": [1]}, "task=y", base={"task": "x"})[0].overrides == ["task=y", "seed=1"]
 
 
+def test_a_single_job_has_a_directory_below_the_sweeps() -> None:
+    assert names(jobs({}, "seed=1")) == ["job"]
+
+
 def test_a_name_is_short_and_fit_for_a_file_and_equal_ends_are_told_apart() -> None:
     grid = {
         "encoder.dropout": [0.1],

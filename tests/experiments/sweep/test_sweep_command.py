@@ -157,6 +157,7 @@ def test_m_is_a_sweep_without_a_file_whose_failures_stop_no_other(
 ) -> None:
     command = ["-m", *TEXTS, "logger.tags=[x]", "data.test=test.csv,absent.csv", "progress=none"]
     assert train.command(command) == 1
+    assert capsys.readouterr().err.startswith("1 of 2 jobs have not finished: output.log in their")
     (path,) = (home / "runs").glob("text_classification-*")
     assert [(row["job"], row["state"]) for row in rows(path)] == [
         ("test=test.csv", "finished"),
