@@ -37,9 +37,13 @@ def search_path(conf_path: Path, config_dir: str | None) -> Iterator[None]:
     """Initializes Hydra with the search path of a job, so that the options of `--config-dir` are known.
 
     `hydra.initialize_config_dir` is public, but knows no second directory.
+
+    Raises:
+        InputError: an option in `config_dir` has the name of another in `conf_path`, which Hydra would take.
     """
     path = create_config_search_path(str(conf_path))
     if config_dir is not None:
+        _refuse_hidden_options(conf_path, Path(config_dir))
         place = f"file://{Path(config_dir).resolve()}"
         path.prepend(provider="command-line", path=place, anchor=SearchPathQuery(provider="schema"))
     version.setbase("1.3")
@@ -49,6 +53,13 @@ def search_path(conf_path: Path, config_dir: str | None) -> Iterator[None]:
         yield
     finally:
         GlobalHydra.instance().clear()
+
+
+def _refuse_hidden_options(conf_path: Path, config_dir: Path) -> None:
+    for own in sorted(config_dir.glob("*/**/*.yaml")):
+        shipped = conf_path / own.relative_to(config_dir)
+        if shipped.is_file() and shipped.read_bytes() != own.read_bytes():
+            raise InputError(f"{own}: the project's own option of this name would be taken; rename the file")
 
 
 def config_text(config_name: str, overrides: Sequence[str], *, resolved: bool) -> str:

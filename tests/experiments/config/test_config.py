@@ -325,6 +325,17 @@ def test_a_users_own_options_and_the_faults_in_them_are_known(
     assert configs[0].encoder["size"] == 5
 
 
+def test_a_users_option_that_would_not_be_taken_is_refused(
+    train: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "mine" / "encoder" / "elmo_tiny.yaml"
+    write(own, "type: probe_component\nsize: 5\n")
+    assert train(f"--config-dir={tmp_path / 'mine'}", "encoder=elmo_tiny") == 2
+    assert capsys.readouterr().err.endswith(
+        "elmo_tiny.yaml: the project's own option of this name would be taken; rename the file\n"
+    )
+
+
 def test_a_group_that_the_task_has_not_is_refused(train: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("task=sentiment", "softmax=sampled") == 2
     assert capsys.readouterr().err == "softmax: the chosen task has no group of this name\n"
