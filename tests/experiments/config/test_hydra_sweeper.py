@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -51,9 +52,11 @@ class EndsSweeper(Sweeper):
 def sweeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`hydra/sweeper=ends`, as an installed package of plug-ins would bring it."""
     monkeypatch.setattr(EndsSweeper, "__module__", "hydra_plugins.ends")
-    monkeypatch.setitem(sys.modules, "hydra_plugins.ends", sys.modules[__name__])
     target = "hydra_plugins.ends.EndsSweeper"
     monkeypatch.setitem(Plugins.instance().class_name_to_class, target, EndsSweeper)
+    if "hydra_plugins" not in sys.modules:  # no plug-in is installed
+        monkeypatch.setitem(sys.modules, "hydra_plugins", ModuleType("hydra_plugins"))
+    monkeypatch.setitem(sys.modules, "hydra_plugins.ends", sys.modules[__name__])
     ConfigStore.instance().store(group="hydra/sweeper", name="ends", node={"_target_": target})
     yield
     del ConfigStore.instance().repo["hydra"]["sweeper"]["ends.yaml"]

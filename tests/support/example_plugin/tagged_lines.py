@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from tasks.sources.shared.fraction import Cuttable
 from tasks.sources.shared.split import SPLITS, Split
 
 
@@ -20,7 +21,7 @@ class TaggedSentence(NamedTuple):
 
 
 @REGISTRY.register("data", "tagged_lines")
-class TaggedLines:
+class TaggedLines(Cuttable):
     """Tagged sentences in a file for each split."""
 
     def __init__(self, *, train: Path, dev: Path, test: Path) -> None:
