@@ -211,11 +211,12 @@ def _remove_leftovers(path: Path) -> None:
     """Removes the temporary files and directories of `path` left by killed processes of this host."""
     for leftover in path.parent.glob(f"{glob.escape(_prefix(path))}*.tmp"):
         owner = leftover.name.removeprefix(_prefix(path)).removesuffix(".tmp")
-        if owner.isdecimal() and not _is_running(int(owner)):
+        if owner.isdecimal() and not is_running(int(owner)):
             (_remove_directory if leftover.is_dir() else _remove_file)(leftover)
 
 
-def _is_running(process_id: int) -> bool:
+def is_running(process_id: int) -> bool:
+    """Whether a process of this host has not ended yet."""
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:

@@ -17,6 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from elmo.errors import InputError
+from elmo.files import is_running
 from elmo.registry import REGISTRY
 from experiments.tune.components.samplers import Sampler
 from experiments.tune.space import Space
@@ -229,20 +230,10 @@ def fail(study: optuna.Study, trial: FrozenTrial | optuna.Trial, reason: str) ->
 def _is_stale(trial: FrozenTrial, own: Sequence[Any]) -> bool:
     """Whether the process that runs a trial has gone, or has not been heard of for long."""
     host, process_id = trial.user_attrs.get(OWNER, (None, None))
-    if host == own[0] and process_id is not None and not _is_running(process_id):
+    if host == own[0] and process_id is not None and not is_running(process_id):
         return True
     begun = trial.datetime_start.timestamp() if trial.datetime_start is not None else 0.0
     return time.time() - float(trial.user_attrs.get(ALIVE, begun)) > STALE_SECONDS
-
-
-def _is_running(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it runs, owned by another user
-    return True
 
 
 def _read(trial: FrozenTrial) -> Trial:
