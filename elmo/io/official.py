@@ -219,7 +219,9 @@ class _WeightsFile:
             self._file = h5py.File(path, "r")
             self._file.visititems(self._note)
 
-    def _note(self, name: str, item: h5py.HLObject) -> None:
+    def _note(self, name: str | bytes, item: h5py.HLObject) -> None:
+        if isinstance(name, bytes):  # what h5py cannot decode
+            name = name.decode("utf-8", "replace")
         if isinstance(item, h5py.Dataset):
             self.shapes[name] = tuple(item.shape or ())
 

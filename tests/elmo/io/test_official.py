@@ -328,6 +328,11 @@ def only_a_word_table(arrays: oracle.Weights) -> None:
     arrays["embedding"] = np.ones((3, 6), np.float32)
 
 
+def an_undecodable_dataset(arrays: dict[Any, np.ndarray]) -> None:
+    arrays.clear()
+    arrays[b"\xff"] = np.zeros(2, np.float32)
+
+
 def foreign_datasets(arrays: oracle.Weights) -> None:
     arrays.clear()
     arrays["model_weights/dense/kernel"] = np.ones((3, 6), np.float32)
@@ -372,6 +377,7 @@ WRONG_WEIGHTS = {
         "Cell2/LSTMCell/B (40,) has no place in what OPTIONS describes; likely cause: lstm.dim",
     ),
     "words only": (only_a_word_table, "it has embedding: a model of whole words, which needs its vocabulary"),
+    "a name that is no text": (an_undecodable_dataset, "not the weights of a biLM (the file has \ufffd)"),
     "another library's": (
         foreign_datasets,
         "not the weights of a biLM (the file has model_weights/dense/kernel)",
