@@ -71,7 +71,6 @@ def train(
     from experiments.dry_run import dry_run
     from experiments.io.run_directory import open_run_directory
     from experiments.logging.evaluations import Evaluations
-    from experiments.logging.report import facts_of, figures_of_facts, print_facts
     from experiments.training.memory import check_memory
     from experiments.training.process import set_up_process
     from experiments.training.stop import Stop
@@ -101,21 +100,34 @@ def train(
             check_memory(trainer)
         if on_start is not None:
             on_start(trainer)
-        _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
-        told = facts_of(trainer)
-        print_facts(run.path.name, told)
-        facts = figures_of_facts(told)
-        with (
-            _open_logger(config, run, trainer, facts) as logger,
-            _told_how_to_go_on(trainer, run),
-        ):
-            with stop.on_signals():
-                scores = _train(config, trainer, logger, adjust_threads, judge)
-            with stop.on_signals(at_once=True):
-                stop.obey()
-                return Figures(
-                    _finish(config, trainer, run, logger, facts=facts, scores=scores), path=run.path
-                )
+        figures = _train_to_end(config, overrides, run, trainer, adjust_threads, judge)
+        return Figures(figures, path=run.path)
+
+
+def _train_to_end(
+    config: TrainConfig,
+    overrides: list[str],
+    run: RunDirectory,
+    trainer: Trainer,
+    adjust_threads: Callable[[], object],
+    judge: Judge,
+) -> dict[str, Any]:
+    """Record this start, train, and write all that a finished run has: the final figures."""
+    from experiments.logging.report import facts_of, figures_of_facts, print_facts
+
+    _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
+    told = facts_of(trainer)
+    print_facts(run.path.name, told)
+    facts = figures_of_facts(told)
+    with (
+        _open_logger(config, run, trainer, facts) as logger,
+        _told_how_to_go_on(trainer, run),
+    ):
+        with trainer.stop.on_signals():
+            scores = _train(config, trainer, logger, adjust_threads, judge)
+        with trainer.stop.on_signals(at_once=True):
+            trainer.stop.obey()
+            return _finish(config, trainer, run, logger, facts=facts, scores=scores)
 
 
 def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, trainer: Trainer) -> None:
