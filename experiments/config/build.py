@@ -13,8 +13,8 @@ from elmo.registry import REGISTRY
 from experiments.config.check import GIVEN
 from experiments.config.schema import TrainConfig
 from experiments.logging.progress import make_progress
-from experiments.training.checkpoint import Checkpoints
 from experiments.training.position import Limits, Periods
+from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.stop import Stop
 from experiments.training.trainer import Trainer
 from tasks.task import Report, Setup, Tell, Training, tell_nobody

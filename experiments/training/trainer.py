@@ -14,10 +14,10 @@ from torch import Tensor
 
 from elmo.errors import InputError, faults_of
 from elmo.io.model_directory import load_weights
-from experiments.training.checkpoint import Checkpoints
-from experiments.training.generators import generator_states, restore_generators
 from experiments.training.position import Limits, Periods, Position
-from experiments.training.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
+from experiments.training.saving.checkpoint import Checkpoints
+from experiments.training.saving.generators import generator_states, restore_generators
+from experiments.training.saving.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
 from experiments.training.stop import Stop
 from tasks.task import Batches, Training
 

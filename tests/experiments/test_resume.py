@@ -20,7 +20,7 @@ from tiny_runs import arguments_of, write_data
 from experiments import evaluate, train
 from experiments.config.command import run_command
 from experiments.logging.evaluations import Evaluations
-from experiments.training.checkpoint import Checkpoints, load_checkpoint
+from experiments.training.saving.checkpoint import Checkpoints, load_checkpoint
 from experiments.training.trainer import Trainer
 
 LANGUAGE_MODEL = "language_model, stream, adaptive"

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from elmo.errors import InputError
 from experiments.training import trainer as trainer_module
-from experiments.training.checkpoint import Checkpoints
 from experiments.training.position import Limits, Periods
+from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.schedules import ConstantSchedule, CosineSchedule
 from experiments.training.stop import Stop
 from experiments.training.trainer import Schedule, Show, Trainer

@@ -53,7 +53,7 @@ from experiments.io.environment import read_starts
 from experiments.io.sentence_reader import SentenceReader
 from experiments.io.vector_spool import VectorSpool
 from experiments.logging.run_logger import RunLogger
-from experiments.training.checkpoint import load_checkpoint
+from experiments.training.saving.checkpoint import load_checkpoint
 from tasks.encoders.word_vector_file import read_word_vectors
 from tasks.language_model.corpus import Corpus
 from tasks.language_model.preparation import prepare_corpus

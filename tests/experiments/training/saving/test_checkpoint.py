@@ -15,14 +15,14 @@ import torch
 from places import ROOT
 
 from elmo.errors import InputError
-from experiments.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
+from experiments.training.saving.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 
 SAVE_ON_A_FULL_DISK = """
 import sys
 from pathlib import Path
 import torch
 from elmo.errors import InputError
-from experiments.training.checkpoint import Checkpoints
+from experiments.training.saving.checkpoint import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]) / "checkpoints", keep=2)
 checkpoints.save(1, {"weight": torch.ones(1000)})
 try:

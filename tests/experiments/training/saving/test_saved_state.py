@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from elmo.errors import InputError
-from experiments.training.checkpoint import load_checkpoint, save_checkpoint
 from experiments.training.optimizers import OptimizerChoice
-from experiments.training.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
+from experiments.training.saving.checkpoint import load_checkpoint, save_checkpoint
+from experiments.training.saving.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
 
 STATE: dict[str, Any] = {
     "model": {"weight": torch.ones(2)},

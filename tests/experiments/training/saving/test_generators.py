@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from experiments.training.generators import generator_states, restore_generators
+from experiments.training.saving.generators import generator_states, restore_generators
 
 
 def test_a_device_goes_on_with_the_numbers_that_would_have_come(device: torch.device) -> None:

@@ -1,0 +1,1 @@
+"""Saves the state of a training, and reads what was saved."""
