@@ -10,9 +10,9 @@ import torch
 from experiments.config.build import make_trainer, start_training
 from experiments.config.schema import TrainConfig
 from experiments.io.environment import peak_accelerator_memory_bytes, peak_memory_bytes
-from experiments.logging.report import BYTES, facts_of, print_facts
+from experiments.logging.report import BYTES, ESTIMATED_MEMORY, facts_of, print_facts
 from experiments.training.first_steps import seconds_per_step
-from experiments.training.memory import check_memory, device_bytes
+from experiments.training.memory import check_memory, device_bytes, told_out_of_memory
 from experiments.training.stop import Stop
 from experiments.training.trainer import Trainer
 
@@ -31,7 +31,8 @@ def dry_run(config: TrainConfig, device: torch.device) -> dict[str, float | str]
             facts[f"memory of {device}{BYTES}"] = there
         if config.trainer.check_memory:
             check_memory(trainer)
-        facts |= _timed(trainer)
+        with told_out_of_memory(device, float(facts[ESTIMATED_MEMORY])):
+            facts |= _timed(trainer)
     print_facts("dry run", facts)
     return facts
 

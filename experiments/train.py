@@ -71,7 +71,7 @@ def train(
     from experiments.dry_run import dry_run
     from experiments.io.run_directory import open_run_directory
     from experiments.logging.evaluations import Evaluations
-    from experiments.training.memory import check_memory
+    from experiments.training.memory import check_memory, told_out_of_memory
     from experiments.training.process import set_up_process
     from experiments.training.stop import Stop
     from experiments.training.threads import watch_threads
@@ -83,10 +83,12 @@ def train(
         config = with_initial_encoder(config, overrides)
     if config.dry_run:
         path = Path(config.output_dir or Path("runs") / str(config.name))
-        return Figures(dry_run(config, device), path=path)
+        with told_out_of_memory(device):
+            return Figures(dry_run(config, device), path=path)
     config = place_run(config, overrides)
     resumed, stop = config.resume is not None, Stop()
     with (
+        told_out_of_memory(device),
         open_run_directory(Path(str(config.output_dir)), resumed=resumed) as run,
         Evaluations(config.logger.progress.value, stop, adjust_threads=adjust_threads) as evaluations,
     ):
@@ -113,13 +115,15 @@ def _train_to_end(
     judge: Judge,
 ) -> dict[str, Any]:
     """Record this start, train, and write all that a finished run has: the final figures."""
-    from experiments.logging.report import facts_of, figures_of_facts, print_facts
+    from experiments.logging.report import ESTIMATED_MEMORY, facts_of, figures_of_facts, print_facts
+    from experiments.training.memory import told_out_of_memory
 
     _record_start(config, overrides, run, trainer)  # only now: a start that fails changes nothing
     told = facts_of(trainer)
     print_facts(run.path.name, told)
     facts = figures_of_facts(told)
     with (
+        told_out_of_memory(trainer.device, float(told[ESTIMATED_MEMORY])),
         _open_logger(config, run, trainer, facts) as logger,
         _told_how_to_go_on(trainer, run),
     ):

@@ -14,6 +14,7 @@ from experiments.config.check import GIVEN
 from experiments.config.schema import TrainConfig
 from experiments.logging.progress import make_progress
 from experiments.training.position import Limits, Periods
+from experiments.training.precision import choose_dtype
 from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.stop import Stop
 from experiments.training.trainer import Trainer
@@ -62,7 +63,7 @@ def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path
         ),
         accumulate_batches=options.accumulate_batches,
         clip_norm=options.clip_norm,
-        dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[options.precision.value],
+        dtype=choose_dtype(options.precision.value, next(training.model.parameters()).device),
         metric=options.metric,
         is_minimized=options.metric_goal.value == "minimize",
         patience=options.patience,

@@ -10,6 +10,12 @@ class Precision(Enum):
     bf16 = "bf16"
 
 
+class TrainingPrecision(Enum):
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
 class MetricGoal(Enum):
     minimize = "minimize"
     maximize = "maximize"

@@ -20,6 +20,7 @@ from experiments.config.choices import (
     Progress,
     RecordFormat,
     StartState,
+    TrainingPrecision,
     VectorType,
 )
 from experiments.config.sections import LoggerConfig, Section
@@ -50,7 +51,7 @@ class TrainerConfig(Section):
     accumulate_batches: Size = 1
     clip_norm: Positive | None = None
     device: str = "auto"
-    precision: Precision = Precision.fp32
+    precision: TrainingPrecision = TrainingPrecision.fp32
     num_threads: Threads | None = None
     evaluate_every: Count | None = None
     save_every: Count | None = None

@@ -8,9 +8,11 @@ from pathlib import Path
 from elmo.files import atomic_write, json_text
 from experiments.logging.progress import summary_table
 from experiments.training.memory import estimated_bytes
+from experiments.training.precision import PRECISIONS
 from experiments.training.trainer import Trainer
 
 BYTES = " bytes"  # what the name of a fact ends with that is printed in MiB
+ESTIMATED_MEMORY = f"estimated memory{BYTES}"
 
 
 def facts_of(trainer: Trainer) -> dict[str, float | str]:
@@ -21,13 +23,14 @@ def facts_of(trainer: Trainer) -> dict[str, float | str]:
     num_trained = sum(parameter.numel() for parameter in trainer.parameters)
     facts: dict[str, float | str] = {
         "device": str(trainer.device),
+        "precision": next(name for name, dtype in PRECISIONS.items() if dtype == trainer.dtype),
         "parameters": num_parameters,
         "parameters trained": num_trained,
         "parameters frozen": num_parameters - num_trained,
         **training.reports.facts(),
         f"{training.unit} per step": per_step,
         "steps": _planned(trainer),
-        f"estimated memory{BYTES}": estimated_bytes(trainer),
+        ESTIMATED_MEMORY: estimated_bytes(trainer),
     }
     if trainer.position.step:
         facts["resumed after step"] = f"{trainer.position.step:,}"

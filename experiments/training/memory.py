@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from elmo.errors import InputError
+from elmo.errors import InputError, reason_of
 from experiments.io.environment import peak_memory_bytes
 from experiments.training.trainer import Trainer
 
 # On a CPU, peaks of six models of 2.6 to 105 million parameters were 0.93 to 1.41 times the estimate: a run
 # whose estimate is this many times the memory would not fit.
 BEYOND_DOUBT = 1.2
+LESS = (
+    "choose a smaller encoder or vocabulary.max_size, or lower trainer.batch_size (trainer.accumulate_batches"
+    " makes up for it)"
+)
 _ONE_VALUE = (
     "Adagrad",
     "RMSprop",
@@ -61,13 +67,38 @@ def check_memory(trainer: Trainer) -> None:
     needed, there = estimated_bytes(trainer), device_bytes(trainer.device)
     if there is not None and needed > BEYOND_DOUBT * there:
         raise InputError(
-            f"estimated memory {gibibytes(needed)}, but {trainer.device} has {gibibytes(there)}: choose a"
-            " smaller encoder or vocabulary.max_size, or lower trainer.batch_size;"
+            f"estimated memory {gibibytes(needed)}, but {trainer.device} has {gibibytes(there)}: {LESS};"
             " trainer.check_memory=false starts it all the same"
         )
 
 
-def gibibytes(num_bytes: int) -> str:
+@contextmanager
+def told_out_of_memory(device: torch.device, estimate: float | None = None) -> Iterator[None]:
+    """Within the block, memory that the system or a device refuses is an InputError of one line.
+
+    Args:
+        device: of the training.
+        estimate: of the memory that it needs, in bytes; None: it is not built yet.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        there = device_bytes(device)
+        needed = "" if estimate is None else f"; the estimate was {gibibytes(estimate)}"
+        has = "" if there is None else f"; {device} has {gibibytes(there)}"
+        raise InputError(f"out of memory: {reason_of(error)}{needed}{has}: {LESS}") from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether it is CUDA's, Python's, or one of the CPU's allocator, of Metal or a library: no own types."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return any(words in str(error) for words in ("can't allocate memory", "out of memory", "bad_alloc"))
+
+
+def gibibytes(num_bytes: float) -> str:
     """As text."""
     return f"{num_bytes / 2**30:,.1f} GiB"
 

@@ -132,12 +132,25 @@ def test_sentiment_is_text_classification_with_its_own_data_and_length() -> None
     assert (chosen.data.name, chosen.trainer.patience) == ("stanfordnlp/imdb", 1)
 
 
-def test_the_original_recipe_reads_384_rows_of_20_words_in_one_batch() -> None:
-    config = check_config(composed("experiment=elmo_original"))
+@pytest.mark.parametrize("size", ["original", "medium", "small"])
+def test_the_original_recipe_is_the_papers_at_all_published_sizes(size: str) -> None:
+    config = check_config(composed(f"experiment=elmo_{size}"))
+    assert config.encoder == component_of(CONF_PATH / "encoder" / f"elmo_{size}.yaml")
+    assert config.encoder["dropout"] == 0.1
     assert config.batching == {"type": "stream", "num_steps": 20}
     # 128 rows on each of 3 GPUs, all of them different ones
     assert (config.trainer.batch_size, config.trainer.accumulate_batches) == (384, 1)
     assert config.trainer.limits() == (None, 10, None)
+    assert (config.trainer.clip_norm, config.trainer.precision.value) == (10, "auto")
+    assert (config.task["loss_scale"], config.vocabulary.min_count) == (20, 3)
+    assert config.softmax["num_samples"] is None  # 8,192, as the vocabulary has more than twice as many
+    assert (config.optimizer["name"], config.optimizer["learning_rate"]) == ("Adagrad", 0.2)
+    assert config.optimizer["options"] == {"initial_accumulator_value": 1.0, "eps": 0.0}
+    assert config.schedule == {"type": "constant", "warmup_steps": 0}
+    assert (config.data["name"], config.tokenizer["type"]) == ("billion-word-benchmark/lm1b", "whitespace")
+    # what selects the model is taken off train, so that the test text is scored once
+    splits = [config.data[f"{split}_split"] for split in ("train", "dev", "test")]
+    assert splits == ["train", None, "test"]
 
 
 def test_the_default_run_ends_by_steps_and_not_by_the_clock() -> None:

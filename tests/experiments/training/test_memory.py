@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tiny_runs import arguments_of, write_data
 from experiments import run, train
 from experiments.config.command import run_command
 from experiments.training import memory
+from tasks.language_model.model import LanguageModelTraining
 
 LANGUAGE_MODEL = "language_model, sentences, adaptive"
 
@@ -82,6 +84,38 @@ def test_the_estimate_counts_weights_gradients_and_what_the_optimizer_keeps(
         weights = 4 * facts["parameters"]
     assert estimates["adamw"] - estimates["adagrad"] == weights
     assert estimates["adamw"] > 3 * weights
+
+
+def _cuda_error(batch: object) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 1.00 GiB free.")
+
+
+def _too_large(batch: object) -> None:
+    torch.empty(2**60)
+
+
+@pytest.mark.parametrize("loss", [_cuda_error, _too_large])
+@pytest.mark.parametrize("dry", [True, False])
+def test_memory_that_is_refused_in_a_step_is_a_line_with_the_estimate_and_what_to_lower(
+    dry: bool,
+    loss: Callable[[object], None],
+    files: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LanguageModelTraining, "loss", lambda self, batch: loss(batch))
+    arguments = [*arguments_of(LANGUAGE_MODEL, tmp_path / "run", files), f"dry_run={dry}"]
+    assert run_command(train.main, config_name="train", arguments=arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("out of memory: ") and "allocate" in line
+    assert "; the estimate was " in line and "; cpu has " in line
+    assert line.endswith(memory.LESS) and "trainer.batch_size" in line
+
+
+def test_another_error_of_torch_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="shape"), memory.told_out_of_memory(torch.device("cpu")):
+        torch.ones(2).view(3)
 
 
 def test_the_memory_of_a_container_is_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
