@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from tiny_runs import figures_of, write_data
 
-from experiments.training.trainer import Trainer
+from experiments.training.step import TrainingStep
+from tasks.task import Batches
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("elmo", "tasks", "experiments")
@@ -173,7 +174,7 @@ def test_a_batch_passes_few_files_behind_the_trainer(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed: list[str] = []
-    step = Trainer._forward_backward
+    take = TrainingStep.take
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         file = Path(frame.f_code.co_filename)
@@ -182,17 +183,17 @@ def test_a_batch_passes_few_files_behind_the_trainer(
             if name not in passed:
                 passed.append(name)
 
-    def traced(trainer: Trainer) -> Any:
-        if trainer.position.step:
-            return step(trainer)
+    def traced(self: TrainingStep, number: int, batches: Batches) -> int:
+        if number > 1:
+            return take(self, number, batches)
         before = sys.getprofile()
         sys.setprofile(note)
         try:
-            return step(trainer)
+            return take(self, number, batches)
         finally:
             sys.setprofile(before)
 
-    monkeypatch.setattr(Trainer, "_forward_backward", traced)
+    monkeypatch.setattr(TrainingStep, "take", traced)
     figures_of(name, tmp_path, write_data(tmp_path))
     print(
         f"\n{name}: a batch passes {len(passed)} files of at most {MOST_PASSED[name]}:", *passed, sep="\n  "

@@ -33,6 +33,7 @@ def take_steps(trainer: Trainer, go_on: GoOn) -> None:
     def log(step: int, values: Mapping[str, float]) -> None:
         """Nothing is kept."""
 
+    trainer.read_every = 1  # the loss of each step is looked at, and its end is waited for
     with suppress(_Enough):
         trainer.run(show=show, log=log)
 

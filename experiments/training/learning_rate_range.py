@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from elmo.errors import InputError
 from experiments.training.first_steps import take_steps
-from experiments.training.trainer import NotFiniteError, Trainer
+from experiments.training.step import NotFiniteError
+from experiments.training.trainer import Trainer
 
 SMOOTHING = 0.9  # share of the mean loss so far in the next one
 DIVERGED = 1.25  # times the loss of the first step: worse than a model that has learned nothing

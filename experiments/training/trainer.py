@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from experiments.training.position import Limits, Periods, Position
 from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.saving.generators import generator_states, restore_generators
 from experiments.training.saving.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
+from experiments.training.step import Figures, TrainingStep
 from experiments.training.stop import Stop
 from tasks.task import Batches, Training
 
@@ -26,10 +26,6 @@ Show = Callable[[int, int, float, float], None]  # step, units, loss, share of t
 
 
 PAUSE = "its record"  # what stops a repeated run where the run was stopped
-
-
-class NotFiniteError(InputError):
-    """A training whose loss is no number any more."""
 
 
 class Schedule(Protocol):
@@ -59,6 +55,8 @@ class Trainer:
         stop: a request to save a checkpoint after the step under way, and to end.
 
     Attributes:
+        steps: takes its steps.
+        read_every: steps after which what they found out is read from the device.
         pause_step: the step after which it requests a stop by itself; None: it does not.
     """
 
@@ -81,18 +79,27 @@ class Trainer:
     ) -> None:
         self.training, self.optimizer, self.schedule = training, optimizer, schedule
         self.limits, self.periods = limits, periods
-        self.accumulate_batches, self.clip_norm, self.dtype = accumulate_batches, clip_norm, dtype
+        self.accumulate_batches = accumulate_batches
         self.metric, self.is_minimized, self.patience = metric, is_minimized, patience
         self.checkpoints, self.stop = checkpoints, stop
         self.batches: Batches = training.batches()
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.learning_rates = [group["lr"] for group in optimizer.param_groups]
+        self.steps = TrainingStep(
+            training=training,
+            optimizer=optimizer,
+            accumulate_batches=accumulate_batches,
+            clip_norm=clip_norm,
+            dtype=dtype,
+            last_good=self._last_good,
+        )
+        self.parameters, self.device = self.steps.parameters, self.steps.device
+        self.read_every = 1 if self.device.type == "cpu" else periods.log_every
         self.position = Position()
         self.pause_step: int | None = None
-        self.device = self.parameters[0].device
         self._started = time.monotonic()
         self._constants = training.constants()
         self._units_before = 0  # units when the step under way began
+        self._last = Figures(math.nan, math.nan)  # of the last step that was read
+        self._smoothed = math.nan  # the loss up to it
         self._saved_step = -1
         self._saved_at: float | None = None  # in this start, in seconds of the run
         self._begun = 0.0  # seconds of the run when this start began
@@ -122,18 +129,11 @@ class Trainer:
         if self.position.is_evaluation_due:
             self._evaluate()
         while self.ended_by() is None:
-            self._set_learning_rates()
-            loss = self._forward_backward()
-            norm = self._clip()
-            self._refuse_non_finite(loss, norm)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.position.step += 1
-            smoothed = self.position.smooth(float(loss))
-            show(self.position.step, self.position.units, float(loss), min(1.0, self.progress()))
+            self._take_step()
+            show(self.position.step, self.position.units, self._last.loss, min(1.0, self.progress()))
             if self.position.step == self.pause_step and self.ended_by() is None:
                 self.stop.request(PAUSE)
-            self._log_step(loss, smoothed, norm)
+            self._log_step()
             self._save_and_evaluate()
             self.stop.obey()
         if self.position.evaluated_step != self.position.step:
@@ -231,48 +231,19 @@ class Trainer:
             restore_generators(saved.generators, self.device)
         self._started = time.monotonic() - position.seconds
 
-    def _set_learning_rates(self) -> None:
-        factor = self.schedule.factor(self.position.step, self.progress())
-        for group, rate in zip(self.optimizer.param_groups, self.learning_rates, strict=True):
-            group["lr"] = rate * factor
+    def _take_step(self) -> None:
+        position = self.position
+        self.steps.set_rates(self.schedule.factor(position.step, self.progress()))
+        self._units_before = position.units
+        position.units += self.steps.take(position.step + 1, self.batches)
+        position.step += 1
+        if position.step % self.read_every == 0 or math.isnan(self._last.loss):
+            self._read_steps()
 
-    def _forward_backward(self) -> Tensor:
-        """Accumulate the gradients of a step's batches; returns their mean loss."""
-        total = torch.zeros((), device=self.device)
-        self._units_before = self.position.units
-        for _ in range(self.accumulate_batches):
-            self._batch = next(self.batches)
-            with self._precision():
-                loss = self.training.loss(self._batch)
-            (loss * (self.training.gradient_scale / self.accumulate_batches)).backward()
-            total += loss.detach() / self.accumulate_batches
-            self.position.units += self._batch.num_units
-        return total
-
-    def _precision(self) -> AbstractContextManager[None]:
-        # MPS warns of an autocast to float32, even of one that is switched off.
-        is_full = self.dtype == torch.float32
-        return nullcontext() if is_full else torch.autocast(self.device.type, self.dtype)
-
-    def _clip(self) -> Tensor:
-        """Scale all gradients so that their global norm is at most `clip_norm`; returns the norm before."""
-        for parameter in self.parameters:
-            if self.accumulate_batches > 1 and parameter.grad is not None and parameter.grad.is_sparse:
-                parameter.grad = parameter.grad.coalesce()  # a row may be in several batches' gradients
-        gradients = [_values(p.grad) for p in self.parameters if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        if self.clip_norm is not None:
-            torch._foreach_mul_(gradients, (self.clip_norm / norm).clamp(max=1.0))
-        return norm
-
-    def _refuse_non_finite(self, loss: Tensor, norm: Tensor) -> None:
-        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
-            return
-        what = "the loss" if not math.isfinite(float(loss)) else "the norm of the gradients"
-        raise NotFiniteError(
-            f"step {self.position.step + 1}: {what} is not finite, in {self.training.describe(self._batch)};"
-            f" a lower optimizer.learning_rate or trainer.clip_norm may help; {self._last_good()}"
-        )
+    def _read_steps(self) -> None:
+        """Read the figures of the steps that were not read; NotFiniteError if one of them is not finite."""
+        for figures in self.steps.read():
+            self._last, self._smoothed = figures, self.position.smooth(figures.loss)
 
     def _last_good(self) -> str:
         try:
@@ -280,18 +251,19 @@ class Trainer:
         except InputError:
             return "no checkpoint was saved before"
 
-    def _log_step(self, loss: Tensor, smoothed: float, norm: Tensor) -> None:
+    def _log_step(self) -> None:
         position = self.position
         if position.step % self.periods.log_every == 0:
+            self._read_steps()
             self.log(
                 position.step,
                 {
                     self.training.unit: position.units,
                     "seconds": self.seconds(),
-                    self.training.loss_name: float(loss),
-                    f"{self.training.loss_name}_smoothed": smoothed,
-                    "train/gradient_norm": float(norm),
-                    "train/learning_rate": max(group["lr"] for group in self.optimizer.param_groups),
+                    self.training.loss_name: self._last.loss,
+                    f"{self.training.loss_name}_smoothed": self._smoothed,
+                    "train/gradient_norm": self._last.norm,
+                    "train/learning_rate": max(self.steps.rates),
                     "train/epochs": position.units / self.training.units_per_epoch,
                     f"train/{self.training.unit}_per_second": self._recent_speed(),
                 },
@@ -377,6 +349,8 @@ class Trainer:
         load_weights(self.training.model, whole, name=str(self.checkpoints.path))
 
     def _save(self) -> None:
+        self._read_steps()
+        self.steps.check_weights(self.position.step)
         started = time.monotonic()
         self.checkpoints.save(self.position.step, self.state_dict())
         self._saved_step, self._saved_at = self.position.step, self.seconds()
@@ -389,8 +363,3 @@ class Trainer:
         best = read_state(self.checkpoints.load("best"), name=str(self.checkpoints.path))
         self._restore(best.model)
         return best.position.last_scores
-
-
-def _values(gradient: Tensor) -> Tensor:
-    """A gradient's own values: of a sparse one, those of its rows, which are distinct."""
-    return gradient._values() if gradient.is_sparse else gradient

@@ -21,6 +21,17 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 EMULATED = torch.device("meta")
 _INDEXED = ("aten::index", "aten::index_put_", "aten::_index_put_impl_")  # by places that may be on the CPU
+_WAITS = (  # operations whose result, or its shape, the host must know
+    "aten::_local_scalar_dense",
+    "aten::equal",
+    "aten::is_nonzero",
+    "aten::masked_select",
+    "aten::nonzero",
+    "aten::repeat_interleave",
+    "aten::_unique2",
+    "aten::unique_consecutive",
+    "aten::unique_dim",
+)
 _CONSTRUCTORS = (torch.tensor, torch.as_tensor)  # they, and new_tensor, leave out the values of meta tensors
 
 
@@ -69,6 +80,19 @@ def emulated_device() -> Iterator[torch.device]:
         yield EMULATED
 
 
+_forbidden: list[str] = []  # within `no_reading`, one entry
+
+
+@contextmanager
+def no_reading() -> Iterator[None]:
+    """Within this, an operation for which the host waits for the emulated device is an error."""
+    _forbidden.append("reading")
+    try:
+        yield
+    finally:
+        _forbidden.pop()
+
+
 class _Dispatch(TorchDispatchMode):
     """Catches what makes tensors on the device from none."""
 
@@ -89,6 +113,7 @@ class _Functions(TorchFunctionMode):
     ) -> Any:
         kwargs = dict(kwargs or {})
         if func is Tensor.tolist and _is_emulated(args[0]):
+            _check_waiting("aten::_local_scalar_dense", args, {})
             return args[0].values.tolist()
         if func in (Tensor.__getitem__, Tensor.__setitem__):
             args = (args[0], tree_map(_listed, args[1], is_leaf=_is_list), *args[2:])
@@ -125,6 +150,8 @@ def _compute(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     moved = name in ("aten::_to_copy", "aten::copy_")
     if given and not moved:
         _check_devices(name, args, tensors)
+    if given:
+        _check_waiting(name, args, kwargs)
     goal = kwargs.get("device") or (args[0].device if name == "aten::copy_" else None)
     stays = bool(given) if goal is None else goal == EMULATED
     results = func(*tree_map(_on_cpu, args), **tree_map(_on_cpu, dict(kwargs)))
@@ -152,6 +179,19 @@ def _check_devices(name: str, args: Sequence[Any], tensors: Sequence[Tensor]) ->
             raise RuntimeError(
                 f"{name}: a tensor of shape {tuple(tensor.shape)} is on the CPU, others are not"
             )
+
+
+def _check_waiting(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Within `no_reading`, refuses to fetch values, and results whose shape depends on values."""
+    if not _forbidden:
+        return
+    goal = args[0] if name == "aten::copy_" else kwargs.get("device", args[0])
+    to_host = name in ("aten::_to_copy", "aten::copy_") and (
+        goal == torch.device("cpu") or (isinstance(goal, Tensor) and not _is_emulated(goal))
+    )
+    masks = [leaf for leaf in tree_leaves(args[1:2]) if isinstance(leaf, Tensor) and leaf.dtype == torch.bool]
+    if name in _WAITS or to_host or (name in _INDEXED and masks):
+        raise RuntimeError(f"{name}: the host waits for the device")
 
 
 def _on_cpu(value: Any) -> Any:

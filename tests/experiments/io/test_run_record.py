@@ -14,8 +14,9 @@ from elmo.errors import InputError
 from experiments import train
 from experiments.config.command import run_command
 from experiments.io.run_record import RunRecord, find_runs, flatten, read_run
-from experiments.training.trainer import Trainer
+from experiments.training.step import TrainingStep
 from tasks.supervised.example_scores import ExampleScores, write_example_scores
+from tasks.task import Batches
 
 CLASSIFIER, ANSWERER = "text_classification, words", "question_answering, words"
 
@@ -85,14 +86,14 @@ def test_a_run_that_goes_on_is_unfinished_until_its_next_end(runs: Path, tmp_pat
 
 def _stop_at(path: Path, *, step: int) -> None:
     """Goes on with a run whose trainer is stopped by Ctrl-C at a step."""
-    forward = Trainer._forward_backward
+    take = TrainingStep.take
 
-    def stopped(trainer: Trainer) -> object:
-        if trainer.position.step >= step - 1:
+    def stopped(self: TrainingStep, number: int, batches: Batches) -> int:
+        if number >= step:
             raise KeyboardInterrupt
-        return forward(trainer)
+        return take(self, number, batches)
 
-    with mock.patch.object(Trainer, "_forward_backward", stopped):
+    with mock.patch.object(TrainingStep, "take", stopped):
         arguments = [f"resume={path}", "trainer.max_steps=4"]
         assert run_command(train.main, config_name="train", arguments=arguments) == 130
 

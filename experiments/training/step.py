@@ -1,0 +1,174 @@
+"""One training step: gradients of the accumulated batches, their sum over processes, clipping, the optimizer.
+
+A step reads nothing from its device, which can therefore compute one step while the host prepares the next
+ones. What the steps found out is read later, all at once; only on a CPU, where reading costs nothing, after
+the backward pass of each step, so that a loss that is not finite changes no weight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from elmo.errors import InputError
+from tasks.task import Batches, Training
+
+Reduce = Callable[[Sequence[Tensor], Tensor], None]  # sums gradients and the loss over processes, in place
+
+
+class NotFiniteError(InputError):
+    """A training whose loss is no number any more."""
+
+
+class Figures(NamedTuple):
+    """What a step found out: its mean loss in nats, and the norm of its gradients before clipping."""
+
+    loss: float
+    norm: float
+
+
+class _Unread(NamedTuple):
+    """The same while it is on the device, as scalars there."""
+
+    step: int
+    loss: Tensor
+    norm: Tensor
+    batch: str  # described
+
+
+class TrainingStep:
+    """Takes the steps of a training.
+
+    Args:
+        training: the training of a task.
+        optimizer: of its model; its learning rates are multiplied by a schedule's factor.
+        accumulate_batches: batches whose gradients make one step.
+        clip_norm: limit of the global norm of all gradients; None for none.
+        dtype: of the matrix products; with torch.float32 nothing is cast.
+        last_good: says which checkpoint is the last good one, for the message of a loss that is not finite.
+
+    Attributes:
+        parameters: what the optimizer trains.
+        rates: the learning rates of its groups, as of the last `set_rates`.
+        reduce: sums the gradients of the parameters and the loss over processes; None: there is one process.
+    """
+
+    def __init__(
+        self,
+        *,
+        training: Training,
+        optimizer: torch.optim.Optimizer,
+        accumulate_batches: int,
+        clip_norm: float | None,
+        dtype: torch.dtype,
+        last_good: Callable[[], str],
+    ) -> None:
+        self.training, self.optimizer = training, optimizer
+        self.accumulate_batches, self.clip_norm, self.dtype = accumulate_batches, clip_norm, dtype
+        self.parameters: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
+        self.device = self.parameters[0].device
+        self.reduce: Reduce | None = None
+        self.rates = self._full_rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self._last_good = last_good
+        self._unread: list[_Unread] = []
+        self._read: list[Figures] = []
+        self._last_batch = ""
+
+    def set_rates(self, factor: float) -> None:
+        """Multiply the optimizer's learning rates at the start by a factor, for the next steps."""
+        self.rates = [rate * factor for rate in self._full_rates]
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate
+
+    def take(self, step: int, batches: Batches) -> int:
+        """Take the step number `step`, from 1; returns the number of units of its batches.
+
+        Raises:
+            NotFiniteError: on a CPU: the loss or the norm of the gradients is not finite.
+        """
+        is_read_at_once = self.device.type == "cpu"
+        loss, num_units, batch = self._forward_backward(batches)
+        if self.reduce is not None:
+            self.reduce(self.parameters, loss)
+        norm = self._clip()
+        self._unread.append(_Unread(step, loss, norm, self.training.describe(batch)))
+        if is_read_at_once:
+            self._fetch()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return num_units
+
+    def read(self) -> list[Figures]:
+        """The figures of the steps since the last reading; on an accelerator it waits for them.
+
+        Raises:
+            NotFiniteError: the loss or the norm of the gradients was not finite in one of them.
+        """
+        self._fetch()
+        read, self._read = self._read, []
+        return read
+
+    def check_weights(self, step: int) -> None:
+        """Raises NotFiniteError if a weight is not finite, so that no checkpoint gets such weights."""
+        with torch.no_grad():
+            largest = torch.stack(torch._foreach_norm(self.parameters, math.inf))
+        if not bool(largest.isfinite().all()):
+            raise self._fault(step, "a weight", self._last_batch)
+
+    def _forward_backward(self, batches: Batches) -> tuple[Tensor, int, object]:
+        """Accumulate the gradients of a step's batches; returns the mean loss, the units, the last batch."""
+        total = torch.zeros((), device=self.device)
+        num_units = 0
+        for _ in range(self.accumulate_batches):
+            batch = next(batches)
+            with self._precision():
+                loss = self.training.loss(batch)
+            (loss * (self.training.gradient_scale / self.accumulate_batches)).backward()
+            total += loss.detach() / self.accumulate_batches
+            num_units += batch.num_units
+        return total, num_units, batch
+
+    def _precision(self) -> AbstractContextManager[None]:
+        # MPS warns of an autocast to float32, even of one that is switched off.
+        is_full = self.dtype == torch.float32
+        return nullcontext() if is_full else torch.autocast(self.device.type, self.dtype)
+
+    def _clip(self) -> Tensor:
+        """Scale all gradients so that their global norm is at most `clip_norm`; returns the norm before."""
+        for parameter in self.parameters:
+            if self.accumulate_batches > 1 and parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()  # a row may be in several batches' gradients
+        gradients = [_values(p.grad) for p in self.parameters if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if self.clip_norm is not None:
+            torch._foreach_mul_(gradients, (self.clip_norm / norm).clamp(max=1.0))
+        return norm
+
+    def _fetch(self) -> None:
+        """Bring what is on the device to the host, in one copy, and refuse what is not finite."""
+        if not self._unread:
+            return
+        unread, self._unread = self._unread, []
+        self._last_batch = unread[-1].batch
+        values = torch.stack([value for one in unread for value in (one.loss, one.norm)]).tolist()
+        for one, loss, norm in zip(unread, values[0::2], values[1::2], strict=True):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                what = "the norm of the gradients" if math.isfinite(loss) else "the loss"
+                raise self._fault(one.step, what, one.batch)
+            self._read.append(Figures(loss, norm))
+
+    def _fault(self, step: int, what: str, batch: str) -> NotFiniteError:
+        return NotFiniteError(
+            f"step {step}: {what} is not finite, in {batch};"
+            f" a lower optimizer.learning_rate or trainer.clip_norm may help; {self._last_good()}"
+        )
+
+
+def _values(gradient: Tensor) -> Tensor:
+    """A gradient's own values: of a sparse one, those of its rows, which are distinct."""
+    return gradient._values() if gradient.is_sparse else gradient
