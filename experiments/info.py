@@ -15,6 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from elmo.errors import InputError, suggest
+from elmo.registry import REGISTRY
+from experiments.config.check import COMPONENT_PACKAGES
 from experiments.config.command import run_command
 from experiments.config.schema import InfoConfig
 
@@ -45,6 +47,7 @@ class Option(NamedTuple):
 
 def main(config: InfoConfig, overrides: list[str]) -> None:
     """Print the options of all groups, of one group, or the file of one option."""
+    REGISTRY.discover(*COMPONENT_PACKAGES)
     files = _option_files()
     if config.group is None:
         for group in files:
@@ -119,8 +122,6 @@ def _comment(path: Path) -> Iterator[str]:
 
 def _docstring(group: str, node: Mapping[str, Any]) -> str:
     """The first sentence about the class that an option names; empty if it names none."""
-    from elmo.registry import REGISTRY
-
     if node.get("type") not in REGISTRY.names(group):
         return ""
     return _first_sentence(inspect.getdoc(REGISTRY.get(group, node["type"])) or "")

@@ -51,7 +51,7 @@ def _write(comparison: Comparison, config: CompareConfig, path: Path) -> None:
     from experiments.compare.figures.html import write_html
     from experiments.compare.tables.checklist import checklist
     from experiments.compare.tables.files import write_files
-    from experiments.io.environment import command_line
+    from experiments.io.command_line import command_line
 
     write_files(comparison, path)
     write_figures(comparison, path / FIGURES)

@@ -21,7 +21,7 @@ from elmo.errors import InputError
 from elmo.registry import MISSING_VALUE, REGISTRY, suggest
 from elmo.text.sentence_splitting import is_language
 from elmo.values import range_faults, resolved_hints
-from experiments.config.root import plugin_faults
+from experiments.config.root import PLACES_OF_RUNS, plugin_faults
 from experiments.config.sections import Section
 
 # What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
@@ -53,7 +53,8 @@ COMPONENT_PACKAGES = (
 def check_config(cfg: DictConfig) -> Any:
     """The composed config as its schema's dataclass, of plain containers only, interpolations resolved.
 
-    Raises InputError with every fault, a line each, sorted by key. Imports the plugins and with them torch.
+    Raises InputError with every fault, a line each, sorted by key. Imports the plugins; and all components,
+    with which comes torch, if the config has any, or names a run that has.
     """
     if OmegaConf.get_type(cfg) is dict:
         raise InputError("defaults: a root of your own has to begin with a schema, such as train_schema")
@@ -185,8 +186,9 @@ def _as_dataclass(cfg: DictConfig) -> Any:
 
 
 def _discover(values: Mapping[str, Any]) -> list[str]:
-    REGISTRY.discover(*COMPONENT_PACKAGES)
     plugins, faults = values.get("plugins", ()), []
+    if plugins or any(values.get(key) is not None for key in (*GIVEN, *PLACES_OF_RUNS)):
+        REGISTRY.discover(*COMPONENT_PACKAGES)
     # a console script has no working directory here; last, so that nothing there hides ours
     if plugins and not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())

@@ -22,7 +22,7 @@ AUTO = "auto"  # as the value of `resume`: go on with the command's own run, if 
 _AGAIN = "_again"  # end of the name of a root that repeats a saved config
 # Packages are only imported if the command line asks for it: the run may be a stranger's.
 _NOT_REPEATED = (*OF_ONE_START, "plugins")
-_PLACES_OF_RUNS = ("resume", "run", "model", "init_from")
+PLACES_OF_RUNS = ("resume", "run", "model", "init_from")
 
 
 def schema_of(root: str) -> type:
@@ -86,7 +86,7 @@ def with_plugins_of_run(arguments: Arguments) -> Arguments:
         return arguments
     saved = _saved_of_command(arguments)
     if saved is None:
-        places = ", ".join(f"{key}=RUN" for key in _PLACES_OF_RUNS)
+        places = ", ".join(f"{key}=RUN" for key in PLACES_OF_RUNS)
         raise InputError(f"plugins=run: no run with a config.yaml is named by {places}")
     taken = f"plugins=[{','.join(map(str, saved.values.get('plugins') or ()))}]"
     overrides = [taken if text == "plugins=run" else text for text in arguments.overrides]
@@ -95,7 +95,7 @@ def with_plugins_of_run(arguments: Arguments) -> Arguments:
 
 def plugin_faults(values: Mapping[str, Any]) -> Iterator[str]:
     """A line for each run that a config names and whose components are of plug-ins that it does not name."""
-    for key in _PLACES_OF_RUNS:
+    for key in PLACES_OF_RUNS:
         place = values.get(key)
         saved = _read_of_run(place) if isinstance(place, str) else None
         if saved is None or not isinstance(saved.values.get("plugins"), list):
@@ -140,7 +140,7 @@ def _saved_of_command(arguments: Arguments) -> SavedConfig | None:
     if path is not None:
         return read_saved(path)
     given = _plain_values(arguments.overrides)
-    places = [given[key] for key in _PLACES_OF_RUNS if isinstance(given.get(key), str)]
+    places = [given[key] for key in PLACES_OF_RUNS if isinstance(given.get(key), str)]
     return next((saved for saved in map(_read_of_run, places) if saved is not None), None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from elmo.errors import InputError
 from elmo.files import atomic_write, json_text
 from elmo.json_file import read_json
 from elmo.values import read_record
+from experiments.io.command_line import command_line
 
 MOST_DIFF, MOST_UNTRACKED = 100_000, 100  # characters, files
 
@@ -109,17 +109,6 @@ def describe_start(
         **describe_environment(seed=seed, fingerprints=fingerprints, files=files, device=device),
         "config": dict(config),
     }
-
-
-def command_line() -> str:
-    """The command that started this process, without the places of the interpreter and of the program."""
-    specification = getattr(sys.modules["__main__"], "__spec__", None)
-    program = (
-        f"-m {specification.name.removesuffix('.__main__')}"
-        if specification
-        else shlex.quote(Path(sys.argv[0]).name)
-    )
-    return f"python {program} {shlex.join(sys.argv[1:])}".strip()
 
 
 def describe_git() -> dict[str, Any] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,20 @@ def test_the_command_prints_both_claims_each_under_its_own_name(
     assert retrained.startswith("The method, retrained") and "elmo - word" in retrained
     assert "runs needed" in retrained and "paired t test over 3 pairs" in retrained
     assert examples.startswith("These models, on new examples") and "runs needed" not in examples
+
+
+def test_the_tables_of_finished_runs_need_no_torch(runs: Path) -> None:
+    program = f"""
+import sys
+from experiments import diff
+from experiments.compare.__main__ import run
+assert run(["runs=[{runs}/*]"]) == 0
+sys.argv = ["diff", "run_a={runs}/elmo-1", "run_b={runs}/word-1"]
+assert diff.command() == 0
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from places import ROOT
 
 from elmo.errors import InputError
 from experiments.io import environment
+from experiments.io.command_line import command_line
 from experiments.io.environment import (
-    command_line,
     describe_git,
     describe_start,
     peak_memory_bytes,
