@@ -28,17 +28,6 @@ class SeedInterval:
     level: float
 
 
-@dataclass(frozen=True)
-class BootstrapInterval:
-    """A percentile interval of an estimate."""
-
-    estimate: float
-    low: float
-    high: float
-    level: float
-    num_resamples: int
-
-
 def t_interval(scores: ArrayLike, *, level: float = LEVEL) -> SeedInterval | None:
     """The interval of the mean over seeds; None of a single score, which says nothing of the spread.
 

@@ -8,7 +8,7 @@ same methods trained again: read so, it raises false alarms far more often than 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +16,10 @@ from numpy.typing import ArrayLike
 
 from elmo.errors import InputError
 from experiments.compare.statistics.checks import Floats, finite, package
-from experiments.compare.statistics.intervals import (
-    LEVEL,
-    NUM_RESAMPLES,
-    BootstrapInterval,
-    percentiles,
-    resampled_sums,
-)
 
 NUM_PERMUTATIONS = 10_000
 _NUMBERS_AT_ONCE = 2_000_000  # of a block of permutations: 16 MB
 _LONGEST_DISTRIBUTION = 20_000  # of exact sums: convolved in some 0.1 s
-
-Metric = Callable[[Floats], Floats]  # sums of parts over the examples, (..., parts) -> scores, (...)
 
 
 @dataclass(frozen=True)
@@ -49,36 +40,31 @@ def compare_on_examples(
     first: ArrayLike,
     second: ArrayLike,
     *,
-    metric: Metric | None = None,
     num_permutations: int = NUM_PERMUTATIONS,
     seed: int = 0,
 ) -> ExamplesTest:
     """Approximate randomisation (Noreen 1989; Riezler and Maxwell 2005): the two sides' scores of an example
     are swapped at random, and p is the share of permutations with at least the difference that was seen.
 
-    Several runs of a side enter by their mean score of each example, and are swapped together, so that the
-    runs of the two sides may be of any number. The test is exact where the metric is a mean and the examples'
-    differences are multiples of one number, as of scores of 0 and 1 (for single runs it is the sign test, or
-    exact McNemar test), or where so few examples differ that all swaps are at most `num_permutations`. Else
-    p = (1 + permutations as extreme) / (1 + permutations).
+    The metric is the mean of the examples' scores. Several runs of a side enter by their mean score of each
+    example, and are swapped together, so that the runs of the two sides may be of any number. The test is
+    exact where the examples' differences are multiples of one number, as of scores of 0 and 1 (for single
+    runs it is the sign test, or exact McNemar test), or where so few examples differ that all swaps are at
+    most `num_permutations`. Else p = (1 + permutations as extreme) / (1 + permutations).
 
     Args:
-        first: scores of its runs on each example, (runs, examples); with `metric` (runs, examples, parts).
+        first: scores of its runs on each example, (runs, examples).
         second: the same of the other side, of the same examples in the same order.
-        metric: of a metric that is no mean of scores, such as F1: the score from the sums of the parts.
     """
-    one, two = _means_over_runs(first, second, metric)
-    changed = np.flatnonzero((np.abs(one - two) > 1e-12).any(axis=1))
-    n, num_different = len(one), len(changed)
-    moved = (two - one)[changed]  # what the first side gains when an example is swapped
+    one, two = _means_over_runs(first, second)
+    moved = (two - one)[np.abs(one - two) > 1e-12]  # what the first side gains when an example is swapped
+    n, num_different = len(one), len(moved)
 
-    def differences(gains: Floats) -> Floats:
-        return _difference(one.sum(axis=0) + gains, two.sum(axis=0) - gains, n, metric)
+    def differences(gains: Floats | float) -> Floats:
+        return np.asarray(one.sum() - two.sum() + 2 * gains) / n
 
-    seen = float(differences(np.zeros((1, moved.shape[1])))[0])
-    exact: float | None = None
-    if metric is None:
-        exact = _exact_of_multiples(moved[:, 0], math.lcm(len(np.asarray(first)), len(np.asarray(second))))
+    seen = float(differences(0.0))
+    exact = _exact_of_multiples(moved, math.lcm(len(np.asarray(first)), len(np.asarray(second))))
     if exact is None and 2**num_different <= num_permutations:
         exact = float(_as_extreme(differences(_all_swaps(num_different) @ moved), seen).mean())
     design = f"approximate randomisation over {n} examples, {num_different} of which differ"
@@ -93,46 +79,15 @@ def compare_on_examples(
     return ExamplesTest(seen, p, n, num_different, False, num_permutations, design)
 
 
-def difference_on_examples(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    metric: Metric | None = None,
-    level: float = LEVEL,
-    num_resamples: int = NUM_RESAMPLES,
-    seed: int = 0,
-) -> BootstrapInterval:
-    """The percentile interval of the same difference: the examples are resampled, both sides together.
-
-    The arguments are those of `compare_on_examples`.
-    """
-    one, two = _means_over_runs(first, second, metric)
-    n, num_parts = one.shape
-    parts = np.concatenate([one, two], axis=1)
-    sums = np.concatenate([parts.sum(axis=0)[None], resampled_sums(parts, num_resamples, seed=seed)])
-    values = _difference(sums[:, :num_parts], sums[:, num_parts:], n, metric)
-    low, high = percentiles(values[1:], level)
-    return BootstrapInterval(float(values[0]), low, high, level, num_resamples)
-
-
-def _means_over_runs(first: ArrayLike, second: ArrayLike, metric: Metric | None) -> tuple[Floats, Floats]:
-    """The mean parts of each side's runs, (examples, parts); without a metric a score is the only part."""
-    dimensions = 2 if metric is None else 3
-    one, two = (
-        finite(scores, name, dimensions=dimensions) for scores, name in ((first, "first"), (second, "second"))
-    )
-    if one.shape[1:] != two.shape[1:]:
-        shapes = " and ".join(" x ".join(map(str, side.shape[1:])) for side in (one, two))
-        raise InputError(f"first and second: scores of the same examples expected, got {shapes} of them")
-    means = one.mean(axis=0), two.mean(axis=0)
-    return (means[0][:, None], means[1][:, None]) if metric is None else means
-
-
-def _difference(first: Floats, second: Floats, num_examples: int, metric: Metric | None) -> Floats:
-    """The difference of the scores of two groups of sums, (..., parts) -> (...)."""
-    if metric is not None:
-        return metric(first) - metric(second)
-    return (first[..., 0] - second[..., 0]) / num_examples
+def _means_over_runs(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
+    """The mean scores of each side's runs, (examples,)."""
+    one, two = (finite(scores, name, dimensions=2) for scores, name in ((first, "first"), (second, "second")))
+    if one.shape[1] != two.shape[1]:
+        raise InputError(
+            "first and second: scores of the same examples expected, got"
+            f" {one.shape[1]} and {two.shape[1]} of them"
+        )
+    return one.mean(axis=0), two.mean(axis=0)
 
 
 def _as_extreme(differences: Floats, seen: float) -> np.ndarray:
@@ -147,21 +102,20 @@ def _all_swaps(num_examples: int) -> Floats:
 
 
 def _random_gains(moved: Floats, num_permutations: int, *, seed: int) -> Iterator[Floats]:
-    """What swaps of random examples gain, in blocks of (permutations, parts).
+    """What swaps of random examples gain, in blocks of (permutations,).
 
     The examples are taken in eights: a random byte says which of them are swapped, and a table of the 256
     cases what that gains, which saves seven of eight additions.
     """
     generator = np.random.default_rng(seed)
-    num_examples, num_parts = moved.shape
-    eights = -(-num_examples // 8)
-    padded = np.concatenate([moved, np.zeros((8 * eights - num_examples, num_parts))])
-    table = (_all_swaps(8) @ padded.reshape(eights, 8, num_parts)).reshape(256 * eights, num_parts)
+    eights = -(-len(moved) // 8)
+    padded = np.concatenate([moved, np.zeros(8 * eights - len(moved))])
+    table = (padded.reshape(eights, 8) @ _all_swaps(8).T).ravel()
     starts = 256 * np.arange(eights)
-    block = max(1, _NUMBERS_AT_ONCE // (eights * num_parts))
+    block = max(1, _NUMBERS_AT_ONCE // eights)
     for start in range(0, num_permutations, block):
         shape = (min(block, num_permutations - start), eights)
-        yield table.take(starts + generator.integers(0, 256, shape, dtype=np.uint8), axis=0).sum(axis=1)
+        yield table.take(starts + generator.integers(0, 256, shape, dtype=np.uint8)).sum(axis=1)
 
 
 def _exact_of_multiples(differences: Floats, factor: int) -> float | None:

@@ -8,14 +8,10 @@ import time
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import f1_score
 from statsmodels.stats.contingency_tables import mcnemar
 
 from elmo.errors import InputError
-from experiments.compare.statistics.new_examples import (
-    compare_on_examples,
-    difference_on_examples,
-)
+from experiments.compare.statistics.new_examples import compare_on_examples
 
 
 def by_brute_force(first: np.ndarray, second: np.ndarray) -> float:
@@ -115,64 +111,3 @@ def test_other_examples_are_refused() -> None:
         compare_on_examples(np.ones((1, 5)), np.ones((1, 4)))
     with pytest.raises(InputError, match="first: an array of 2 dimensions expected, got 1"):
         compare_on_examples(np.ones(5), np.ones(5))
-
-
-def predictions(generator: np.random.Generator, gold: np.ndarray, share: float) -> np.ndarray:
-    """A run's labels, as many of which are right, one-hot: (1, examples, labels)."""
-    labels = np.where(generator.random(len(gold)) < share, gold, generator.integers(0, 3, len(gold)))
-    return np.eye(3)[labels][None]
-
-
-def label_parts(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """Hits, predictions and gold labels of each example, which F1 sums: (runs, examples, 3 labels)."""
-    gold = np.broadcast_to(gold, predicted.shape)
-    return np.concatenate([predicted * gold, predicted, gold], axis=-1)
-
-
-def macro_f1(sums: np.ndarray) -> np.ndarray:
-    hits, predicted, gold = np.split(sums, 3, axis=-1)
-    return np.asarray(100 * (2 * hits / np.maximum(predicted + gold, 1)).mean(axis=-1))
-
-
-def test_a_metric_of_the_whole_test_set_is_computed_anew_for_each_permutation() -> None:
-    generator = np.random.default_rng(4)
-    gold = generator.integers(0, 3, 8)
-    ours, theirs = predictions(generator, gold, 0.9), predictions(generator, gold, 0.1)
-    parts = [label_parts(side, np.eye(3)[gold]) for side in (ours, theirs)]
-    found = compare_on_examples(*parts, metric=macro_f1)
-
-    def score(labels: np.ndarray) -> float:
-        return 100 * float(f1_score(gold, labels, average="macro", labels=range(3), zero_division=0.0))
-
-    one, two = ours[0].argmax(axis=-1), theirs[0].argmax(axis=-1)
-    seen = score(one) - score(two)
-    assert found.difference == pytest.approx(seen)
-    extreme = [
-        abs(score(np.where(swap, two, one)) - score(np.where(swap, one, two))) >= abs(seen) - 1e-9
-        for swap in itertools.product([False, True], repeat=8)
-    ]
-    assert found.exact
-    assert found.p == pytest.approx(np.mean(extreme))
-
-
-def test_the_interval_of_a_difference_resamples_both_sides_together() -> None:
-    generator = np.random.default_rng(6)
-    shared = generator.normal(80, 20, 500)
-    first, second = (shared + generator.normal(gain, 2, (1, 500)) for gain in (1.0, 0.0))
-    found = difference_on_examples(first, second)
-    expected = stats.ttest_rel(first[0], second[0]).confidence_interval(0.95)
-    assert found.estimate == pytest.approx((first - second).mean())
-    assert (found.low, found.high) == (
-        pytest.approx(expected.low, abs=0.03),
-        pytest.approx(expected.high, abs=0.03),
-    )
-
-
-def test_the_interval_of_a_difference_of_f1_has_its_middle_at_the_difference() -> None:
-    generator = np.random.default_rng(7)
-    gold = generator.integers(0, 3, 300)
-    parts = [label_parts(predictions(generator, gold, p), np.eye(3)[gold]) for p in (0.9, 0.6)]
-    found = difference_on_examples(*parts, metric=macro_f1, num_resamples=2000)
-    assert found.low < found.estimate < found.high
-    assert found.estimate == pytest.approx(compare_on_examples(*parts, metric=macro_f1).difference)
-    assert (found.low + found.high) / 2 == pytest.approx(found.estimate, abs=1.0)
