@@ -23,7 +23,7 @@ def facts_of(trainer: Trainer) -> dict[str, float | str]:
     num_trained = sum(parameter.numel() for parameter in trainer.parameters)
     facts: dict[str, float | str] = {
         "device": str(trainer.device),
-        "precision": next(name for name, dtype in PRECISIONS.items() if dtype == trainer.dtype),
+        "precision": next(name for name, dtype in PRECISIONS.items() if dtype == trainer.steps.dtype),
         "parameters": num_parameters,
         "parameters trained": num_trained,
         "parameters frozen": num_parameters - num_trained,
