@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.bilm.bilm import BiLm, State, WordLayer, build_bilm
-from elmo.bilm.softmaxes.softmax import Softmax
+from elmo.bilm.softmaxes.softmax import Plan, Softmax
 from elmo.errors import InputError, faults_of
 from elmo.io.meta_device import meta_device
 from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
@@ -24,6 +24,7 @@ from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 from elmo.text.vocabulary import Vocabulary
 from elmo.values import read_record
 from tasks.language_model.corpus import Corpus, ShuffledWindows
+from tasks.language_model.training_batches import TrainingBatches
 from tasks.sources.shared.split import Split
 from tasks.task import Batches, Reports, Setup, told
 
@@ -38,6 +39,7 @@ class Batch:
     batch_sizes: list[int]
     carried: bool  # whether the rows continue those of the previous batch
     first_types: np.ndarray  # type ids of the first row's first tokens, to find the batch in the data
+    plan: Plan = field(default_factory=dict)  # of the softmax; a batch of an evaluation needs none
 
     @property
     def num_tokens(self) -> int:
@@ -56,6 +58,7 @@ class Batch:
             types_U=self.types_U.to(device, non_blocking=True),
             inputs_DN=self.inputs_DN.to(device, non_blocking=True),
             targets_DN=self.targets_DN.to(device, non_blocking=True),
+            plan={name: tensor.to(device, non_blocking=True) for name, tensor in self.plan.items()},
         )
 
 
@@ -113,11 +116,11 @@ class LanguageModel(nn.Module):
         """The mean loss of all predictions of both directions, and the state after the batch.
 
         Args:
-            batch: on the model's device.
+            batch: on the model's device, with its plan.
             state: the initial state of the rows; None: the biLM's start state.
         """
         layers, state = self.encoder.run_packed(batch.types_U, batch.inputs_DN, batch.batch_sizes, state)
-        return self.softmax(layers[-1], batch.targets_DN), state
+        return self.softmax(layers[-1], batch.plan), state
 
     @torch.no_grad()
     def log_probabilities(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
@@ -193,7 +196,8 @@ class LanguageModelTraining:
         windows = ShuffledWindows(
             corpus=self.train, seed=setup.seed, shard=setup.shard, num_shards=setup.num_shards
         )
-        return self.batching.training_batches(windows, self._builder(self.train))
+        batches = self.batching.training_batches(windows, self._builder(self.train))
+        return TrainingBatches(batches=batches, softmax=self.model.softmax, seed=setup.seed)
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch in nats; keeps the state for the next call."""

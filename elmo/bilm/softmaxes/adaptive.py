@@ -12,11 +12,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elmo.bilm.softmaxes.softmax import Rows, Softmax
+from elmo.bilm.softmaxes.softmax import Plan, Rows, Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.values import Count, Range
@@ -76,19 +77,35 @@ class AdaptiveSoftmax(Softmax):
             self.weights.append(_random(stop - start, size))
             self.biases.append(nn.Parameter(torch.zeros(stop - start)))
 
-    def forward(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
+    def plan(
+        self, targets_DN: np.ndarray, rng: np.random.Generator, *, all_targets_DM: np.ndarray | None = None
+    ) -> Plan:
+        """The tokens of the head, which are all, and of each cluster, with the classes to predict there."""
+        targets = targets_DN.astype(np.int64).ravel()
+        cluster_N = np.searchsorted(self.bounds[:-1], targets, side="right")
+        classes = np.where(cluster_N == 0, targets, self.bounds[0] + cluster_N - 1)
+        plan = {"head": torch.from_numpy(classes)}
+        for index, start in enumerate(self.bounds[:-1]):
+            tokens = np.flatnonzero(cluster_N == index + 1)
+            plan[f"tokens_{index}"] = torch.from_numpy(tokens)
+            plan[f"classes_{index}"] = torch.from_numpy(targets[tokens] - start)
+        return plan
+
+    def forward(self, vectors_DNP: Tensor, plan: Plan) -> Tensor:
         """The mean loss in nats of all tokens of both directions: a scalar."""
-        vectors, targets = vectors_DNP.flatten(0, 1), targets_DN.flatten()
-        head, *clusters = (loss for _, loss in self._scores(vectors, targets, summed_loss))
-        return (head + sum(clusters)) / len(targets)
+        vectors = vectors_DNP.flatten(0, 1)
+        head, *clusters = self._scores(vectors, plan, summed_loss)
+        return (head + sum(clusters)) / len(vectors)
 
     @torch.no_grad()
     def log_probabilities(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
         """(D, N) natural logarithms of the targets' probabilities."""
-        vectors, targets = vectors_DNP.flatten(0, 1), targets_DN.flatten()
-        total = vectors.new_zeros(len(targets))
-        for rows, logs in self._scores(vectors, targets, log_probabilities):
-            total[rows] += logs
+        vectors = vectors_DNP.flatten(0, 1)
+        plan = self.plan(targets_DN.cpu().numpy(), np.random.default_rng(0))
+        plan = {name: tensor.to(vectors.device) for name, tensor in plan.items()}
+        total, *clusters = self._scores(vectors, plan, log_probabilities)
+        for index, logs in enumerate(clusters):
+            total.index_add_(0, plan[f"tokens_{index}"], logs)
         return total.view(targets_DN.shape)
 
     def rows(self) -> list[Rows]:
@@ -97,19 +114,13 @@ class AdaptiveSoftmax(Softmax):
         parts = zip(self.bounds, self.bounds[1:], self.weights, self.biases, self.projections, strict=False)
         return [head, *(Rows(*part) for part in parts)]
 
-    def _scores(self, vectors_NP: Tensor, targets_N: Tensor, score: Scorer) -> list[tuple[Tensor, Tensor]]:
-        """For the head and each cluster: the indices of its tokens, and the result of `score` for them."""
-        shortlist = self.bounds[0]
-        cluster_N = torch.bucketize(targets_N, targets_N.new_tensor(self.bounds[:-1]), right=True)
-        head_targets = torch.where(cluster_N == 0, targets_N, shortlist + cluster_N - 1)
-        rows = torch.arange(len(targets_N), device=targets_N.device)
-        scores = [(rows, score(vectors_NP, self.head_weight, self.head_bias, head_targets))]
+    def _scores(self, vectors_NP: Tensor, plan: Plan, score: Scorer) -> list[Tensor]:
+        """The results of `score` for the head's tokens and for those of each cluster."""
+        scores = [score(vectors_NP, self.head_weight, self.head_bias, plan["head"])]
         for index, weight in enumerate(self.weights):
-            rows = (cluster_N == index + 1).nonzero().squeeze(1)
-            small = F.linear(vectors_NP[rows], self.projections[index])
-            scores.append(
-                (rows, score(small, weight, self.biases[index], targets_N[rows] - self.bounds[index]))
-            )
+            vectors = vectors_NP.index_select(0, plan[f"tokens_{index}"])
+            small = F.linear(vectors, self.projections[index])
+            scores.append(score(small, weight, self.biases[index], plan[f"classes_{index}"]))
         return scores
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from elmo.bilm.softmaxes.adaptive import log_probabilities, summed_loss
-from elmo.bilm.softmaxes.softmax import Rows, Softmax
+from elmo.bilm.softmaxes.softmax import Plan, Rows, Softmax
 from elmo.registry import REGISTRY
 
 
@@ -30,9 +31,15 @@ class FullSoftmax(Softmax):
         self.bias = nn.Parameter(torch.zeros(num_types))
         nn.init.normal_(self.weight, std=1 / math.sqrt(input_size))
 
-    def forward(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
+    def plan(
+        self, targets_DN: np.ndarray, rng: np.random.Generator, *, all_targets_DM: np.ndarray | None = None
+    ) -> Plan:
+        """The targets of the tokens of both directions."""
+        return {"targets": torch.from_numpy(targets_DN.astype(np.int64).ravel())}
+
+    def forward(self, vectors_DNP: Tensor, plan: Plan) -> Tensor:
         """The mean loss in nats of all tokens of both directions: a scalar."""
-        vectors, targets = vectors_DNP.flatten(0, 1), targets_DN.flatten()
+        vectors, targets = vectors_DNP.flatten(0, 1), plan["targets"]
         return summed_loss(vectors, self.weight, self.bias, targets) / len(targets)
 
     def log_probabilities(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:

@@ -9,8 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+Plan = dict[str, Tensor]  # what a softmax needs of a batch besides the vectors, by its own names
 
 
 class Rows(NamedTuple):
@@ -49,8 +52,31 @@ class Softmax(nn.Module, ABC):
     has_sparse_gradient: bool = False
 
     @abstractmethod
-    def forward(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
-        """The mean training loss of all tokens of both directions, in nats: a scalar."""
+    def plan(
+        self, targets_DN: np.ndarray, rng: np.random.Generator, *, all_targets_DM: np.ndarray | None = None
+    ) -> Plan:
+        """What `forward` needs of a batch's targets, made before the batch is on the device.
+
+        Args:
+            targets_DN: the ids of the words to predict.
+            rng: for what is drawn.
+            all_targets_DM: those of all processes that share a batch; None: there are no others. With the
+                same ones and an equal `rng`, every process has the same rows in its gradients.
+
+        Returns:
+            Tensors on the CPU, to be moved to the device of the vectors.
+        """
+
+    @abstractmethod
+    def forward(self, vectors_DNP: Tensor, plan: Plan) -> Tensor:
+        """The mean training loss of all tokens of both directions, in nats: a scalar.
+
+        It reads no value of a tensor, and all shapes are known before, so that nothing waits for the device.
+
+        Args:
+            vectors_DNP: of the top layer.
+            plan: of their targets, on the same device.
+        """
 
     @abstractmethod
     def log_probabilities(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:

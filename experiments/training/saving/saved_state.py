@@ -45,7 +45,8 @@ def refuse_unlike(saved: Any, own: Any, *, name: str) -> None:
     if isinstance(own, Mapping):
         if saved.keys() != own.keys():
             raise InputError(
-                f"{name}: has not the keys {', '.join(map(str, own))}; the checkpoint is damaged"
+                f"{name}: has not the keys {', '.join(map(str, own))}; the checkpoint is damaged, or of"
+                " another version (init_from starts a new run from its weights)"
             )
         for key, value in own.items():
             refuse_unlike(saved[key], value, name=f"{name}.{key}")

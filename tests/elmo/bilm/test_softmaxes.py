@@ -63,6 +63,12 @@ def vectors_and_targets(*, num_tokens: int = N, num_types: int = V, seed: int = 
     return vectors_DNP.requires_grad_(), targets_DN
 
 
+def loss_of(softmax: Any, vectors_DNP: Tensor, targets_DN: Tensor, *, seed: int = 0) -> Tensor:
+    """The loss of a batch whose plan is drawn from a seed."""
+    loss: Tensor = softmax(vectors_DNP, softmax.plan(targets_DN.numpy(), np.random.default_rng(seed)))
+    return loss
+
+
 def gradients_of(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
     gradients = torch.autograd.grad(loss, tensors)
     return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in gradients]
@@ -81,7 +87,7 @@ def test_full_is_cross_entropy_with_all_its_gradients(
     parameters = (vectors, softmax.weight, softmax.bias)
     scores = F.linear(vectors.flatten(0, 1), softmax.weight, softmax.bias)
     expected = F.cross_entropy(scores, targets.flatten())
-    loss = softmax(vectors, targets)
+    loss = loss_of(softmax, vectors, targets)
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
     for actual, wanted in zip(
         gradients_of(3 * loss, *parameters), gradients_of(3 * expected, *parameters), strict=True
@@ -93,7 +99,7 @@ def test_full_stays_finite_where_exponentials_do_not() -> None:
     softmax = make_full()
     vectors, targets = vectors_and_targets()
     vectors = (vectors * 1e4).detach().requires_grad_()
-    loss = softmax(vectors, targets)
+    loss = loss_of(softmax, vectors, targets)
     scores = F.linear(vectors.flatten(0, 1), softmax.weight, softmax.bias)
     torch.testing.assert_close(loss, F.cross_entropy(scores, targets.flatten()))
     assert all(gradient.isfinite().all() for gradient in gradients_of(loss, vectors, softmax.weight))
@@ -152,7 +158,7 @@ def test_probabilities_are_those_of_the_full_softmax(name: str) -> None:
 def test_exact_losses_are_the_mean_of_minus_the_log_probabilities(name: str) -> None:
     softmax = SOFTMAXES[name]()
     vectors, targets = vectors_and_targets()
-    loss = softmax(vectors, targets)
+    loss = loss_of(softmax, vectors, targets)
     assert loss.item() == pytest.approx(-softmax.log_probabilities(vectors, targets).mean().item(), rel=1e-5)
 
 
@@ -161,7 +167,7 @@ def test_gradients_reach_the_vectors_and_every_parameter(name: str) -> None:
     torch.manual_seed(0)
     softmax = SOFTMAXES[name]()
     vectors, targets = vectors_and_targets()
-    softmax(vectors, targets).backward()
+    loss_of(softmax, vectors, targets).backward()
     assert vectors.grad is not None and vectors.grad.abs().sum(dim=2).gt(0).all()
     for parameter_name, parameter in softmax.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
@@ -184,7 +190,7 @@ def test_one_step_of_an_encoder_under_it_moves_every_parameter(name: str) -> Non
     layers, _ = encoder.run_packed(
         torch.from_numpy(characters), torch.arange(2 * N).view(2, N) % 5, [4, 4, 3, 1]
     )
-    loss = model["softmax"](layers[-1], vectors_and_targets()[1])
+    loss = loss_of(model["softmax"], layers[-1], vectors_and_targets()[1])
     torch.optim.SGD(model.parameters(), lr=0.1).zero_grad()
     loss.backward()
     torch.optim.SGD(model.parameters(), lr=0.1).step()
@@ -195,11 +201,9 @@ def test_one_step_of_an_encoder_under_it_moves_every_parameter(name: str) -> Non
 def test_bf16_is_close_to_fp32_and_used(name: str) -> None:
     softmax = SOFTMAXES[name]()
     vectors, targets = vectors_and_targets()
-    torch.manual_seed(0)
-    exact = softmax(vectors, targets)
-    torch.manual_seed(0)
+    exact = loss_of(softmax, vectors, targets)
     with torch.autocast("cpu", torch.bfloat16):
-        rough = softmax(vectors, targets)
+        rough = loss_of(softmax, vectors, targets)
     assert rough.dtype == torch.float32
     assert 0 < abs(rough.item() - exact.item()) < 0.02 * exact.item()
     for actual, expected in zip(
@@ -223,7 +227,7 @@ def test_adaptive_is_torchs_own_with_the_same_weights(cutoffs: tuple[int, ...]) 
             softmax.biases[index].zero_()  # torch has none there
     vectors, targets = vectors_and_targets()
     vectors = vectors.detach().double().requires_grad_()
-    loss, expected = softmax(vectors, targets), torchs(vectors.flatten(0, 1), targets.flatten()).loss
+    loss, expected = loss_of(softmax, vectors, targets), torchs(vectors.flatten(0, 1), targets.flatten()).loss
     torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
     ours = [softmax.head_weight, softmax.head_bias, *softmax.projections, *softmax.weights]
     theirs = [torchs.head.weight, torchs.head.bias, *(t[0].weight for t in torchs.tail)]
@@ -251,7 +255,9 @@ def test_adaptive_without_clusters_is_a_full_softmax() -> None:
     full = FullSoftmax(input_size=P, num_types=V)
     full.load_state_dict({"weight": softmax.head_weight.detach(), "bias": softmax.head_bias.detach()})
     vectors, targets = vectors_and_targets()
-    torch.testing.assert_close(softmax(vectors, targets), full(vectors, targets), rtol=0, atol=0)
+    torch.testing.assert_close(
+        loss_of(softmax, vectors, targets), loss_of(full, vectors, targets), rtol=0, atol=0
+    )
     torch.testing.assert_close(
         softmax.log_probabilities(vectors, targets), full.log_probabilities(vectors, targets)
     )
@@ -282,7 +288,7 @@ def test_adaptive_clusters_without_targets_get_no_gradient_and_do_no_harm() -> N
     softmax = make_adaptive()
     vectors, _ = vectors_and_targets()
     targets = torch.arange(N).remainder(5).repeat(2, 1)
-    loss = softmax(vectors, targets)
+    loss = loss_of(softmax, vectors, targets)
     assert loss.item() == pytest.approx(-softmax.log_probabilities(vectors, targets).mean().item(), rel=1e-5)
     loss.backward()
     assert not any(weight.grad.any() for weight in softmax.weights)
@@ -290,7 +296,7 @@ def test_adaptive_clusters_without_targets_get_no_gradient_and_do_no_harm() -> N
 
 
 def numpy_sampled_loss(
-    softmax: SampledSoftmax, vectors_DNP: Tensor, targets_DN: Tensor, draws: list[tuple[Tensor, int]]
+    softmax: SampledSoftmax, vectors_DNP: Tensor, targets_DN: Tensor, draws: list[tuple[np.ndarray, int]]
 ) -> float:
     """Token by token: the target against the candidates that are not the target, each less log Q."""
     weight, bias = softmax.weight.detach().double().numpy(), softmax.bias.detach().double().numpy().flatten()
@@ -310,9 +316,9 @@ def numpy_sampled_loss(
     return sum(losses) / len(losses)
 
 
-def draw_as_a_call_does(softmax: SampledSoftmax, seed: int) -> list[tuple[Tensor, int]]:
-    torch.manual_seed(seed)
-    return [log_uniform_candidates(len(softmax.weight), softmax.num_samples) for _ in range(2)]
+def draws_of_a_plan(softmax: SampledSoftmax, seed: int) -> list[tuple[np.ndarray, int]]:
+    rng = np.random.default_rng(seed)
+    return [log_uniform_candidates(len(softmax.weight), softmax.num_samples, rng) for _ in range(2)]
 
 
 @pytest.mark.parametrize("num_samples", [1, 5, 20, V - 1])
@@ -321,23 +327,20 @@ def test_sampled_loss_is_the_target_against_candidates_of_its_direction_without_
 ) -> None:
     softmax = make_sampled(num_samples=num_samples)
     vectors, targets = vectors_and_targets()
-    draws = draw_as_a_call_does(softmax, seed=5)
+    draws = draws_of_a_plan(softmax, seed=5)
     if num_samples > 1:
-        assert not torch.equal(draws[0][0], draws[1][0])  # each direction has its own
-        assert any(torch.isin(t, c).any() for t, (c, _) in zip(targets, draws, strict=True))  # there are hits
-    torch.manual_seed(5)
-    loss = softmax(vectors, targets)
+        assert not np.array_equal(draws[0][0], draws[1][0])  # each direction has its own
+        assert any(np.isin(t, c).any() for t, (c, _) in zip(targets, draws, strict=True))  # there are hits
+    loss = loss_of(softmax, vectors, targets, seed=5)
     assert loss.item() == pytest.approx(numpy_sampled_loss(softmax, vectors, targets, draws), rel=1e-5)
 
 
 def test_sampled_targets_without_any_other_candidate_cost_nothing_and_stay_finite() -> None:
     softmax = make_sampled(num_samples=1)
-    torch.manual_seed(1)
-    draws = draw_as_a_call_does(softmax, seed=1)
+    draws = draws_of_a_plan(softmax, seed=1)
     vectors, _ = vectors_and_targets()
-    targets = torch.stack([candidates.repeat(N) for candidates, _ in draws])
-    torch.manual_seed(1)
-    loss = softmax(vectors, targets)
+    targets = torch.stack([torch.from_numpy(candidates.repeat(N)) for candidates, _ in draws])
+    loss = loss_of(softmax, vectors, targets, seed=1)
     assert loss.item() == 0
     assert all(g.isfinite().all() for g in gradients_of(loss, vectors, softmax.weight, softmax.bias))
 
@@ -347,9 +350,8 @@ def test_sampled_sparse_gradients_are_the_dense_ones_and_hold_the_rows_used() ->
     found: list[list[Tensor]] = []
     for sparse in (False, True):
         softmax = make_sampled(num_samples=4, sparse=sparse)
-        candidates = {k for ids, _ in draw_as_a_call_does(softmax, seed=2) for k in ids.tolist()}
-        torch.manual_seed(2)
-        softmax(vectors, targets).backward()
+        candidates = {k for ids, _ in draws_of_a_plan(softmax, seed=2) for k in ids.tolist()}
+        loss_of(softmax, vectors, targets, seed=2).backward()
         gradients = [parameter.grad for parameter in (softmax.weight, softmax.bias)]
         assert all(gradient.is_sparse == sparse for gradient in gradients)
         used = sorted(candidates | set(targets.flatten().tolist()))
@@ -369,40 +371,59 @@ def test_sampled_loss_comes_nearer_to_the_full_loss_with_more_candidates() -> No
     full = -softmax.log_probabilities(vectors, targets).mean().item()
     errors = []
     for softmax.num_samples in (3, 12, 39):
-        torch.manual_seed(0)
         with torch.no_grad():
-            losses = [softmax(vectors, targets).item() for _ in range(40)]
+            losses = [loss_of(softmax, vectors, targets, seed=seed).item() for seed in range(40)]
         errors.append(abs(np.mean(losses) - full) / full)
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
     assert errors[2] < 0.02
 
 
+def test_processes_that_share_a_batch_have_the_same_rows_and_together_its_loss() -> None:
+    softmax = make_sampled(num_samples=6, sparse=True, num_types=200)
+    vectors, targets = vectors_and_targets(num_types=200)
+    whole = softmax.plan(targets.numpy(), np.random.default_rng(1))
+    parts = [slice(0, 5), slice(5, N)]
+    plans = [
+        softmax.plan(targets[:, part].numpy(), np.random.default_rng(1), all_targets_DM=targets.numpy())
+        for part in parts
+    ]
+    assert all(torch.equal(plan["rows"], whole["rows"]) for plan in plans)
+    loss = sum(
+        softmax(vectors[:, part], plan) * len(range(N)[part]) / N
+        for part, plan in zip(parts, plans, strict=True)
+    )
+    expected = softmax(vectors, whole)
+    torch.testing.assert_close(loss, expected)
+    wanted = (vectors, softmax.weight)
+    for ours, theirs in zip(gradients_of(loss, *wanted), gradients_of(expected, *wanted), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize(("num_types", "num_samples"), [(1000, 64), (50, 49), (2, 1), (5, 3)])
 def test_candidates_are_distinct_ids_of_the_vocabulary(num_types: int, num_samples: int) -> None:
-    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
     for _ in range(20):
-        ids, tries = log_uniform_candidates(num_types, num_samples)
-        assert ids.dtype == torch.int64 and len(ids.unique()) == len(ids) == num_samples
+        ids, tries = log_uniform_candidates(num_types, num_samples, rng)
+        assert ids.dtype == np.int64 and len(np.unique(ids)) == len(ids) == num_samples
         assert ids.min() >= 0 and ids.max() < num_types
         assert tries >= num_samples
 
 
 def test_the_same_seed_draws_the_same_candidates_and_the_next_draw_differs() -> None:
-    torch.manual_seed(7)
-    ids, tries = log_uniform_candidates(1000, 50)
-    others, _ = log_uniform_candidates(1000, 50)
-    torch.manual_seed(7)
-    again, tries_again = log_uniform_candidates(1000, 50)
-    assert torch.equal(ids, again) and tries == tries_again
-    assert not torch.equal(ids, others)
+    rng = np.random.default_rng(7)
+    ids, tries = log_uniform_candidates(1000, 50, rng)
+    others, _ = log_uniform_candidates(1000, 50, rng)
+    again, tries_again = log_uniform_candidates(1000, 50, np.random.default_rng(7))
+    assert np.array_equal(ids, again) and tries == tries_again
+    assert not np.array_equal(ids, others)
 
 
 def test_single_candidates_are_log_uniform() -> None:
-    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
     num_types, num_draws = 9, 6000
     counts = np.zeros(num_types)
     for _ in range(num_draws):
-        ids, tries = log_uniform_candidates(num_types, 1)
+        ids, tries = log_uniform_candidates(num_types, 1, rng)
         assert tries == 1
         counts[ids.item()] += 1
     chances = np.log((np.arange(num_types) + 2) / (np.arange(num_types) + 1)) / np.log(num_types + 1)
@@ -412,20 +433,20 @@ def test_single_candidates_are_log_uniform() -> None:
 
 
 def test_the_expected_count_is_how_often_a_word_is_among_the_candidates() -> None:
-    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
     num_types, num_draws = 30, 4000
-    included, expected = torch.zeros(num_types), torch.zeros(num_types)
+    included, expected = np.zeros(num_types), np.zeros(num_types)
     for _ in range(num_draws):
-        ids, tries = log_uniform_candidates(num_types, 10)
+        ids, tries = log_uniform_candidates(num_types, 10, rng)
         included[ids] += 1
-        expected += log_expected_count(torch.arange(num_types), tries, num_types).exp()
+        expected += np.exp(log_expected_count(np.arange(num_types), tries, num_types))
     assert included[0] > 5 * included[-1]
-    torch.testing.assert_close(included / num_draws, expected / num_draws, rtol=0, atol=0.03)
+    assert included / num_draws == pytest.approx(expected / num_draws, rel=0, abs=0.03)
 
 
 def test_the_tries_are_the_draws_until_the_last_candidate() -> None:
-    torch.manual_seed(0)
-    found = [log_uniform_candidates(3, 2)[1] for _ in range(3000)]
+    rng = np.random.default_rng(0)
+    found = [log_uniform_candidates(3, 2, rng)[1] for _ in range(3000)]
     chances = np.log(np.array([2, 3 / 2, 4 / 3])) / np.log(4)
     # until a second word has come up: 2 draws unless the second one repeats the first
     assert np.mean(np.array(found) == 2) == pytest.approx(1 - (chances**2).sum(), abs=0.03)
@@ -435,7 +456,7 @@ def test_the_tries_are_the_draws_until_the_last_candidate() -> None:
 def test_expected_counts_keep_their_precision_for_rare_words() -> None:
     rare, tries, num_types = 793_470, 3, 793_471
     chance = math.log1p(1 / (rare + 1)) / math.log(num_types + 1)
-    log_q = log_expected_count(torch.tensor([rare]), tries, num_types).item()
+    log_q = log_expected_count(np.array([rare]), tries, num_types).item()
     assert log_q == pytest.approx(math.log(tries * chance), rel=1e-6)
 
 
