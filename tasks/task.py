@@ -50,7 +50,6 @@ class Setup:
         seed: of the shuffling of the data.
         device: of the model and the batches.
         cache_path: the directory of prepared data.
-        shard, num_shards: this process's index and the number of processes.
         report: called with the progress while data is prepared.
         tell: called with the progress of an evaluation.
         metric: the score on dev that selects the model; None: none is selected.
@@ -73,8 +72,6 @@ class Setup:
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     accumulate_batches: int = 1
-    shard: int = 0
-    num_shards: int = 1
 
 
 class Batches(Protocol):

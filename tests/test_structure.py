@@ -21,7 +21,7 @@ MOST_FILES, MOST_LINES = 14, 400
 # Each room may import from the rooms before it. A module that lies outside of all but `elmo` is of every
 # room's use, but for the package's face, which shows what lies in the last ones.
 ROOMS = ("elmo", "elmo.text", "elmo.bilm", "elmo.io", "elmo.inference", "tasks", "experiments")
-MOST_PASSED = {"language_model, sentences, adaptive": 10, "text_classification, frozen biLM": 15}
+MOST_PASSED = {"language_model, sentences, adaptive": 12, "text_classification, frozen biLM": 15}
 
 
 def folders(*names: str) -> Iterator[Path]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from elmo.text.characters import BEGIN_TYPE, END_TYPE
 from elmo.text.vocabulary import Vocabulary
-from tasks.language_model.corpus import CHUNK_SENTENCES, Corpus
+from tasks.language_model.corpus import BLOCK_SIZE, Corpus
 
 # vocabulary ids of words without markers, and the offsets of the sentences in them
 Block = tuple[np.ndarray, np.ndarray]
@@ -186,6 +186,6 @@ def baseline_figures(corpora: Mapping[str, Corpus], vocabulary: Vocabulary) -> d
 def _id_blocks(corpus: Corpus, vocabulary: Vocabulary) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """A corpus as vocabulary ids, in blocks of some thousand sentences."""
     ids_V = vocabulary.ids_of(corpus.types)
-    for start in range(0, corpus.num_sentences, 64 * CHUNK_SENTENCES):
-        types, offsets = corpus.read_sentences(start, min(start + 64 * CHUNK_SENTENCES, corpus.num_sentences))
+    for start in range(0, corpus.num_sentences, BLOCK_SIZE):
+        types, offsets = corpus.read_sentences(start, min(start + BLOCK_SIZE, corpus.num_sentences))
         yield ids_V[types], offsets

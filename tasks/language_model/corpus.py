@@ -1,14 +1,16 @@
-"""A prepared corpus: plain arrays on disk, read in pieces, shuffled or in order.
+"""A prepared corpus: plain arrays on disk, read in pieces.
 
 Shape legend: N words (tokens), S sentences, V distinct words (types).
 """
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 
@@ -18,10 +20,8 @@ from elmo.text.characters import BEGIN_TYPE, END_TYPE, NUM_MARKERS, TypeTable
 from elmo.values import Count, Range, read_record
 
 FORMAT = 1  # of the store; if it changes, all corpora are prepared again
-CHUNK_SENTENCES = 128  # consecutive sentences that are read together
-CHUNKS, SENTENCES, BATCHES = 1, 2, 3  # purposes of random generators: each has a stream of its own
+BLOCK_SIZE = 1 << 15  # sentences that are read at once where all are read in order
 _BOUNDS_AT_ONCE = 1 << 20
-WINDOW_CHUNKS = 256  # chunks that are shuffled together: 32,768 sentences from random places of the corpus
 
 
 class Sentences(Protocol):
@@ -71,6 +71,7 @@ class Corpus:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._files: dict[str, int] = {}
         try:
             meta = read_record(_Meta, read_json(path / "meta.json"), name="meta.json", is_open=True)
             _check_sizes(path, meta)
@@ -95,15 +96,32 @@ class Corpus:
         """
         if not 0 <= start <= stop <= self.num_sentences:
             raise IndexError(f"sentences {start} to {stop} of {self.num_sentences}")
-        # Not memory-mapped: pages of a map that were read count as this process's memory.
-        offsets = np.fromfile(self.path / "sentences.bin", np.int64, stop - start + 1, offset=8 * start)
-        if offsets[0] < 0 or offsets[-1] > self.num_tokens or (np.diff(offsets) < 0).any():
+        offsets = self._read("sentences", np.int64, start, stop - start + 1)
+        if offsets[0] < 0 or offsets[-1] > self.num_tokens or (offsets[1:] < offsets[:-1]).any():
             raise InputError(f"{self.path}: sentences.bin is damaged; delete the directory, run again")
         num_ids = int(offsets[-1] - offsets[0])
-        ids = np.fromfile(self.path / "tokens.bin", np.int32, num_ids, offset=4 * int(offsets[0]))
+        ids = self._read("tokens", np.int32, int(offsets[0]), num_ids)
         if ids.size and not NUM_MARKERS <= ids.min() <= ids.max() < self.num_types:
             raise InputError(f"{self.path}: tokens.bin is damaged; delete the directory, run again")
         return ids, offsets - offsets[0]
+
+    def _read(self, name: str, dtype: type, start: int, count: int) -> np.ndarray:
+        """Some values of a file; those behind its end are missing.
+
+        Not memory-mapped: pages of a map that were read count as this process's memory. Not opened for each
+        reading: that would take longer than the reading.
+        """
+        if name not in self._files:
+            self._files[name] = os.open(self.path / f"{name}.bin", os.O_RDONLY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, self._files[name])
+        size = np.dtype(dtype).itemsize
+        content = bytearray()
+        while missing := count * size - len(content):  # one call reads 2 GiB at most
+            piece = os.pread(self._files[name], missing, start * size + len(content))
+            if not piece:
+                raise InputError(f"{self.path}: {name}.bin is damaged; delete the directory, run again")
+            content += piece
+        return np.frombuffer(content, dtype)
 
     def longest_sentence(self) -> int:
         """The number of words of the longest sentence."""
@@ -112,82 +130,22 @@ class Corpus:
         return max(int(np.diff(bounds[i : i + _BOUNDS_AT_ONCE + 1]).max()) for i in parts)
 
 
-class ShuffledWindows:
-    """Shuffled windows of sentences from random places of the corpus, epoch after epoch.
-
-    A window depends only on the seed, the epoch and its number, so that a position is two integers and needs
-    no generator state. A corpus that fits into one window is shuffled uniformly; a larger one needs memory
-    for one window only.
-
-    Args:
-        corpus: the sentences.
-        seed: of the shuffling.
-        shard, num_shards: this process's index and the number of processes; each reads its part of an epoch.
-            A corpus that is too small for this is read whole by every process.
-    """
-
-    def __init__(self, *, corpus: Sentences, seed: int, shard: int = 0, num_shards: int = 1) -> None:
-        self.corpus = corpus
-        self.seed = seed
-        self.shard, self.num_shards = shard, num_shards
-        self.epoch, self.window = 0, 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position of the window that `next_window` returns next."""
-        return {"epoch": self.epoch, "window": self.window}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a position; InputError if there is none such."""
-        self.epoch, self.window = state["epoch"], state["window"]
-        if self.epoch < 0:
-            raise InputError(f"batches: epoch {self.epoch}; the checkpoint is damaged")
-        refuse_outside(self.window * WINDOW_CHUNKS, len(self._chunks()))
-
-    def next_window(self) -> list[np.ndarray]:
-        """The sentences (type ids without markers) of the next window."""
-        chunks = self._chunks()
-        start = self.window * WINDOW_CHUNKS
-        sentences = [
-            s for chunk in chunks[start : start + WINDOW_CHUNKS] for s in self._read_chunk(int(chunk))
-        ]
-        order = np.random.default_rng([self.seed, self.epoch, self.window, self.shard]).permutation(
-            len(sentences)
-        )
-        self.window += 1
-        if self.window * WINDOW_CHUNKS >= len(chunks):
-            self.epoch, self.window = self.epoch + 1, 0
-        return [sentences[i] for i in order]
-
-    def generator(self, purpose: int) -> np.random.Generator:
-        """The random generator for a purpose in the window that `next_window` returns next."""
-        return np.random.default_rng([self.seed, self.epoch, self.window, self.shard, purpose])
-
-    def _chunks(self) -> np.ndarray:
-        num_chunks = -(-self.corpus.num_sentences // CHUNK_SENTENCES)
-        order = np.random.default_rng([self.seed, self.epoch, 0, 0, CHUNKS]).permutation(num_chunks)
-        return order[self.shard :: self.num_shards] if num_chunks >= self.num_shards else order
-
-    def _read_chunk(self, chunk: int) -> list[np.ndarray]:
-        start = chunk * CHUNK_SENTENCES
-        return read_list(self.corpus, start, min(start + CHUNK_SENTENCES, self.corpus.num_sentences))
-
-
-def refuse_outside(position: int, size: int) -> None:
-    """InputError if a saved position is not one from 0 to `size`."""
-    if not 0 <= position <= size:
-        raise InputError(f"batches: a position of {position} in data of {size}; the checkpoint is damaged")
-
-
 def read_list(corpus: Sentences, start: int, stop: int) -> list[np.ndarray]:
     """Sentences `start` to `stop` of a corpus, one array of type ids each."""
     ids, offsets = corpus.read_sentences(start, stop)
     return np.split(ids, offsets[1:-1])
 
 
-def blocks(corpus: Sentences, size: int = CHUNK_SENTENCES * WINDOW_CHUNKS) -> Iterator[list[np.ndarray]]:
+def blocks(corpus: Sentences, size: int = BLOCK_SIZE) -> Iterator[list[np.ndarray]]:
     """All sentences in the corpus's order, in blocks, of which one is in memory at a time."""
     for start in range(0, corpus.num_sentences, size):
         yield read_list(corpus, start, min(start + size, corpus.num_sentences))
+
+
+def take_ranges(values_N: np.ndarray, starts_S: np.ndarray, lengths_S: np.ndarray) -> np.ndarray:
+    """The concatenated ranges `values_N[starts_S[i]:starts_S[i] + lengths_S[i]]`."""
+    moves_S = starts_S - (np.cumsum(lengths_S) - lengths_S)
+    return values_N[np.arange(int(lengths_S.sum())) + np.repeat(moves_S, lengths_S)]
 
 
 def with_markers(sentence: np.ndarray) -> np.ndarray:

@@ -23,7 +23,8 @@ from elmo.registry import REGISTRY, ComponentNode
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 from elmo.text.vocabulary import Vocabulary
 from elmo.values import read_record
-from tasks.language_model.corpus import Corpus, ShuffledWindows
+from tasks.language_model.corpus import Corpus
+from tasks.language_model.order import Pools
 from tasks.language_model.training_batches import TrainingBatches
 from tasks.sources.shared.split import Split
 from tasks.task import Batches, Reports, Setup, told
@@ -192,12 +193,9 @@ class LanguageModelTraining:
 
     def batches(self) -> Batches:
         """An endless iterator over training batches, shuffled in every epoch."""
-        setup = self.setup
-        windows = ShuffledWindows(
-            corpus=self.train, seed=setup.seed, shard=setup.shard, num_shards=setup.num_shards
-        )
-        batches = self.batching.training_batches(windows, self._builder(self.train))
-        return TrainingBatches(batches=batches, softmax=self.model.softmax, seed=setup.seed)
+        pools = Pools(corpus=self.train, seed=self.setup.seed)
+        batches = self.batching.training_batches(pools, self._builder(self.train))
+        return TrainingBatches(batches=batches, softmax=self.model.softmax, seed=self.setup.seed)
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch in nats; keeps the state for the next call."""

@@ -12,7 +12,7 @@ from elmo.io.model_directory import save_model
 from elmo.registry import REGISTRY
 from elmo.text.vocabulary import Vocabulary
 from tasks.language_model.baselines import baseline_figures
-from tasks.language_model.corpus import CHUNK_SENTENCES, Corpus
+from tasks.language_model.corpus import BLOCK_SIZE, Corpus
 from tasks.language_model.model import LanguageModel, make_builder, perplexities, told_batches
 from tasks.sources.shared.contamination import (
     SentenceHasher,
@@ -125,9 +125,8 @@ def final_figures(
 def _sentence_hashes(corpus: Corpus) -> Iterator[np.ndarray]:
     """Hashes of a corpus's sentences, in blocks of some thousand."""
     hasher = SentenceHasher(corpus.types.words())
-    size = 64 * CHUNK_SENTENCES
-    for start in range(0, corpus.num_sentences, size):
-        yield hasher.hashes(*corpus.read_sentences(start, min(start + size, corpus.num_sentences)))
+    for start in range(0, corpus.num_sentences, BLOCK_SIZE):
+        yield hasher.hashes(*corpus.read_sentences(start, min(start + BLOCK_SIZE, corpus.num_sentences)))
 
 
 def perplexity_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

@@ -11,15 +11,9 @@ import torch
 from elmo.bilm.packing import Packing, bucket_by_length
 from elmo.registry import REGISTRY
 from elmo.values import Size
-from tasks.language_model.corpus import (
-    BATCHES,
-    Sentences,
-    ShuffledWindows,
-    blocks,
-    refuse_outside,
-    with_markers,
-)
+from tasks.language_model.corpus import Sentences, blocks, with_markers
 from tasks.language_model.model import Batch, BatchBuilder
+from tasks.language_model.order import BATCHES, Pools, refuse_outside
 
 
 @REGISTRY.register("batching", "sentences")
@@ -41,9 +35,9 @@ class SentenceBatching:
     def __init__(self, *, num_steps: Size, batch_size: Size) -> None:
         self.tokens_per_batch = num_steps * batch_size
 
-    def training_batches(self, windows: ShuffledWindows, builder: BatchBuilder) -> SentenceBatches:
+    def training_batches(self, pools: Pools, builder: BatchBuilder) -> SentenceBatches:
         """An endless iterator over training batches that can be resumed."""
-        return SentenceBatches(windows=windows, builder=builder, tokens_per_batch=self.tokens_per_batch)
+        return SentenceBatches(pools=pools, builder=builder, tokens_per_batch=self.tokens_per_batch)
 
     def evaluation_batches(self, corpus: Sentences, builder: BatchBuilder) -> Iterator[Batch]:
         """Every sentence of a corpus once."""
@@ -53,12 +47,12 @@ class SentenceBatching:
 
 
 class SentenceBatches:
-    """The iterator of `SentenceBatching`; its state is a window and the number of batches read from it."""
+    """The iterator of `SentenceBatching`; its state is a pool and the number of batches read from it."""
 
-    def __init__(self, *, windows: ShuffledWindows, builder: BatchBuilder, tokens_per_batch: int) -> None:
-        self.windows, self.builder = windows, builder
+    def __init__(self, *, pools: Pools, builder: BatchBuilder, tokens_per_batch: int) -> None:
+        self.pools, self.builder = pools, builder
         self.tokens_per_batch = tokens_per_batch
-        self._window_start = windows.state_dict()
+        self._pool_start = pools.state_dict()
         self._groups: list[list[np.ndarray]] = []
         self._taken = 0
 
@@ -67,26 +61,26 @@ class SentenceBatches:
 
     def __next__(self) -> Batch:
         if self._taken == len(self._groups):
-            self._window_start, self._taken = self.windows.state_dict(), 0
-            self._open_window()
+            self._pool_start, self._taken = self.pools.state_dict(), 0
+            self._open_pool()
         self._taken += 1
         return batch_of_sentences(self._groups[self._taken - 1], self.builder)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that determines the next batches."""
-        return {"window": self._window_start, "taken": self._taken}
+        return {"pool": self._pool_start, "taken": self._taken}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue after the batch at which `state_dict` was called."""
-        self.windows.load_state_dict(state["window"])
-        self._window_start, self._taken = state["window"], state["taken"]
+        self.pools.load_state_dict(state["pool"])
+        self._pool_start, self._taken = state["pool"], state["taken"]
         if self._taken:
-            self._open_window()
+            self._open_pool()
         refuse_outside(self._taken, len(self._groups))
 
-    def _open_window(self) -> None:
-        generator = self.windows.generator(BATCHES)
-        groups = _groups(self.windows.next_window(), self.tokens_per_batch)
+    def _open_pool(self) -> None:
+        generator = self.pools.generator(BATCHES)
+        groups = _groups(self.pools.next_pool().sentences(), self.tokens_per_batch)
         self._groups = [groups[i] for i in generator.permutation(len(groups))]
 
 

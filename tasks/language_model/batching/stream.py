@@ -6,16 +6,20 @@ Shape legend: T steps, B rows, D = 2 directions.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
+from elmo.text.characters import add_markers
 from elmo.values import Size
-from tasks.language_model.corpus import Sentences, ShuffledWindows, blocks, refuse_outside, with_markers
+from tasks.language_model.corpus import Sentences, blocks, with_markers
 from tasks.language_model.model import Batch, BatchBuilder
+from tasks.language_model.order import Pool, Pools, refuse_outside
 
 
 @REGISTRY.register("batching", "stream")
@@ -45,11 +49,9 @@ class StreamBatching:
         """Number of predictions per direction."""
         return self.num_steps * self.num_rows
 
-    def training_batches(self, windows: ShuffledWindows, builder: BatchBuilder) -> StreamBatches:
+    def training_batches(self, pools: Pools, builder: BatchBuilder) -> StreamBatches:
         """An endless iterator over training batches that can be resumed."""
-        return StreamBatches(
-            windows=windows, builder=builder, num_steps=self.num_steps, num_rows=self.num_rows
-        )
+        return StreamBatches(pools=pools, builder=builder, num_steps=self.num_steps, num_rows=self.num_rows)
 
     def evaluation_batches(self, corpus: Sentences, builder: BatchBuilder) -> Iterator[Batch]:
         """Every token of a corpus once, in rows of running text; each block starts with a new state.
@@ -69,27 +71,36 @@ class StreamBatching:
 
 
 class StreamBatches:
-    """The iterator of `StreamBatching`; its state is a position and the rest of each row's sentence."""
+    """The iterator of `StreamBatching`; its state is a position and the rest of each row's sentence.
 
-    def __init__(
-        self, *, windows: ShuffledWindows, builder: BatchBuilder, num_steps: int, num_rows: int
-    ) -> None:
-        self.windows, self.builder = windows, builder
+    What is to be read stands in one buffer: the rests of the rows' sentences, then the sentences of a pool in
+    their order. A row takes sentences that follow each other, so that its part of a batch is two ranges of
+    the buffer: its rest, and what it takes.
+    """
+
+    def __init__(self, *, pools: Pools, builder: BatchBuilder, num_steps: int, num_rows: int) -> None:
+        self.pools, self.builder = pools, builder
         self.num_steps, self.num_rows = num_steps, num_rows
-        self._window_start = windows.state_dict()
-        self._window: list[np.ndarray] = []
-        self._taken = 0
-        self._rows: list[np.ndarray] = [np.empty((4, 0), dtype=np.int64)] * num_rows  # rest of the sentences
         self._started = False
+        self._pool_start = pools.state_dict()
+        self._ends: list[int] = []  # of the pool's sentences, in the buffer
+        self._taken = 0  # of them
+        self._is_new = False  # whether a pool was opened, and the buffer begins with what was read before
+        self._buffer = np.empty((4, 0), dtype=np.int32)
+        self._starts, self._stops = [0] * num_rows, [0] * num_rows  # of the rests, in the buffer
 
     def __iter__(self) -> StreamBatches:
         return self
 
     def __next__(self) -> Batch:
-        values_DTB = np.empty((4, self.num_steps, self.num_rows), dtype=np.int64)
-        for row in range(self.num_rows):
-            self._fill_row(row, values_DTB[:, :, row])
+        rest_starts_B = np.array(self._starts)
+        rests_B = np.array(self._stops) - rest_starts_B
+        taken_from_B = np.array([self._advance(row) for row in range(self.num_rows)])
+        step_T1 = np.arange(self.num_steps)[:, None]
+        positions_TB = step_T1 + np.where(step_T1 < rests_B, rest_starts_B, taken_from_B - rests_B)
+        values_DTB = self._buffer[:, positions_TB]
         inputs, targets = values_DTB[0::2].reshape(2, -1), values_DTB[1::2].reshape(2, -1)
+        self._drop_old_pools()
         batch = self.builder.build(inputs, targets, [self.num_rows] * self.num_steps, carried=self._started)
         self._started = True
         return batch
@@ -97,42 +108,82 @@ class StreamBatches:
     def state_dict(self) -> dict[str, Any]:
         """Everything that determines the next batches."""
         return {
-            "window": self._window_start,
+            "pool": self._pool_start,
             "taken": self._taken,
-            "rows": list(self._rows),
+            "rows": self._rests(),
             "started": self._started,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue after the batch at which `state_dict` was called."""
-        self.windows.load_state_dict(state["window"])
-        self._window_start, self._taken = state["window"], state["taken"]
-        self._window = self.windows.next_window() if self._taken else []
-        refuse_outside(self._taken, len(self._window))
-        self._rows = [np.asarray(row) for row in state["rows"]]
-        for row in self._rows:
+        rows = [np.asarray(row) for row in state["rows"]]
+        for row in rows:
             if len(row) != 4 or (row.size and not 0 <= row.min() <= row.max() < len(self.builder.types)):
                 raise InputError("batches.rows: not of this text; the checkpoint is damaged")
-        self._started = state["started"]
+        self.pools.load_state_dict(state["pool"])
+        self._pool_start, self._started, self._ends = state["pool"], state["started"], []
+        self._keep(rows)
+        self._taken, self._is_new = 0, False
+        if state["taken"]:
+            self._open_pool()
+        refuse_outside(state["taken"], len(self._ends))
+        self._taken = state["taken"]
+        self._drop_old_pools()
 
-    def _fill_row(self, row: int, values_DT: np.ndarray) -> None:
-        filled = 0
-        left = self._rows[row]
-        while filled < self.num_steps:
-            if left.shape[1] == 0:
-                left = _predictions(self._next_sentence())
-            count = min(self.num_steps - filled, left.shape[1])
-            values_DT[:, filled : filled + count] = left[:, :count]
-            left = left[:, count:]
-            filled += count
-        self._rows[row] = left
+    def _advance(self, row: int) -> int:
+        """Moves a row by a batch's steps; returns where in the buffer it begins with what is not its rest."""
+        missing = self.num_steps - (self._stops[row] - self._starts[row])
+        if missing <= 0:
+            self._starts[row] += self.num_steps
+            return 0
+        begin = self._ends[self._taken - 1] if self._taken else self._buffer.shape[1]
+        while (last := bisect_left(self._ends, begin + missing, self._taken)) == len(self._ends):
+            self._open_pool()  # its sentences follow those of the pool that ends here
+        self._taken = last + 1
+        self._starts[row], self._stops[row] = begin + missing, self._ends[last]
+        return begin
 
-    def _next_sentence(self) -> np.ndarray:
-        if self._taken == len(self._window):
-            self._window_start, self._taken = self.windows.state_dict(), 0
-            self._window = self.windows.next_window()
-        self._taken += 1
-        return self._window[self._taken - 1]
+    def _open_pool(self) -> None:
+        self._pool_start, self._taken = self.pools.state_dict(), 0
+        pool = self.pools.next_pool()
+        ends = self._buffer.shape[1] + pool.offsets[1:] + np.arange(1, len(pool.offsets))
+        self._buffer = np.concatenate([self._buffer, _predictions_of(pool)], axis=1)
+        self._ends, self._is_new = ends.tolist(), True
+
+    def _drop_old_pools(self) -> None:
+        """Forgets what no row reads any more, once for each pool that was opened."""
+        if not self._is_new:
+            return
+        begin = self._ends[self._taken - 1]
+        ahead = self._buffer[:, begin:]
+        self._keep(self._rests())
+        moved = self._buffer.shape[1] - begin
+        self._buffer = np.concatenate([self._buffer, ahead], axis=1)
+        self._ends, self._is_new = [end + moved for end in self._ends], False
+
+    def _rests(self) -> list[np.ndarray]:
+        """The rest of each row's sentence, (4, length)."""
+        return [
+            self._buffer[:, start:stop].copy() for start, stop in zip(self._starts, self._stops, strict=True)
+        ]
+
+    def _keep(self, rests: list[np.ndarray]) -> None:
+        """A buffer of the rests alone."""
+        self._buffer = np.concatenate(rests, axis=1)
+        lengths = [rest.shape[1] for rest in rests]
+        self._stops = list(accumulate(lengths))
+        self._starts = [stop - length for stop, length in zip(self._stops, lengths, strict=True)]
+
+
+def _predictions_of(pool: Pool) -> np.ndarray:
+    """(4, N + S): forward input and target, backward input and target of each step of a pool's sentences."""
+    lengths_S = np.diff(pool.offsets)
+    marked = add_markers(pool.ids_N, lengths_S)
+    steps_S = lengths_S + 1
+    first_S = pool.offsets[:-1] + 2 * np.arange(len(steps_S))  # each sentence's `<S>` in `marked`
+    step = np.arange(int(steps_S.sum())) - np.repeat(np.cumsum(steps_S) - steps_S, steps_S)
+    first, last = np.repeat(first_S, steps_S), np.repeat(first_S + steps_S, steps_S)
+    return np.stack([marked[at] for at in (first + step, first + step + 1, last - step, last - step - 1)])
 
 
 def _predictions(sentence: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 
 from elmo.errors import InputError, reason_of
 from elmo.files import atomic_write
+from tasks.sources.shared.bit_mixing import mix_bits
 
 FILE = "training_sentences.npy"  # in a model's directory
 MOST_HASHES = 1 << 20
@@ -52,7 +53,7 @@ class SentenceHasher:
         lengths_N = self._lengths_V[ids_N]
         num_letters_S = np.diff(np.concatenate([[0], np.cumsum(lengths_N)])[offsets])
         hashes_S = _join(self._hashes_V[ids_N], lengths_N, offsets)
-        return _scramble(hashes_S[num_letters_S >= FEWEST_LETTERS])
+        return mix_bits(hashes_S[num_letters_S >= FEWEST_LETTERS])
 
 
 class TrainingSentences:
@@ -157,10 +158,3 @@ def _join(hashes: np.ndarray, lengths: np.ndarray, offsets: np.ndarray) -> np.nd
     powers = np.multiply.accumulate(powers)
     sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(hashes * powers[behind], dtype=np.uint64)])
     return sums[offsets[1:]] - sums[offsets[:-1]]
-
-
-def _scramble(hashes: np.ndarray) -> np.ndarray:
-    """The finalizer of SplitMix64 (Steele et al. 2014): every bit of the result depends on every bit."""
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        hashes = (hashes ^ (hashes >> np.uint64(shift))) * np.uint64(factor)
-    return hashes ^ (hashes >> np.uint64(31))

@@ -20,13 +20,14 @@ from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.text.characters import PAD, TypeTable
 from elmo.text.vocabulary import Vocabulary
-from tasks.language_model import corpus as order_module
+from tasks.language_model import order as order_module
 from tasks.language_model.batching import sentences as sentences_module
 from tasks.language_model.batching import stream as stream_module
 from tasks.language_model.batching.sentences import SentenceBatching
 from tasks.language_model.batching.stream import StreamBatching
-from tasks.language_model.corpus import Sentences, ShuffledWindows, blocks, read_list
+from tasks.language_model.corpus import Sentences, blocks, read_list
 from tasks.language_model.model import Batch, BatchBuilder
+from tasks.language_model.order import Permutation, Pool, Pools
 
 BOS, EOS = "(", ")"  # how the markers are written here; no word of these corpora
 FOUR = ["a b", "c", "d e f", "g"]
@@ -51,19 +52,19 @@ class TinyCorpus:
         return np.concatenate(wanted), np.cumsum([0, *map(len, wanted)])
 
 
-class InOrder(ShuffledWindows):
-    """Every epoch is one window in the corpus's own order."""
+class InOrder(Pools):
+    """Every epoch is one pool in the corpus's own order."""
 
-    def next_window(self) -> list[np.ndarray]:
+    def next_pool(self) -> Pool:
         self.epoch += 1
-        return read_list(self.corpus, 0, self.corpus.num_sentences)
+        return Pool(*self.corpus.read_sentences(0, self.corpus.num_sentences))
 
 
 @pytest.fixture
-def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of 2 sentences and windows of 3 chunks, so that 23 sentences are 4 windows."""
-    monkeypatch.setattr(order_module, "CHUNK_SENTENCES", 2)
-    monkeypatch.setattr(order_module, "WINDOW_CHUNKS", 3)
+def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 2 sentences and pools of 3 blocks, so that 23 sentences are 4 pools."""
+    monkeypatch.setattr(order_module, "BLOCK_SENTENCES", 2)
+    monkeypatch.setattr(order_module, "POOL_BLOCKS", 3)
 
 
 def reader(widest_filter: int) -> CharCnn:
@@ -79,8 +80,8 @@ def builder_of(corpus: Sentences, *, widest_filter: int = 3) -> BatchBuilder:
     )
 
 
-def windows_of(corpus: Sentences, *, seed: int = 0, shard: int = 0, num_shards: int = 1) -> ShuffledWindows:
-    return ShuffledWindows(corpus=corpus, seed=seed, shard=shard, num_shards=num_shards)
+def pools_of(corpus: Sentences, *, seed: int = 0) -> Pools:
+    return Pools(corpus=corpus, seed=seed)
 
 
 def spelled(row: list[int]) -> str:
@@ -248,32 +249,32 @@ def test_evaluation_in_rows_starts_each_block_from_zero_and_never_widens_within_
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_one_stream_row_predicts_every_token_once_per_epoch(small_windows: None, seed: int) -> None:
+def test_one_stream_row_predicts_every_token_once_per_epoch(small_pools: None, seed: int) -> None:
     corpus = TinyCorpus(MANY)
     epoch = corpus.num_tokens + corpus.num_sentences
     batches = StreamBatching(num_steps=1, batch_size=1).training_batches(
-        windows_of(corpus, seed=seed), builder_of(corpus)
+        pools_of(corpus, seed=seed), builder_of(corpus)
     )
     for _ in range(3):
         taken = take_epochs(batches, num_tokens=epoch)
         assert predictions(taken, corpus.types) == expected_predictions(MANY)
 
 
-def test_many_stream_rows_predict_every_token_once_per_epoch(small_windows: None) -> None:
+def test_many_stream_rows_predict_every_token_once_per_epoch(small_pools: None) -> None:
     lines = [f"a{number} b{number} c{number}" for number in range(20)]  # a row of 4 steps is one sentence
     corpus = TinyCorpus(lines)
     batches = make_batching("stream", num_steps=4, batch_size=5).training_batches(
-        windows_of(corpus), builder_of(corpus)
+        pools_of(corpus), builder_of(corpus)
     )
     for _ in range(3):
         taken = take_epochs(batches, num_tokens=80)
         assert predictions(taken, corpus.types) == expected_predictions(lines)
 
 
-def test_stream_rows_are_running_text_of_whole_sentences(small_windows: None) -> None:
+def test_stream_rows_are_running_text_of_whole_sentences(small_pools: None) -> None:
     corpus = TinyCorpus(MANY)
     batches = make_batching("stream", num_steps=3, batch_size=4).training_batches(
-        windows_of(corpus), builder_of(corpus)
+        pools_of(corpus), builder_of(corpus)
     )
     rows: list[list[list[str]]] = [[[] for _ in range(4)] for _ in range(2)]
     for _ in range(30):
@@ -295,11 +296,11 @@ def test_stream_rows_are_running_text_of_whole_sentences(small_windows: None) ->
 
 @pytest.mark.parametrize("budget", [1, 4, 12, 1000])
 def test_sentences_predict_every_token_once_per_epoch_within_the_budget(
-    small_windows: None, budget: int
+    small_pools: None, budget: int
 ) -> None:
     corpus = TinyCorpus(MANY)
     batches = SentenceBatching(num_steps=budget, batch_size=1).training_batches(
-        windows_of(corpus), builder_of(corpus)
+        pools_of(corpus), builder_of(corpus)
     )
     for _ in range(3):
         taken = take_epochs(batches, num_tokens=corpus.num_tokens + corpus.num_sentences)
@@ -312,7 +313,7 @@ def test_sentences_predict_every_token_once_per_epoch_within_the_budget(
 def test_sentences_fill_their_budget_with_similar_lengths_and_come_in_no_order_of_length() -> None:
     corpus = TinyCorpus(" ".join("x" * (1 + number % 16)) for number in range(400))
     batching = SentenceBatching(num_steps=16, batch_size=4)
-    batches = batching.training_batches(windows_of(corpus), builder_of(corpus))
+    batches = batching.training_batches(pools_of(corpus), builder_of(corpus))
     taken = take_epochs(batches, num_tokens=corpus.num_tokens + corpus.num_sentences)
     longest = [len(batch.batch_sizes) for batch in taken]
     assert longest != [len(next(batches).batch_sizes) for _ in taken]  # in the next epoch
@@ -328,11 +329,11 @@ def test_sentences_fill_their_budget_with_similar_lengths_and_come_in_no_order_o
 
 @pytest.mark.parametrize("taken", [0, 1, 2, 7, 11, 40])
 @pytest.mark.parametrize("name", ["stream", "sentences"])
-def test_a_saved_position_goes_on_bit_for_bit(small_windows: None, name: str, taken: int) -> None:
+def test_a_saved_position_goes_on_bit_for_bit(small_pools: None, name: str, taken: int) -> None:
     corpus = TinyCorpus(MANY)
 
     def start() -> Any:
-        return make_batching(name).training_batches(windows_of(corpus, seed=4), builder_of(corpus))
+        return make_batching(name).training_batches(pools_of(corpus, seed=4), builder_of(corpus))
 
     batches = start()
     for _ in range(taken):
@@ -349,80 +350,89 @@ def test_a_saved_position_goes_on_bit_for_bit(small_windows: None, name: str, ta
 
 
 @pytest.mark.parametrize("name", ["stream", "sentences"])
-def test_the_seed_decides_the_order(small_windows: None, name: str) -> None:
+def test_the_seed_decides_the_order(small_pools: None, name: str) -> None:
     corpus = TinyCorpus(MANY)
 
     def inputs(seed: int) -> list[list[list[str]]]:
-        batches = make_batching(name).training_batches(windows_of(corpus, seed=seed), builder_of(corpus))
+        batches = make_batching(name).training_batches(pools_of(corpus, seed=seed), builder_of(corpus))
         return [written(next(batches), corpus.types) for _ in range(5)]
 
     assert inputs(1) == inputs(1)
     assert inputs(1) != inputs(2)
 
 
-def read_epoch(windows: ShuffledWindows) -> list[list[int]]:
-    """The sentences of one epoch in the order in which windows give them."""
-    epoch, sentences = windows.epoch, []
-    while windows.epoch == epoch:
-        sentences += [sentence.tolist() for sentence in windows.next_window()]
+def read_epoch(pools: Pools) -> list[list[int]]:
+    """The sentences of one epoch in the order in which pools give them."""
+    epoch, sentences = pools.epoch, []
+    while pools.epoch == epoch:
+        sentences += [sentence.tolist() for sentence in pools.next_pool().sentences()]
     return sentences
 
 
 @pytest.mark.parametrize("lines", [MANY, MANY[:1], MANY[:2], MANY[:12]])
 def test_every_epoch_has_every_sentence_once_in_an_order_of_its_own(
-    small_windows: None, lines: list[str]
+    small_pools: None, lines: list[str]
 ) -> None:
     corpus = TinyCorpus(lines)
     everything = [sentence.tolist() for sentence in read_list(corpus, 0, corpus.num_sentences)]
-    windows = windows_of(corpus)
-    epochs = [read_epoch(windows) for _ in range(3)]
+    pools = pools_of(corpus)
+    epochs = [read_epoch(pools) for _ in range(3)]
     assert all(sorted(epoch) == sorted(everything) for epoch in epochs)
     if len(lines) > 2:
         assert epochs[0] != epochs[1] != epochs[2]
         assert everything not in epochs
-    if len(lines) > 6:  # more than a window: its sentences are others in each epoch
+    if len(lines) > 6:  # more than a pool: its sentences are others in each epoch
         assert sorted(epochs[0][:6]) != sorted(epochs[1][:6]) != sorted(epochs[2][:6])
 
 
-def test_a_window_mixes_places_of_the_corpus_and_neighbours_part(small_windows: None) -> None:
+def test_a_pool_mixes_places_of_the_corpus_and_neighbours_part(small_pools: None) -> None:
     corpus = TinyCorpus(f"w{number}" for number in range(60))
-    order = [sentence[0] for sentence in read_epoch(windows_of(corpus))]
+    order = [sentence[0] for sentence in read_epoch(pools_of(corpus))]
     neighbours = sum(after == before + 1 for before, after in itertools.pairwise(order))
     assert neighbours < 20  # chunks of 2 in order would keep 30
-    first_window = order[:6]
-    assert max(first_window) - min(first_window) > 20
+    first_pool = order[:6]
+    assert max(first_pool) - min(first_pool) > 20
 
 
-@pytest.mark.parametrize("num_shards", [2, 3, 12])
-def test_shards_are_disjoint_and_cover_everything(small_windows: None, num_shards: int) -> None:
+def test_a_position_of_pools_is_where_the_next_one_begins(small_pools: None) -> None:
     corpus = TinyCorpus(MANY)
-    everything = [sentence.tolist() for sentence in read_list(corpus, 0, corpus.num_sentences)]
-    shards = [windows_of(corpus, shard=shard, num_shards=num_shards) for shard in range(num_shards)]
-    for _ in range(2):
-        parts = [read_epoch(shard) for shard in shards]
-        assert all(parts)
-        assert sorted(sentence for part in parts for sentence in part) == sorted(everything)
-
-
-def test_shards_of_too_small_a_corpus_read_all_of_it_in_orders_of_their_own(small_windows: None) -> None:
-    corpus = TinyCorpus(MANY[:8])
-    parts = [read_epoch(windows_of(corpus, shard=shard, num_shards=5)) for shard in range(5)]
-    assert len({tuple(map(tuple, sorted(part))) for part in parts}) == 1
-    assert len({tuple(map(tuple, part)) for part in parts}) > 1
-
-
-def test_a_position_of_windows_is_where_the_next_one_begins(small_windows: None) -> None:
-    corpus = TinyCorpus(MANY)
-    windows = windows_of(corpus, seed=9)
+    pools = pools_of(corpus, seed=9)
     for _ in range(6):  # into the second epoch
-        windows.next_window()
-    state = windows.state_dict()
-    expected = [windows.next_window() for _ in range(4)]
-    other = windows_of(corpus, seed=9)
+        pools.next_pool()
+    state = pools.state_dict()
+    expected = [pools.next_pool() for _ in range(4)]
+    other = pools_of(corpus, seed=9)
     other.load_state_dict(state)
-    assert state == {"epoch": 1, "window": 2}
-    for window in expected:
-        assert [s.tolist() for s in other.next_window()] == [s.tolist() for s in window]
+    assert state == {"epoch": 1, "pool": 2}
+    for pool in expected:
+        assert [ids.tolist() for ids in other.next_pool().sentences()] == [
+            s.tolist() for s in pool.sentences()
+        ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 16, 17, 1000])
+def test_the_permutation_has_every_place_once_and_another_order_for_another_key(size: int) -> None:
+    places = np.arange(size)
+    found = [Permutation(size, key=[seed, 0])[places].tolist() for seed in range(3)]
+    assert all(sorted(order) == places.tolist() for order in found)
+    if size > 10:
+        assert len(set(map(tuple, found))) == 3
+
+
+def test_the_permutation_of_a_huge_corpus_is_computed_where_it_is_asked_for() -> None:
+    size = 10**11 + 7
+    permutation = Permutation(size, key=[1, 2])
+    numbers = permutation[np.arange(size - 50_000, size)]
+    assert len(set(numbers.tolist())) == 50_000 and numbers.min() >= 0 and numbers.max() < size
+    places = np.histogram(numbers, bins=10, range=(0, size))[0]  # 5,000 in each, with a deviation of 67
+    assert abs(places - 5000).max() < 5 * 67
+    assert numbers[0] == permutation[np.array([size - 50_000])][0]
+
+
+def test_the_permutation_of_few_is_any_of_all_orders() -> None:
+    orders = Counter(tuple(Permutation(4, key=[seed])[np.arange(4)].tolist()) for seed in range(2400))
+    assert len(orders) == 24
+    assert max(orders.values()) < 200  # 100 expected
 
 
 @pytest.mark.parametrize("name", ["stream", "sentences"])
@@ -515,7 +525,7 @@ def test_no_direction_reads_the_word_that_it_predicts() -> None:
 
 def test_a_moved_batch_keeps_everything() -> None:
     corpus = TinyCorpus(FOUR)
-    batches = make_batching("stream").training_batches(windows_of(corpus), builder_of(corpus))
+    batches = make_batching("stream").training_batches(pools_of(corpus), builder_of(corpus))
     next(batches)
     batch = next(batches)
     moved = batch.to(torch.device("meta"))
