@@ -128,7 +128,8 @@ def _train_to_end(
         _told_how_to_go_on(trainer, run),
     ):
         with trainer.stop.on_signals():
-            scores = _train(config, trainer, logger, adjust_threads, judge)
+            profile_path = run.path / "profile" if config.profile else None
+            scores = _train(config, trainer, logger, adjust_threads, judge, profile_path)
         with trainer.stop.on_signals(at_once=True):
             trainer.stop.obey()
             return _finish(config, trainer, run, logger, facts=facts, scores=scores)
@@ -140,7 +141,7 @@ def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, 
     from experiments.records.input_files import digest_inputs
 
     resumed = config.resume is not None
-    config = dataclasses.replace(config, resume=None)
+    config = dataclasses.replace(config, resume=None, profile=False)  # both belong to this start alone
     values = plain_config(config)
     start = describe_start(
         step=trainer.position.step,
@@ -213,12 +214,14 @@ def _train(
     logger: RunLogger,
     adjust_threads: Callable[[], object],
     judge: Judge,
+    profile_path: Path | None,
 ) -> dict[str, float]:
     """Run the trainer with a progress display, and print the scores of every evaluation."""
     import torch
 
     from experiments.logging.evaluations import print_scores
     from experiments.logging.progress import make_progress
+    from experiments.profiling.trace import traced_steps
 
     def log(step: int, values: Mapping[str, float]) -> None:
         logger.log(step, {**values, "num_threads": torch.get_num_threads()})
@@ -240,8 +243,10 @@ def _train(
         def show(step: int, units: int, loss: float, fraction: float) -> None:
             progress.update(fraction=fraction, tokens=units, step=step, loss=loss)
             adjust_threads()
+            trace_after_step()
 
-        return trainer.run(show=show, log=log)
+        with traced_steps(trainer, profile_path) as trace_after_step:
+            return trainer.run(show=show, log=log)
 
 
 def _figures_of_end(trainer: Trainer, run: RunDirectory) -> dict[str, Any] | None:

@@ -118,6 +118,7 @@ class TrainConfig(Section):
     name: str | None = None
     output_dir: str | None = None
     dry_run: bool = False
+    profile: bool = False
     cache_dir: str = MISSING
     resume: str | None = None
     init_from: str | None = None
@@ -147,6 +148,7 @@ class FindLrConfig(TrainConfig):
             ("resume", self.resume),
             ("output_dir", self.output_dir),
             ("dry_run", self.dry_run),
+            ("profile", self.profile),
         ):
             if value:
                 yield f"{key}: belongs to a run, and a sweep makes none; leave it out"

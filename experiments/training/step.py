@@ -56,6 +56,7 @@ class TrainingStep:
         parameters: what the optimizer trains.
         rates: the learning rates of its groups, as of the last `set_rates`.
         reduce: sums the gradients of the parameters and the loss over processes; None: there is one process.
+        enter: called with the name of each part of a step as it begins (see `experiments.profiling.parts`).
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class TrainingStep:
         self.parameters: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
         self.device = self.parameters[0].device
         self.reduce: Reduce | None = None
+        self.enter: Callable[[str], None] = _tell_nobody
         self.rates = self._full_rates = [float(group["lr"]) for group in optimizer.param_groups]
         self._last_good = last_good
         self._unread: list[_Unread] = []
@@ -94,13 +96,18 @@ class TrainingStep:
         is_read_at_once = self.device.type == "cpu"
         loss, num_units, batch = self._forward_backward(batches)
         if self.reduce is not None:
+            self.enter("reduction")
             self.reduce(self.parameters, loss)
+        self.enter("clipping")
         norm = self._clip()
+        self.enter("other")
         self._unread.append(_Unread(step, loss, norm, self.training.describe(batch)))
         if is_read_at_once:
             self._fetch()
+        self.enter("optimizer")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.enter("other")
         return num_units
 
     def read(self) -> list[Figures]:
@@ -125,10 +132,13 @@ class TrainingStep:
         total = torch.zeros((), device=self.device)
         num_units = 0
         for _ in range(self.accumulate_batches):
+            self.enter("data")
             batch = next(batches)
+            self.enter("other")
             with self._precision():
                 loss = self.training.loss(batch)
             (loss * (self.training.gradient_scale / self.accumulate_batches)).backward()
+            self.enter("other")
             total += loss.detach() / self.accumulate_batches
             num_units += batch.num_units
         return total, num_units, batch
@@ -167,6 +177,10 @@ class TrainingStep:
             f"step {step}: {what} is not finite, in {batch};"
             f" a lower optimizer.learning_rate or trainer.clip_norm may help; {self._last_good()}"
         )
+
+
+def _tell_nobody(part: str) -> None:
+    """Nobody measures the parts of a step."""
 
 
 def _values(gradient: Tensor) -> Tensor:
