@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from elmo.errors import reason_of
 from elmo.registry import REGISTRY
 from elmo.values import NotNegative, Range, Threads
-from experiments.sweep.launchers.launcher import Ended, Launcher, Run
-from experiments.sweep.launchers.remote import clear_request, request_stop, require, run_remotely
+from experiments.sweep.launchers.launcher import Ended
+from experiments.sweep.launchers.remote import RemoteLauncher
 
 
 @REGISTRY.register("launcher", "ray")
-class RayLauncher(Launcher):
+class RayLauncher(RemoteLauncher):
     """Runs each job as a task of Ray, which waits until a machine has its cores and GPUs to spare.
 
     The working directory lies on a file system that all machines share.
@@ -36,29 +36,17 @@ class RayLauncher(Launcher):
         gpus: NotNegative = 0.0,
         init: Mapping[str, Any] | None = None,
     ) -> None:
-        require("ray", extra="ray")
-        self.jobs, self.address, self.cpus, self.gpus = jobs, address, cpus, gpus
-        self.init = dict(init or {})
-        self._running: dict[Path, Any] = {}
+        super().__init__(jobs=jobs, cpus=cpus, package="ray", extra="ray")
+        self.address, self.gpus, self.init = address, gpus, dict(init or {})
 
-    def has_room(self) -> bool:
-        return len(self._running) < self.jobs
-
-    def num_slots(self) -> int:
-        return self.jobs
-
-    def num_threads(self) -> int:
-        return self.cpus
-
-    def start(self, run: Run, arguments: Sequence[str], path: Path) -> None:
+    def _submit(self, path: Path, work: Callable[..., int], *arguments: object) -> Any:
         import ray  # late: few users have it
 
         if not ray.is_initialized():
             ray.init(address=self.address, log_to_driver=False, **self.init)
-        clear_request(path)
         # With max_calls, the process of a job takes no other one after it.
-        task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_calls=1, max_retries=0)(run_remotely)
-        self._running[path] = task.remote(run, list(arguments), str(path), str(Path.cwd()))
+        task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_calls=1, max_retries=0)(work)
+        return task.remote(*arguments)
 
     def wait(self, seconds: float) -> list[Ended]:
         import ray
@@ -71,10 +59,6 @@ class RayLauncher(Launcher):
         for each in ended:
             del self._running[each.path]
         return ended
-
-    def interrupt(self) -> None:
-        for path in self._running:
-            request_stop(path)
 
     def close(self) -> None:
         import ray

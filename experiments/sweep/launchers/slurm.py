@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from elmo.registry import REGISTRY
 from elmo.values import Positive, Range, Threads
-from experiments.sweep.launchers.launcher import Ended, Launcher, Run
-from experiments.sweep.launchers.remote import clear_request, request_stop, require, run_remotely
+from experiments.sweep.launchers.launcher import Ended
+from experiments.sweep.launchers.remote import RemoteLauncher
 
 _POLL_SECONDS = 0.2
 
 
 @REGISTRY.register("launcher", "slurm")
-class SlurmLauncher(Launcher):
+class SlurmLauncher(RemoteLauncher):
     """Submits each job to Slurm; the sweep's process stays, on a login node for example, and waits for them.
 
     The working directory lies on a file system that all machines share.
@@ -45,8 +45,8 @@ class SlurmLauncher(Launcher):
         parameters: Mapping[str, Any] | None = None,
         cluster: Literal["slurm", "local"] = "slurm",
     ) -> None:
-        require("submitit", extra="slurm")
-        self.jobs, self.cpus, self.cluster = jobs, cpus, cluster
+        super().__init__(jobs=jobs, cpus=cpus, package="submitit", extra="slurm")
+        self.cluster = cluster
         self.parameters = {
             "timeout_min": minutes,
             "cpus_per_task": cpus,
@@ -55,24 +55,13 @@ class SlurmLauncher(Launcher):
             "slurm_partition": partition,
             "slurm_additional_parameters": dict(parameters or {}) or None,
         }
-        self._running: dict[Path, Any] = {}
 
-    def has_room(self) -> bool:
-        return len(self._running) < self.jobs
-
-    def num_slots(self) -> int:
-        return self.jobs
-
-    def num_threads(self) -> int:
-        return self.cpus
-
-    def start(self, run: Run, arguments: Sequence[str], path: Path) -> None:
+    def _submit(self, path: Path, work: Callable[..., int], *arguments: object) -> Any:
         from submitit import AutoExecutor  # late: few users have it
 
-        clear_request(path)
         executor = AutoExecutor(folder=path / "submitit", cluster=self.cluster)
         executor.update_parameters(name=path.name, **self.parameters)
-        self._running[path] = executor.submit(run_remotely, run, list(arguments), str(path), str(Path.cwd()))
+        return executor.submit(work, *arguments)
 
     def wait(self, seconds: float) -> list[Ended]:
         end = time.monotonic() + seconds
@@ -86,8 +75,8 @@ class SlurmLauncher(Launcher):
         return ended
 
     def interrupt(self) -> None:
-        for path, job in self._running.items():
-            request_stop(path)
+        super().interrupt()
+        for job in self._running.values():
             if job.state == "PENDING":
                 job.cancel(check=False)
 
