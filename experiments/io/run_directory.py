@@ -76,7 +76,7 @@ def claim_directory(path: Path) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise _cannot_be_written("output_dir", candidate, error) from error
+            raise _cannot_be_written(f"output_dir={candidate}", error) from error
     raise AssertionError("there is always another number")
 
 
@@ -92,6 +92,31 @@ def is_in_use(path: Path) -> bool:
 
 
 @contextmanager
+def hold_directory(path: Path, *, told: str, key: str = "output_dir") -> Iterator[None]:
+    """Creates a directory and keeps it for this process, by a file lock.
+
+    Args:
+        path: of the directory.
+        told: what messages call it.
+        key: by which the user gives another one.
+
+    Raises:
+        InputError: a running process writes there, or it cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            held.enter_context(file_lock(path / ".lock"))
+        except BlockingIOError as error:
+            raise InputError(
+                f"{told}: a running process is writing there; wait for it or give another {key}"
+            ) from error
+        except OSError as error:
+            raise _cannot_be_written(told, error) from error
+        yield
+
+
+@contextmanager
 def open_run_directory(path: Path, *, resumed: bool = False) -> Iterator[RunDirectory]:
     """Creates or resumes the run directory `path`, with a file lock against other processes.
 
@@ -104,16 +129,7 @@ def open_run_directory(path: Path, *, resumed: bool = False) -> Iterator[RunDire
     run, key = RunDirectory(path), "resume" if resumed else "output_dir"
     if resumed and not run.has_checkpoint():
         raise InputError(f"resume={path}: {_what_is_there(run)}")
-    with ExitStack() as held:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            held.enter_context(file_lock(path / ".lock"))
-        except BlockingIOError as error:
-            raise InputError(
-                f"{key}={path}: a running process is writing there; wait for it or give another output_dir"
-            ) from error
-        except OSError as error:
-            raise _cannot_be_written(key, path, error) from error
+    with hold_directory(path, told=f"{key}={path}"):
         if not resumed and run.holds_run():
             raise InputError(
                 f"output_dir={path}: holds another run; resume={path} goes on with it, or give another"
@@ -136,5 +152,5 @@ def _what_is_there(run: RunDirectory) -> str:
     )
 
 
-def _cannot_be_written(key: str, path: Path, error: OSError) -> InputError:
-    return InputError(f"{key}={path}: cannot be written ({error.strerror}); give a directory that can")
+def _cannot_be_written(told: str, error: OSError) -> InputError:
+    return InputError(f"{told}: cannot be written ({error.strerror}); give a directory that can")

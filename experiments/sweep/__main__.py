@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from experiments.config.command import while_read
 from experiments.sweep.command import run_sweep
 from experiments.train import run_job
 
 
 def command() -> int:
     """`elmo-sweep`, which is `python -m experiments.sweep`: the exit code."""
-    return while_read(lambda: run_sweep(sys.argv[1:], run=run_job))
+    return run_sweep(sys.argv[1:], run=run_job)
 
 
 if __name__ == "__main__":

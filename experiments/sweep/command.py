@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
 from elmo.errors import InputError
-from elmo.files import file_lock
 from elmo.registry import REGISTRY
 from experiments.config.arguments import Arguments, read_arguments
 from experiments.config.command import INCOMPLETE, refuse, run_command
 from experiments.config.resume import RUNS
 from experiments.config.root import with_plugins_of_run
 from experiments.config.save import plain_config
+from experiments.io.run_directory import hold_directory
 from experiments.sweep.checks import check_jobs
 from experiments.sweep.engine import Engine, Job
 from experiments.sweep.grid import jobs_of, needs, read_plan
@@ -86,7 +85,7 @@ def _sweep(config: SweepConfig, given: Arguments, run: Run) -> int:
     if config.dry_run:
         _print_plan(path, jobs)
         return 0
-    with _opened(path):
+    with hold_directory(path, told=str(path), key="name"):
         record = SweepRecord(path.name, "sweep", records, config.question, plain_config(config))
         write_sweep(path, record)
         return _run(
@@ -122,22 +121,6 @@ def _run(
     return INCOMPLETE if lost else 0
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[None]:
-    """The sweep's directory, created, for this process alone."""
-    with ExitStack() as held:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            held.enter_context(file_lock(path / ".lock"))
-        except BlockingIOError as error:
-            raise InputError(
-                f"{path}: another sweep runs there; wait for it, or give another name="
-            ) from error
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); give another name=") from error
-        yield
-
-
 def _stable_name(overrides: Sequence[str]) -> str:
     """A name that the same overrides always have, so that the same command goes on."""
     values = {key_of(text): text.partition("=")[2] for text in overrides}
@@ -165,9 +148,8 @@ def _refuse_other_jobs(path: Path, records: Sequence[JobRecord]) -> None:
         old = known.get(record.name)
         if old is not None and (path / record.name / "config.yaml").is_file():
             changed = sorted({*record.overrides} ^ {*old.overrides})
-            others += [f"{path / record.name}: was run with other values ({', '.join(changed)})"] * bool(
-                changed
-            )
+            if changed:
+                others.append(f"{path / record.name}: was run with other values ({', '.join(changed)})")
     if others:
         more = f", {len(others) - 1} more as well" if len(others) > 1 else ""
         raise InputError(f"{others[0]}{more}; give name=... for a new sweep, or remove the directories")

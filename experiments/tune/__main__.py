@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from elmo.errors import InputError
 from experiments.config.arguments import read_arguments
-from experiments.config.command import refuse, run_command, while_read
+from experiments.config.command import refuse, run_command
 from experiments.config.root import with_plugins_of_run
 from experiments.sweep.overrides import key_of
 from experiments.tune.schema import TuneConfig
@@ -56,7 +56,7 @@ def _is_own(text: str) -> bool:
 
 def command() -> int:
     """`elmo-tune`, which is `python -m experiments.tune`: the exit code."""
-    return while_read(lambda: run_search(sys.argv[1:]))
+    return run_search(sys.argv[1:])
 
 
 if __name__ == "__main__":

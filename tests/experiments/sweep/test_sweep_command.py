@@ -245,5 +245,5 @@ def test_two_sweeps_do_not_write_into_one_directory(home: Path, capsys: pytest.C
         assert sweep("sweep=heads") == 2
     assert (
         capsys.readouterr().err
-        == "runs/heads: another sweep runs there; wait for it, or give another name=\n"
+        == "runs/heads: a running process is writing there; wait for it or give another name\n"
     )
