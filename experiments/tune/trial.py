@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from elmo.errors import InputError, reason_of
+from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from experiments import train
 from experiments.config.check import COMPONENT_PACKAGES
@@ -90,7 +89,8 @@ def run_trial(arguments: Sequence[str]) -> int:
     """Runs a trial: the arguments are the parts of its `Address`, and behind them those of the training.
 
     Returns the exit code: 0 for one that is complete or pruned, 2 for one that failed, 130 for one that was
-    interrupted or whose storage has gone, of which the study is told nothing.
+    interrupted or whose storage has gone, of which the study is told nothing. What else is raised, such as
+    for want of memory, ends the process; the search takes its last line for the reason.
     """
     given = len(Address._fields)
     overrides = list(arguments[given:])
@@ -128,9 +128,6 @@ def _outcome(overrides: list[str], judge: Judge) -> tuple[float | None, str | No
     except InputError as error:
         print(error)
         return None, str(error)
-    except Exception as error:  # a bug, or no memory left: the other trials go on
-        traceback.print_exc()
-        return None, f"{type(error).__name__}: {reason_of(error)}"
     if value is None or not math.isfinite(value):
         return None, f"the objective is {'missing' if value is None else value}: no number to compare"
     return value, None

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from elmo.errors import InputError
+from experiments.config.resume import RUNS
 from experiments.config.save import plain_config
 from experiments.logging.evaluations import number
 from experiments.sweep.launchers.launcher import Launcher
@@ -24,8 +25,6 @@ from experiments.tune.schema import TuneConfig
 from experiments.tune.search import Search
 from experiments.tune.study import Study
 from experiments.tune.trial import run_trial
-
-RUNS = Path("runs")
 
 
 def tune(config: TuneConfig, given: Sequence[str], *, options: Sequence[str]) -> int:
