@@ -58,7 +58,11 @@ class Job:
 class Watcher(Protocol):
     """What is told of the jobs' states."""
 
-    def update(self, jobs: Sequence[Job], changed: Job | None = None) -> None: ...
+    def tell(self, job: Job) -> None:
+        """The state of a job has changed."""
+
+    def update(self, jobs: Sequence[Job]) -> None:
+        """So far are the jobs, and as many run as can."""
 
 
 class Engine:
@@ -72,7 +76,7 @@ class Engine:
         run: the training.
         options: further arguments of each, such as `--config-dir=...`.
         stop: ends the sweep: no further job is started, and the running ones are asked to stop.
-        watcher: is told of each change, and every fifth of a second.
+        watcher: is told of each change, and every fifth of a second how far all are.
     """
 
     def __init__(
@@ -113,9 +117,10 @@ class Engine:
             for job in [job for job in waiting if any(_is_lost(other) for other in job.needs)]:
                 waiting.remove(job)
                 self._block(job)
+            self._watcher.update(self.jobs)
             for ended in self._launcher.wait(_POLL_SECONDS):
                 self._conclude(ended)
-            self._watcher.update(self.jobs)
+        self._watcher.update(self.jobs)
 
     def _running(self) -> list[Job]:
         return [job for job in self.jobs if job.state == "running"]
@@ -125,7 +130,7 @@ class Engine:
         self._log_sizes[job.path] = _size(job.path / OUTPUT_FILE)
         job.state = "running"
         self._launcher.start(self._run, arguments_of(job, self._options), job.path)
-        self._watcher.update(self.jobs, job)
+        self._watcher.tell(job)
 
     def _conclude(self, ended: Ended) -> None:
         job = next(job for job in self.jobs if job.path == ended.path)
@@ -139,12 +144,12 @@ class Engine:
             job.reason = ended.reason or reason_of(ended.exit_code, told)
             job.state = "failed"
             note_failure(job.path, reason=job.reason, exit_code=ended.exit_code)
-        self._watcher.update(self.jobs, job)
+        self._watcher.tell(job)
 
     def _block(self, job: Job) -> None:
         failed = [other.record.name for other in job.needs if _is_lost(other)]
         job.state, job.reason = "blocked", f"waits for {', '.join(failed)}, which failed"
-        self._watcher.update(self.jobs, job)
+        self._watcher.tell(job)
 
 
 def arguments_of(job: Job, options: Sequence[str]) -> list[str]:

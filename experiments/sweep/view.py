@@ -44,13 +44,15 @@ class View:
     ) -> None:
         self._bar.close()
 
-    def update(self, jobs: Sequence[Job], changed: Job | None = None) -> None:
-        """Show the states of the jobs, and a line about the one that has changed."""
-        if changed is not None:
-            self._note_time(changed)
-            line = line_of(changed)
-            if line:
-                print(line, flush=True)
+    def tell(self, job: Job) -> None:
+        """Print a line about a job whose state has changed."""
+        self._note_time(job)
+        line = line_of(job)
+        if line:
+            print(line, flush=True)
+
+    def update(self, jobs: Sequence[Job]) -> None:
+        """Show the states of the jobs."""
         done = sum(job.state in ("finished", "failed", "blocked") for job in jobs)
         shown = (done / max(1, len(jobs)), self.state(jobs))
         if shown != self._shown:  # a line of text in a file says something new

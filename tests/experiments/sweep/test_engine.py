@@ -83,6 +83,19 @@ def run(jobs: Sequence[Job], launcher: Pretended, stop: Stop | None = None) -> l
     return [job.state for job in jobs]
 
 
+class Counter:
+    """Keeps the number of running jobs at each look."""
+
+    def __init__(self) -> None:
+        self.running: list[int] = []
+
+    def tell(self, job: Job) -> None:
+        pass
+
+    def update(self, jobs: Sequence[Job]) -> None:
+        self.running.append(sum(job.state == "running" for job in jobs))
+
+
 @pytest.fixture
 def jobs(tmp_path: Path) -> list[Job]:
     return [Job(JobRecord(name, {}, [f"seed={name}"]), tmp_path / name, ["logger.group=x"]) for name in "abc"]
@@ -187,19 +200,25 @@ def test_the_reason_of_a_failure_is_in_words(exit_code: int, told: str, reason: 
     assert reason_of(exit_code, told).startswith(reason)
 
 
+def test_a_display_is_shown_as_many_running_jobs_as_there_is_room_for(jobs: list[Job]) -> None:
+    counter, launcher = Counter(), Pretended({}, slots=1)
+    Engine(jobs, launcher=launcher, run=lambda arguments: 0, options=[], stop=Stop(), watcher=counter).run()
+    assert counter.running == [1, 1, 1, 0]
+
+
 def test_the_display_counts_and_tells_the_best_and_the_time_left(jobs: list[Job]) -> None:
     now = 0.0
     with View("none", num_slots=1, clock=lambda: now) as view:
         for job in jobs:
             job.path.mkdir()
         jobs[0].state = "running"
-        view.update(jobs, jobs[0])
+        view.tell(jobs[0])
         now = 120.0
         finish(jobs[0].path, accuracy=91.234)
         jobs[0].read()
-        view.update(jobs, jobs[0])
+        view.tell(jobs[0])
         jobs[1].state = "running"
-        view.update(jobs, jobs[1])
+        view.tell(jobs[1])
         now = 180.0
         shown = view.state(jobs)
     assert shown == "1 of 3 done, 1 running, best dev/accuracy 91.23 (a), about 3 min left"
