@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
 from elmo.values import Dropout, Length, Range, Size
+from tasks.heads.attention import variational_dropout
 from tasks.heads.pooling import Pooling, masked_softmax
 from tasks.heads.recurrent import RecurrentLayer
 from tasks.heads.text_head import TextHead
@@ -39,6 +40,8 @@ class BcnHead(TextHead):
         output_sizes: sizes of the output layers, from the first to the last.
         maxout_pieces: number of linear functions per maxout unit; None: relu layers.
         dropout: on the input of the first layer and of each output layer, during training.
+        variational: the same dropout also on the inputs of encoder and integrator and on their recurrent
+            connections, with one mask for all words of a window (Gal and Ghahramani 2016).
     """
 
     def __init__(
@@ -50,12 +53,22 @@ class BcnHead(TextHead):
         output_sizes: Annotated[Sequence[Size], Length(1, 100)] = (1200, 600),
         maxout_pieces: Annotated[int, Range(2, 1000)] | None = None,
         dropout: Dropout = 0.2,
+        variational: bool = False,
     ) -> None:
         super().__init__()
+        self.recurrent_dropout = dropout if variational else 0.0
         self.feed_forward = nn.Sequential(nn.Dropout(dropout), nn.Linear(input_size, hidden_size), nn.ReLU())
-        self.encoder = RecurrentLayer(cell="lstm", input_size=hidden_size, hidden_size=hidden_size)
+        self.encoder = RecurrentLayer(
+            cell="lstm",
+            input_size=hidden_size,
+            hidden_size=hidden_size,
+            recurrent_dropout=self.recurrent_dropout,
+        )
         self.integrator = RecurrentLayer(
-            cell="lstm", input_size=3 * self.encoder.output_size, hidden_size=hidden_size
+            cell="lstm",
+            input_size=3 * self.encoder.output_size,
+            hidden_size=hidden_size,
+            recurrent_dropout=self.recurrent_dropout,
         )
         self.pooling = Pooling(
             names=("max", "mean", "min", "attention"), size=self.integrator.output_size + injected_size
@@ -64,13 +77,18 @@ class BcnHead(TextHead):
         self.output_size = output_sizes[-1]
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
-        x_BTS = self.encoder(self.feed_forward(vectors_BTP), mask_BT)
+        x_BTS = self.encoder(self._dropped(self.feed_forward(vectors_BTP)), mask_BT)
         context_BTS = self_attended(x_BTS, mask_BT)
         beside = torch.cat([x_BTS, x_BTS - context_BTS, x_BTS * context_BTS], dim=-1)
-        integrated = self.integrator(beside, mask_BT)
+        integrated = self.integrator(self._dropped(beside), mask_BT)
         if injected_BTE is not None:
             integrated = torch.cat([integrated, injected_BTE], dim=-1)
         return self.output(self.pooling(integrated, mask_BT))
+
+    def _dropped(self, vectors_BTP: Tensor) -> Tensor:
+        if not self.recurrent_dropout:
+            return vectors_BTP
+        return variational_dropout(vectors_BTP, self.recurrent_dropout, self.training)
 
 
 class Maxout(nn.Module):

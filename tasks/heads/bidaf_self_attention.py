@@ -33,7 +33,8 @@ class BidafSelfAttention(SpanHead):
         cell: of the recurrent layers; the paper uses the GRU.
         hidden_size: H, hidden size of a recurrent layer in one direction.
         linear_size: S, size of the linear layers with relu.
-        dropout: variational, before and after recurrent layers, during training.
+        dropout: before and after recurrent layers, with one mask for all words of a text, during training.
+        variational: the same dropout also on the recurrent connections, as Gal and Ghahramani (2016) have it.
     """
 
     def __init__(
@@ -45,20 +46,28 @@ class BidafSelfAttention(SpanHead):
         hidden_size: Size,
         linear_size: Size,
         dropout: Dropout,
+        variational: bool = False,
     ) -> None:
         super().__init__()
+
+        def recurrent_layer(size: int) -> RecurrentLayer:
+            return RecurrentLayer(
+                cell=cell,
+                input_size=size,
+                hidden_size=hidden_size,
+                recurrent_dropout=dropout if variational else 0.0,
+            )
+
         context_size = 2 * hidden_size + injected_size
-        self.context = RecurrentLayer(cell=cell, input_size=input_size, hidden_size=hidden_size)
+        self.context = recurrent_layer(input_size)
         self.similarity = TrilinearSimilarity(size=context_size)
         self.matched = nn.Linear(4 * context_size, linear_size)
-        self.self_context = RecurrentLayer(cell=cell, input_size=linear_size, hidden_size=hidden_size)
+        self.self_context = recurrent_layer(linear_size)
         self.self_similarity = TrilinearSimilarity(size=2 * hidden_size)
         self.self_matched = nn.Linear(6 * hidden_size, linear_size)
-        self.start_layer = RecurrentLayer(cell=cell, input_size=linear_size, hidden_size=hidden_size)
+        self.start_layer = recurrent_layer(linear_size)
         self.start_score = nn.Linear(2 * hidden_size, 1)
-        self.end_layer = RecurrentLayer(
-            cell=cell, input_size=linear_size + 2 * hidden_size, hidden_size=hidden_size
-        )
+        self.end_layer = recurrent_layer(linear_size + 2 * hidden_size)
         self.end_score = nn.Linear(2 * hidden_size, 1)
         self.pooling = AttentionPooling(size=linear_size)
         self.no_answer = NoAnswerScore(

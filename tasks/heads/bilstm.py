@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
 from elmo.values import Depth, Dropout, Size
+from tasks.heads.attention import variational_dropout
 from tasks.heads.pooling import Pooling, PoolingName
 from tasks.heads.recurrent import RecurrentLayer
 from tasks.heads.text_head import TextHead
@@ -27,6 +28,8 @@ class BiLstmHead(TextHead):
         hidden_size: number of cells per direction.
         num_layers: number of LSTM layers.
         dropout: between layers, during training.
+        variational: the dropout of Gal and Ghahramani (2016) instead: one mask for all words of a window,
+            on the inputs of each layer and on its recurrent connections.
         pooling: attention, max, mean, min, or several of them.
     """
 
@@ -38,21 +41,32 @@ class BiLstmHead(TextHead):
         hidden_size: Size = 128,
         num_layers: Depth = 1,
         dropout: Dropout = 0.2,
+        variational: bool = False,
         pooling: Sequence[PoolingName] = ("max", "mean"),
     ) -> None:
         super().__init__()
         sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
         self.layers = nn.ModuleList(
-            RecurrentLayer(cell="lstm", input_size=size, hidden_size=hidden_size) for size in sizes
+            RecurrentLayer(
+                cell="lstm",
+                input_size=size,
+                hidden_size=hidden_size,
+                recurrent_dropout=dropout if variational else 0.0,
+            )
+            for size in sizes
         )
-        self.dropout = dropout
+        self.dropout, self.variational = dropout, variational
         self.pooling = Pooling(names=pooling, size=2 * hidden_size + injected_size)
         self.output_size = self.pooling.output_size
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
-        outputs = self.layers[0](vectors_BTP, mask_BT)
-        for layer in self.layers[1:]:
-            outputs = layer(F.dropout(outputs, self.dropout, self.training), mask_BT)
+        outputs = vectors_BTP
+        for number, layer in enumerate(self.layers):
+            if self.variational:
+                outputs = variational_dropout(outputs, self.dropout, self.training)
+            elif number:
+                outputs = F.dropout(outputs, self.dropout, self.training)
+            outputs = layer(outputs, mask_BT)
         if injected_BTE is not None:
             outputs = torch.cat([outputs, injected_BTE], dim=-1)
         return self.pooling(outputs, mask_BT)

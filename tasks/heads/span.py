@@ -33,7 +33,9 @@ class PointerReader(SpanHead):
         hidden_size: of a recurrent layer in one direction.
         num_layers: number of recurrent layers for passage and question; the outputs of all are concatenated.
         alignment_size: size of the projection in which the words of passage and question are compared.
-        dropout: before each recurrent layer and the pointers, during training.
+        dropout: before each recurrent layer and the pointers, with one mask for all words of a text, during
+            training.
+        variational: the same dropout also on the recurrent connections, as Gal and Ghahramani (2016) have it.
     """
 
     def __init__(
@@ -46,12 +48,27 @@ class PointerReader(SpanHead):
         num_layers: Depth,
         alignment_size: Size,
         dropout: Dropout,
+        variational: bool = False,
     ) -> None:
         super().__init__()
+
+        def reader(size: int) -> nn.ModuleList:
+            above = 2 * hidden_size  # the output of a layer, which is the input of the one above
+            sizes = [size, above + injected_size, *[above] * num_layers][:num_layers]
+            return nn.ModuleList(
+                RecurrentLayer(
+                    cell=cell,
+                    input_size=size,
+                    hidden_size=hidden_size,
+                    recurrent_dropout=dropout if variational else 0.0,
+                )
+                for size in sizes
+            )
+
         read_size = num_layers * 2 * hidden_size + injected_size
         self.alignment = nn.Linear(input_size, alignment_size)
-        self.passage_reader = _reader(cell, 2 * input_size, injected_size, hidden_size, num_layers)
-        self.question_reader = _reader(cell, input_size, injected_size, hidden_size, num_layers)
+        self.passage_reader = reader(2 * input_size)
+        self.question_reader = reader(input_size)
         self.question_pooling = AttentionPooling(size=read_size)
         self.start = nn.Linear(read_size, read_size)
         self.end = nn.Linear(2 * read_size, read_size)
@@ -96,16 +113,6 @@ class PointerReader(SpanHead):
                 vectors = torch.cat([vectors, words.injected], dim=2)
             outputs.append(vectors)
         return variational_dropout(torch.cat(outputs, dim=2), self.dropout, self.training)
-
-
-def _reader(
-    cell: Cell, input_size: int, injected_size: int, hidden_size: int, num_layers: int
-) -> nn.ModuleList:
-    above = 2 * hidden_size  # the output of a layer, which is the input of the one above
-    sizes = [input_size, above + injected_size, *[above] * num_layers][:num_layers]
-    return nn.ModuleList(
-        RecurrentLayer(cell=cell, input_size=size, hidden_size=hidden_size) for size in sizes
-    )
 
 
 def _compared(words_BTR: Tensor, query_BR: Tensor) -> Tensor:
