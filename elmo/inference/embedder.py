@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from elmo.bilm.bilm import BiLm
+from elmo.bilm.products import onednn_multiplies
 from elmo.device import choose_device
 from elmo.errors import InputError
 from elmo.files import atomic_write
 from elmo.inference.layer_choice import LayerChoice, Layers
-from elmo.inference.no_gradient_lstm import onednn_multiplies
 from elmo.inference.progress_bar import with_progress_bar
 from elmo.inference.runner import BatchPlan, SentenceRunner
 from elmo.inference.sentence_stream import read_lines, windows

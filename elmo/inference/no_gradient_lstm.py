@@ -15,6 +15,7 @@ from torch import Tensor
 
 from elmo.bilm.bilm import ContextLayers, State
 from elmo.bilm.lstm import FORGET_BIAS, BiLstm, LstmLayer
+from elmo.bilm.products import Product, padded, rounded
 
 _TOKENS_AT_ONCE = 512  # their products with the input are one matrix product; bounds the memory of the gates
 
@@ -108,8 +109,8 @@ class _Direction:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(N, P) outputs, and (R, P) and (R, H), each row's state after its last step."""
         num_rows = len(h_RP)
-        c_RH, h_RP = c_RH.clone(), _padded(h_RP)
-        cell_output = _padded(torch.zeros_like(c_RH))
+        c_RH, h_RP = c_RH.clone(), padded(h_RP)
+        cell_output = padded(torch.zeros_like(c_RH))
         outputs_NP = x_NP.new_empty(len(x_NP), h_RP.shape[1])
         start = stop = 0
         gates = x_NP[:0]
@@ -117,9 +118,9 @@ class _Direction:
             if stop == start:
                 stop = start + _whole_steps(batch_sizes, step)
                 offset = start
-                gates = self.from_input(_padded(x_NP[start:stop])).to(x_NP.dtype).add_(self.bias)
+                gates = self.from_input(padded(x_NP[start:stop])).to(x_NP.dtype).add_(self.bias)
             z = gates[start - offset : start - offset + size]
-            z += self.from_output(h_RP[: _rounded(size)])[:size]
+            z += self.from_output(h_RP[: rounded(size)])[:size]
             self._step(z, c_RH[:size], cell_output[:size])
             outputs_NP[start : start + size] = self._project(cell_output, size)
             h_RP[:size] = outputs_NP[start : start + size]  # rows that have ended keep their last state
@@ -138,7 +139,7 @@ class _Direction:
         """The projected and clipped outputs of the first `size` rows."""
         if self.projection is None:
             return cell_output[:size]
-        h = self.projection(cell_output[: _rounded(size)])[:size].to(cell_output.dtype)
+        h = self.projection(cell_output[: rounded(size)])[:size].to(cell_output.dtype)
         return h if self.projection_clip is None else h.clamp_(-self.projection_clip, self.projection_clip)
 
 
@@ -152,67 +153,7 @@ def _whole_steps(batch_sizes: Sequence[int], step: int) -> int:
     return tokens
 
 
-def _rounded(number: int) -> int:
-    """A number of rows, rounded up by at most an eighth.
-
-    oneDNN compiles and caches a kernel for each number of rows; rounding keeps these numbers few.
-    """
-    step = 1 << max(0, number.bit_length() - 4)
-    return -(-number // step) * step
-
-
-def _padded(rows: Tensor) -> Tensor:
-    """A copy, padded with rows of zeros to a rounded number of rows."""
-    return F.pad(rows, (0, 0, 0, _rounded(len(rows)) - len(rows)))
-
-
 def _rough_tanh_(x: Tensor) -> Tensor:
     """tanh(x) = 2 sigmoid(2 x) - 1, in place: a quarter of torch.tanh's time; its error of 1e-7 is far below
     bfloat16's."""
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
-
-
-class Product:
-    """x -> x weight, in the weight's dtype; on the CPU by oneDNN, with the weight prepacked (oneDNN layout).
-
-    torch computes single-precision products with the BLAS library that it was built with. That library may be
-    half as fast on processors of another manufacturer, and it packs the weight for every product. If oneDNN's
-    operators do not work here, torch's own product is used.
-
-    Args:
-        weight: (inputs, outputs).
-    """
-
-    def __init__(self, weight: Tensor) -> None:
-        self._dtype = weight.dtype
-        self._weight = weight.T.contiguous()
-        self._by_onednn = weight.device.type == "cpu" and onednn_multiplies(weight.dtype)
-        if self._by_onednn:
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        x = x.to(self._dtype)
-        if self._by_onednn:
-            product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, None, "none", [], "")
-            return product
-        return F.linear(x, self._weight)
-
-
-@functools.cache
-def onednn_multiplies(dtype: torch.dtype) -> bool:
-    """Whether oneDNN's linear operators work for a dtype on this CPU; tested once, on a tiny product.
-
-    The operators are private to torch: another version may lack them or change their arguments. They also
-    refuse bfloat16 on a CPU without instructions for it.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return False
-    with torch.no_grad():
-        x, weight = torch.arange(6.0).view(2, 3).to(dtype), torch.arange(12.0).view(4, 3).to(dtype)
-        try:
-            prepacked = torch.ops.mkldnn._reorder_linear_weight(weight)
-            product = torch.ops.mkldnn._linear_pointwise(x, prepacked, None, "none", [], "")
-        except (AttributeError, RuntimeError, TypeError):  # no such operator, or not for this CPU or call
-            return False
-        # whole numbers below 256 are exact in either dtype, in any order of summation
-        return torch.equal(product, F.linear(x, weight))

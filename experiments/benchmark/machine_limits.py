@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from elmo.inference.no_gradient_lstm import Product
+from elmo.bilm.products import Product
 
 _SIZE = 2048  # of the square matrices: large enough for the peak, small enough to be quick
 _READ_BYTES = 512 << 20  # far more than any cache of a processor

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from elmo.inference.no_gradient_lstm import onednn_multiplies
+from elmo.bilm.products import onednn_multiplies
 
 LOG = logging.getLogger(__name__)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -25,8 +25,8 @@ from torch import nn
 import elmo.inference.embedder
 from elmo import ElmoEmbedder
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
+from elmo.bilm.products import onednn_multiplies
 from elmo.errors import InputError
-from elmo.inference.no_gradient_lstm import onednn_multiplies
 from elmo.inference.word_cache import WordCache
 from elmo.io.loading import load_bilm
 from elmo.io.model_directory import save_model

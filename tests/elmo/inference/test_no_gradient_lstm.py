@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from elmo.bilm.lstm import BiLstm
-from elmo.inference import no_gradient_lstm
-from elmo.inference.no_gradient_lstm import NoGradientLstm, Product, onednn_multiplies
+from elmo.inference.no_gradient_lstm import NoGradientLstm
 
 
 @pytest.mark.parametrize("batch_sizes", [[1], [3, 3, 2, 1], [2000, 1500, 3]])
@@ -63,53 +60,3 @@ def test_low_precision_products_stay_close() -> None:
     )
     assert low.dtype == torch.float32
     assert torch.nn.functional.cosine_similarity(full.flatten(), low.flatten(), dim=0) > 0.999
-
-
-@pytest.fixture
-def operators(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """For tests that change oneDNN's operators: what was found out about them is asked anew."""
-    onednn_multiplies.cache_clear()
-    yield monkeypatch
-    onednn_multiplies.cache_clear()
-
-
-def _product_is_right(dtype: torch.dtype) -> bool:
-    x, weight = torch.randn(5, 3).to(dtype), torch.randn(3, 4).to(dtype)
-    product = Product(weight)(x)
-    return product.dtype == dtype and torch.allclose(product, x @ weight, rtol=1e-2, atol=1e-2)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_without_onednns_operators_torchs_own_product_is_used(
-    dtype: torch.dtype, operators: pytest.MonkeyPatch
-) -> None:
-    operators.setattr(no_gradient_lstm.torch.ops, "mkldnn", object())
-    assert not onednn_multiplies(dtype)
-    assert _product_is_right(dtype)
-
-
-@pytest.mark.parametrize(
-    "error", [RuntimeError("another schema, or no bfloat16 here"), TypeError("arguments")]
-)
-def test_operators_that_refuse_are_not_used(error: Exception, operators: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise error
-
-    operators.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse, raising=False)
-    assert not onednn_multiplies(torch.bfloat16)
-    assert _product_is_right(torch.bfloat16)
-
-
-def test_operators_that_compute_something_else_are_not_used(operators: pytest.MonkeyPatch) -> None:
-    def without_weight(x: torch.Tensor, weight: torch.Tensor, *_: object) -> torch.Tensor:
-        return x.new_zeros(len(x), 4)
-
-    operators.setattr(torch.ops.mkldnn, "_linear_pointwise", without_weight)
-    assert not onednn_multiplies(torch.float32)
-    assert _product_is_right(torch.float32)
-
-
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
-def test_onednns_operators_serve_in_this_version_of_torch() -> None:
-    assert onednn_multiplies(torch.float32)
-    assert _product_is_right(torch.float32)
