@@ -1,37 +1,38 @@
 """Checkpoints: atomic writes, checksums, no pickle; the newest few and the best are kept.
 
 A checkpoint is a directory of two files: `state.safetensors` with all tensors and arrays, and `state.json`
-with everything else and with the checksums of both.
+with everything else and with the checksums of both. A run's checkpoints are written by a thread, from a copy.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import logging
 import os
 import re
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
-from elmo.errors import InputError, reason_of, shown
+from elmo.errors import InputError, reason_of
 from elmo.files import atomic_directory, atomic_write
 from elmo.io.tensor_file import write_tensors
 from elmo.json_file import read_json
 from elmo.values import read_record
+from experiments.training.saving.state_tree import Encoder, decode
+from experiments.training.saving.writer import BackgroundWriter
 
-FORMAT = 2
+LOG = logging.getLogger(__name__)
+FORMAT = 3
 TENSORS_FILE = "state.safetensors"
 STATE_FILE = "state.json"
-TAG = "$"  # key of the JSON objects that stand for what JSON has no notation for
 STEP_NAME = re.compile(r"step-(\d{7,})")
 POINTERS = ("last", "best")
 
@@ -58,16 +59,7 @@ def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
         InputError: the disk is full; nothing of `path` is left, or what it held before.
         TypeError: something else is in the state.
     """
-    if not path.exists():
-        _write(path, state)
-        return
-    fresh, replaced = path.with_name(f".{path.name}.fresh"), path.with_name(f".{path.name}.replaced")
-    for leftover in (fresh, replaced):
-        shutil.rmtree(leftover, ignore_errors=True)
-    _write(fresh, state)
-    os.rename(path, replaced)
-    os.rename(fresh, path)
-    shutil.rmtree(replaced)
+    _write(path, *_copied(state))
 
 
 def load_checkpoint(path: Path) -> dict[Any, Any]:
@@ -87,7 +79,7 @@ def load_checkpoint(path: Path) -> dict[Any, Any]:
     except SafetensorError as error:
         raise InputError(f"{tensors_path}: corrupt ({reason_of(error)})") from error
     try:
-        state = _decode(document.tree, tensors)
+        state = decode(document.tree, tensors)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path / STATE_FILE}: damaged ({reason_of(error)})") from error
     if not isinstance(state, dict):
@@ -98,6 +90,8 @@ def load_checkpoint(path: Path) -> dict[Any, Any]:
 class Checkpoints:
     """The checkpoints of a run, each in `step-NNNNNNN/`, with the symbolic links `last` and `best`.
 
+    All but `save` and `check` wait for the end of a save that is under way, and raise what it has raised.
+
     Args:
         path: the directory of all checkpoints; the first save makes it.
         keep: how many of the newest are kept, besides the best.
@@ -106,22 +100,39 @@ class Checkpoints:
     def __init__(self, path: Path, *, keep: int) -> None:
         self.path = path
         self.keep = keep
+        self._writer = BackgroundWriter()
 
-    def save(self, step: int, state: dict[Any, Any]) -> Path:
-        """Writes the state as `last`; a failure or a kill leaves what was there.
+    def save(self, step: int, state: dict[Any, Any]) -> None:
+        """Copies the state; a thread writes it as `last`. A failure or a kill leaves what was there.
 
         Checkpoints of later steps, from which an earlier one was resumed, are removed unless one is the best.
 
         Raises:
-            InputError: the disk is full.
+            InputError: the save before has failed.
         """
+        self.wait()  # so that there is one copy at a time
+        tree, tensors = _copied(state)
+        self._writer.start(lambda: self._save(step, tree, tensors))
+
+    def _save(self, step: int, tree: Any, tensors: dict[str, Tensor]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        self.remove_leftovers()
+        self._remove_leftovers()
         target = self._path_of(step)
-        save_checkpoint(target, state)
+        _write(target, tree, tensors)
         _point(self.path / "last", target.name)
         self._remove_old(step)
-        return target
+
+    def check(self) -> None:
+        """Raises what a save that has ended has raised: InputError if the disk is full."""
+        self._writer.check()
+
+    def wait(self) -> None:
+        """Wait until the last save is on the disk.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        self._writer.wait()
 
     def amend(self, step: int, values: dict[str, Any]) -> None:
         """Replaces entries of a saved state, none with tensors; a failure or a kill leaves the old ones.
@@ -129,15 +140,16 @@ class Checkpoints:
         Raises:
             InputError: the disk is full, or the checkpoint is damaged.
         """
-        path, encoder = self._path_of(step) / STATE_FILE, _Encoder()
+        self.wait()
+        path, (changes, tensors) = self._path_of(step) / STATE_FILE, _copied(values)
+        assert not tensors
         document = _read_document(path)
-        tree = {**document.tree, **encoder.encode(values, "state")}
-        assert not encoder.tensors
         with atomic_write(path) as aside:
-            _write_document(aside, tree, document.tensors_crc32)
+            _write_document(aside, {**document.tree, **changes}, document.tensors_crc32)
 
     def mark_best(self, step: int) -> bool:
         """Makes the checkpoint of a step `best`, if it is there, which is returned."""
+        self.wait()
         if not self._path_of(step).is_dir():
             return False
         _point(self.path / "best", self._path_of(step).name)
@@ -145,33 +157,55 @@ class Checkpoints:
         return True
 
     def load(self, which: str) -> dict[Any, Any]:
-        """The state of `last` or `best`.
+        """The state of `last`, `best` or `step-NNNNNNN`.
+
+        If the last one is damaged or gone, it is that of the one before, and a warning names both.
 
         Raises:
-            InputError: there is none, or it is damaged; the line then names the newest good one.
+            InputError: there is none, or none that is not damaged.
         """
+        self.wait()
+        if which == "last":
+            return self._load_newest()
         path = self.find(which)
         try:
             return load_checkpoint(path)
         except InputError as error:
-            raise InputError(f"{error}; {self._advice(path)}") from error
+            raise InputError(f"{error}; remove {path}: resuming the run then keeps another") from error
 
     def find(self, which: str) -> Path:
-        """The directory that `last` or `best` links to; without its link, `last` is the newest.
+        """The directory that `last` or `best` links to, or of a name; without it, `last` is the newest.
 
         Raises:
             InputError: there is none.
         """
-        pointer, paths = self.path / which, list(self._newest_first())
+        self.wait()
+        pointer, paths = self.path / which, self._newest_first()
         if pointer.is_dir():
             return self.path / pointer.resolve().name
         if which == "last" and paths:
             return paths[0]
         raise InputError(f"{pointer}: no such checkpoint; give a run that has saved one")
 
-    def remove_leftovers(self) -> None:
+    def _load_newest(self) -> dict[Any, Any]:
+        link, newest = self.path / "last", self.find("last")
+        faults = []
+        if link.is_symlink() and not link.exists():
+            faults.append(f"{link}: {link.readlink()}, which it stands for, is missing")
+        for path in [newest, *(path for path in self._newest_first() if path != newest)]:
+            try:
+                state = load_checkpoint(path)
+            except InputError as error:
+                faults.append(str(error))
+                continue
+            if faults:
+                LOG.warning("%s; going on from %s instead", faults[0], path)
+            return state
+        raise InputError(f"{faults[0]}; no other checkpoint can be read")
+
+    def _remove_leftovers(self) -> None:
         """Removes what killed saves have left."""
-        for path in list(self.path.glob("*")) if self.path.is_dir() else []:
+        for path in self.path.iterdir():
             stands_for_one = path.name in POINTERS or STEP_NAME.fullmatch(path.name)
             if not stands_for_one and any(word in path.name for word in (*POINTERS, "step-")):
                 _remove(path)
@@ -179,9 +213,9 @@ class Checkpoints:
     def _path_of(self, step: int) -> Path:
         return self.path / f"step-{step:07d}"
 
-    def _newest_first(self) -> Iterator[Path]:
+    def _newest_first(self) -> list[Path]:
         paths = [path for path in self.path.glob("step-*") if STEP_NAME.fullmatch(path.name)]
-        return iter(sorted(paths, key=_step_of, reverse=True))
+        return sorted(paths, key=_step_of, reverse=True)
 
     def _remove_old(self, step: int) -> None:
         up_to_now = [path for path in self._newest_first() if _step_of(path) <= step]
@@ -190,18 +224,30 @@ class Checkpoints:
         for path in [path for path in self._newest_first() if path.name not in kept]:
             _remove(path)
 
-    def _advice(self, damaged: Path) -> str:
-        for path in self._newest_first():
-            if path != damaged and _is_good(path):
-                return f"the newest good one is {path}, used once {damaged} is removed"
-        return "no good one is left"
+
+def _copied(state: dict[Any, Any]) -> tuple[Any, dict[str, Tensor]]:
+    """A state as a tree and its tensors, of which nothing is the state's own memory."""
+    encoder = Encoder()
+    return encoder.encode(state, "state"), encoder.tensors
 
 
-def _write(path: Path, state: dict[Any, Any]) -> None:
-    encoder = _Encoder()
-    tree = encoder.encode(state, "state")
+def _write(path: Path, tree: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Writes a checkpoint atomically; one that is there is replaced."""
+    if not path.exists():
+        _write_new(path, tree, tensors)
+        return
+    fresh, replaced = path.with_name(f".{path.name}.fresh"), path.with_name(f".{path.name}.replaced")
+    for leftover in (fresh, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
+    _write_new(fresh, tree, tensors)
+    os.rename(path, replaced)
+    os.rename(fresh, path)
+    shutil.rmtree(replaced)
+
+
+def _write_new(path: Path, tree: Any, tensors: Mapping[str, Tensor]) -> None:
     with atomic_directory(path) as aside:
-        write_tensors(aside / TENSORS_FILE, encoder.tensors)
+        write_tensors(aside / TENSORS_FILE, tensors)
         _write_document(aside / STATE_FILE, tree, _file_checksum(aside / TENSORS_FILE))
 
 
@@ -212,14 +258,6 @@ def _write_document(path: Path, tree: Any, tensors_checksum: int) -> None:
 
 def _step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
-
-
-def _is_good(path: Path) -> bool:
-    try:
-        load_checkpoint(path)
-    except InputError:
-        return False
-    return True
 
 
 def _point(link: Path, target: str) -> None:
@@ -239,86 +277,15 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-class _Encoder:
-    """Turns a state into what JSON can hold and collects its tensors under names."""
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, torch.Tensor] = {}
-        self._names: dict[tuple[Any, ...], str] = {}
-        self._storages: set[int] = set()
-
-    def encode(self, value: Any, where: str) -> Any:
-        if isinstance(value, np.generic):
-            value = value.item()
-        if value is None or isinstance(value, (bool, int, str)):
-            return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else {TAG: "float", "value": repr(value)}
-        if isinstance(value, torch.Tensor):
-            return {TAG: "tensor", "name": self._add(value)}
-        if isinstance(value, np.ndarray):
-            return {TAG: "array", "name": self._add(_tensor_of(value, where))}
-        if isinstance(value, (list, tuple)):
-            items = [self.encode(item, f"{where}[{i}]") for i, item in enumerate(value)]
-            return items if isinstance(value, list) else {TAG: "tuple", "items": items}
-        if isinstance(value, Mapping):
-            return self._encode_mapping(value, where)
-        raise TypeError(f"{where}: a {type(value).__name__} cannot be saved in a checkpoint")
-
-    def _encode_mapping(self, mapping: Mapping[Any, Any], where: str) -> dict[str, Any]:
-        values = {key: self.encode(value, f"{where}[{key!r}]") for key, value in mapping.items()}
-        if TAG not in values and all(isinstance(key, str) for key in values):
-            return values
-        # JSON would turn every key into a string.
-        return {TAG: "dict", "items": [[self.encode(key, where), value] for key, value in values.items()]}
-
-    def _add(self, tensor: torch.Tensor) -> str:
-        # A subclass of Tensor may have no memory of its own; then the objects tell tensors apart.
-        place = (tensor.data_ptr() or id(tensor), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
-        if tensor.numel() and place in self._names:
-            return self._names[place]
-        name = self._names[place] = f"t{len(self.tensors)}"
-        tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage().data_ptr()
-        if storage in self._storages:
-            tensor = tensor.clone()  # safetensors refuses two tensors in one piece of memory.
-        self._storages.add(storage)
-        self.tensors[name] = tensor
-        return name
-
-
-def _tensor_of(array: np.ndarray, where: str) -> torch.Tensor:
-    try:
-        return torch.from_numpy(np.array(array, order="C"))
-    except TypeError as error:
-        raise TypeError(f"{where}: an array of {array.dtype} cannot be saved in a checkpoint") from error
-
-
-def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_decode(item, tensors) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kind = value.get(TAG)
-    if kind is None:
-        return {key: _decode(item, tensors) for key, item in value.items()}
-    if kind == "tensor":
-        return tensors[value["name"]]
-    if kind == "array":
-        return tensors[value["name"]].numpy()
-    if kind == "float":
-        return float(value["value"])
-    if kind == "tuple":
-        return tuple(_decode(item, tensors) for item in value["items"])
-    if kind != "dict":
-        raise ValueError(f"a value of kind {shown(kind)}")
-    return {_decode(key, tensors): _decode(item, tensors) for key, item in value["items"]}
-
-
 def _read_document(path: Path) -> _Document:
     document = read_json(path)
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise InputError(f"{path}: not a checkpoint of format {FORMAT}")
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise InputError(f"{path}: not a checkpoint")
+    if document["format"] != FORMAT:
+        raise InputError(
+            f"{path}: of format {document['format']}, and this version reads {FORMAT}: go on with the version"
+            " that wrote it (environment.json names it), or begin a run with init_from"
+        )
     record = read_record(_Document, document, name=str(path))
     if _tree_checksum(record.tree) != record.tree_crc32:
         raise InputError(f"{path}: corrupt (its checksum is another)")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from full_disk import largest_file
 from places import ROOT
 
 from elmo.errors import InputError
+from elmo.io.tensor_file import write_tensors
+from experiments.training.saving import checkpoint
 from experiments.training.saving.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 
 SAVE_ON_A_FULL_DISK = """
@@ -25,8 +30,9 @@ from elmo.errors import InputError
 from experiments.training.saving.checkpoint import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]) / "checkpoints", keep=2)
 checkpoints.save(1, {"weight": torch.ones(1000)})
+checkpoints.save(2, {"weight": torch.ones(1_000_000)})
 try:
-    checkpoints.save(2, {"weight": torch.ones(1_000_000)})
+    checkpoints.wait()
 except InputError as error:
     print(error)
 print(sorted(path.name for path in checkpoints.path.iterdir()), len(checkpoints.load("last")["weight"]))
@@ -163,6 +169,7 @@ def saved_at(path: Path, *steps: int, keep: int = 3, best: int | None = None) ->
         checkpoints.save(at, {"step": at, "weight": torch.full((100,), float(at))})
         if at == best:
             assert checkpoints.mark_best(at)
+    checkpoints.wait()
     return checkpoints
 
 
@@ -232,31 +239,102 @@ def test_a_run_copied_with_its_links_followed_can_go_on(tmp_path: Path) -> None:
     assert saved_at(tmp_path / "there", 20).load("last")["step"] == 20
 
 
+def damage(path: Path, file: str, kind: str) -> None:
+    content = bytearray((path / file).read_bytes())
+    content[-9] ^= 1
+    (path / file).write_bytes({"truncated": content[:-20], "changed": content}.get(kind, b""))
+    if kind == "missing":
+        (path / file).unlink()
+
+
 @pytest.mark.parametrize("file", ["state.json", "state.safetensors"])
-@pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "empty"])
-def test_damage_is_told_with_the_file_and_the_newest_good_checkpoint(
-    tmp_path: Path, file: str, damage: str
+@pytest.mark.parametrize("kind", ["missing", "truncated", "changed", "empty"])
+def test_instead_of_a_damaged_checkpoint_the_one_before_is_loaded_with_a_warning_that_names_both(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, kind: str
 ) -> None:
     checkpoints = saved_at(tmp_path, 10, 20, 30)
     for at in ("step-0000020", "step-0000030"):
-        path = tmp_path / at / file
-        content = bytearray(path.read_bytes())
-        content[-9] ^= 1
-        path.write_bytes({"truncated": content[:-20], "changed": content}.get(damage, b""))
-        if damage == "missing":
-            path.unlink()
-    with pytest.raises(InputError) as caught:
-        checkpoints.load("last")
-    message = str(caught.value)
+        damage(tmp_path / at, file, kind)
+    assert checkpoints.load("last")["step"] == 10
+    (message,) = caplog.messages
     assert message.startswith(str(tmp_path / "step-0000030" / file))
-    assert f"newest good one is {tmp_path / 'step-0000010'}" in message
+    assert message.endswith(f"; going on from {tmp_path / 'step-0000010'} instead")
     assert "\n" not in message
 
 
-def test_removing_a_damaged_checkpoint_leads_to_the_one_before(tmp_path: Path) -> None:
+def test_a_link_to_a_missing_checkpoint_leads_to_the_newest_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoints = saved_at(tmp_path, 10, 20)
     shutil.rmtree(tmp_path / "step-0000020")
     assert checkpoints.load("last")["step"] == 10
+    assert caplog.messages == [
+        f"{tmp_path / 'last'}: step-0000020, which it stands for, is missing;"
+        f" going on from {tmp_path / 'step-0000010'} instead"
+    ]
+
+
+def test_without_a_good_checkpoint_the_fault_of_the_newest_is_told_in_a_line(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10, 20)
+    for at in ("step-0000010", "step-0000020"):
+        damage(tmp_path / at, "state.json", "changed")
+    with pytest.raises(InputError) as caught:
+        checkpoints.load("last")
+    newest = re.escape(str(tmp_path / "step-0000020" / "state.json"))
+    assert re.fullmatch(f"{newest}: .*; no other checkpoint can be read", str(caught.value))
+
+
+def test_a_checkpoint_of_another_format_is_told_as_one(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10)
+    path = tmp_path / "step-0000010" / "state.json"
+    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
+    with pytest.raises(InputError, match=r"state\.json: of format 2, and this version reads 3: go on with the"):
+        checkpoints.load("last")
+
+
+def test_a_damaged_best_checkpoint_is_told_with_what_to_do(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10, 20, best=10)
+    damage(tmp_path / "step-0000010", "state.safetensors", "truncated")
+    with pytest.raises(InputError, match=f"; remove {tmp_path / 'step-0000010'}: resuming the run then"):
+        checkpoints.load("best")
+
+
+def test_what_is_saved_is_the_state_at_that_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_changed = threading.Event()
+
+    def late(*arguments: Any) -> None:
+        assert is_changed.wait(10)
+        write_tensors(*arguments)
+
+    monkeypatch.setattr(checkpoint, "write_tensors", late)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
+    weight, array = torch.ones(1000), np.ones(3)
+    state = {"weight": weight, "tied": weight, "array": array, "position": {"step": 1}}
+    checkpoints.save(1, state)
+    weight.zero_()
+    array[:] = 0
+    state["position"]["step"] = 2
+    assert not (tmp_path / "checkpoints" / "last").exists()  # it has returned before anything was written
+    is_changed.set()
+    loaded = checkpoints.load("last")
+    assert (loaded["weight"].sum(), loaded["array"].sum(), loaded["position"]) == (1000, 3, {"step": 1})
+    assert loaded["weight"] is loaded["tied"]
+
+
+@pytest.mark.parametrize("look", ["check", "wait", "save"])
+def test_a_save_that_failed_is_told_where_one_looks_next(tmp_path: Path, look: str) -> None:
+    checkpoints = saved_at(tmp_path, 10)
+    with largest_file(2000):
+        checkpoints.save(20, {"weight": torch.ones(1_000_000)})
+        for thread in threading.enumerate():
+            if thread.name == "writer":
+                thread.join()
+    arguments: Any = (21, {"step": 21}) if look == "save" else ()
+    with pytest.raises(InputError, match=r"step-0000020: no space left to write it"):
+        getattr(checkpoints, look)(*arguments)
+    checkpoints.check()  # it is told once
+    assert checkpoints.load("last")["step"] == 10
+    assert names(tmp_path) == ["last", "step-0000010"]
 
 
 def test_no_checkpoint_is_an_input_error(tmp_path: Path) -> None:
