@@ -126,12 +126,11 @@ def _train_to_end(
         told_out_of_memory(trainer.device, float(told[ESTIMATED_MEMORY])),
         _open_logger(config, run, trainer, facts) as logger,
         _told_how_to_go_on(trainer, run),
+        trainer.stop.on_signals(),
     ):
-        with trainer.stop.on_signals():
-            profile_path = run.path / "profile" if config.profile else None
-            scores = _train(config, trainer, logger, adjust_threads, judge, profile_path)
-        with trainer.stop.on_signals(at_once=True):
-            trainer.stop.obey()
+        profile_path = run.path / "profile" if config.profile else None
+        scores = _train(config, trainer, logger, adjust_threads, judge, profile_path)
+        with trainer.stop.at_once():  # the last step is saved and scored
             return _finish(config, trainer, run, logger, facts=facts, scores=scores)
 
 
@@ -238,6 +237,7 @@ def _train(
         unit=trainer.training.unit,
         start_tokens=position.units,
         start_fraction=trainer.progress() if position.step else 0.0,
+        clock=trainer.training_seconds,
     ) as progress:
 
         def show(step: int, units: int, loss: float, fraction: float) -> None:

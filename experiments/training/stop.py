@@ -19,6 +19,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self._is_at_once = False
 
     def request(self, reason: str) -> None:
         """Ask the run to stop; the first reason is kept."""
@@ -30,14 +31,25 @@ class Stop:
             raise KeyboardInterrupt
 
     @contextmanager
-    def on_signals(self, *, at_once: bool = False) -> Iterator[None]:
-        """Signals make the request while the block runs; the second one, or the first with `at_once`, ends it
-        by KeyboardInterrupt wherever it is."""
+    def at_once(self) -> Iterator[None]:
+        """While the block runs, where nothing is lost, a request by a signal ends it by KeyboardInterrupt
+        wherever it is."""
+        self._is_at_once = True
+        try:
+            self.obey()
+            yield
+        finally:
+            self._is_at_once = False
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Signals make the request while the block runs; the second one ends it by KeyboardInterrupt wherever
+        it is."""
 
         def handle(number: int, frame: object) -> None:
             self.request(signal.Signals(number).name)
             signal.signal(number, signal.default_int_handler)
-            if at_once:
+            if self._is_at_once:
                 raise KeyboardInterrupt
 
         # No other thread may set handlers; there, such as in a notebook's, only `request` makes a request.

@@ -9,14 +9,12 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
-from elmo.errors import InputError, faults_of
-from elmo.io.model_directory import load_weights
+from elmo.errors import InputError
 from experiments.training.position import Limits, Periods, Position
 from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.saving.generators import generator_states, restore_generators
-from experiments.training.saving.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
+from experiments.training.saving.training_state import TrainingState
 from experiments.training.step import Figures, TrainingStep
 from experiments.training.stop import Stop
 from tasks.task import Batches, Training
@@ -95,8 +93,14 @@ class Trainer:
         self.read_every = 1 if self.device.type == "cpu" else periods.log_every
         self.position = Position()
         self.pause_step: int | None = None
-        self._started = time.monotonic()
-        self._constants = training.constants()
+        self._state = TrainingState(
+            training=training,
+            optimizer=optimizer,
+            batches=self.batches,
+            device=self.device,
+            name=str(checkpoints.path),
+        )
+        self._started: float | None = None
         self._units_before = 0  # units when the step under way began
         self._last = Figures(math.nan, math.nan)  # of the last step that was read
         self._smoothed = math.nan  # the loss up to it
@@ -123,7 +127,13 @@ class Trainer:
         self.log = log
         self._started = time.monotonic() - self.position.seconds
         self._begun = self.seconds()
-        self._logged = (self.position.units, self._training_seconds())
+        self._logged = (self.position.units, self.training_seconds())
+        try:
+            return self._run(show)
+        finally:
+            self.checkpoints.wait()
+
+    def _run(self, show: Show) -> dict[str, float]:
         self._find_best()
         self.training.model.train()
         if self.position.is_evaluation_due:
@@ -168,15 +178,16 @@ class Trainer:
         return self.ended_by() is not None and self.position.evaluated_step == self.position.step
 
     def seconds(self) -> float:
-        """Time spent on this run, earlier starts included."""
-        return time.monotonic() - self._started
+        """Time spent on this run, earlier starts included; what passes before `run` does not count."""
+        return self.position.seconds if self._started is None else time.monotonic() - self._started
 
     def units_per_second(self) -> float:
         """The speed of training over all starts, evaluating and saving left out."""
         position = self.position
         return position.units / max(position.seconds - position.overhead_seconds, 1e-9)
 
-    def _training_seconds(self) -> float:
+    def training_seconds(self) -> float:
+        """As `seconds`, evaluating and saving left out; right between two steps."""
         return self.seconds() - self.position.overhead_seconds
 
     def planned_steps(self) -> int | None:
@@ -190,16 +201,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs to go on bit for bit."""
         self.position.seconds = self.seconds()
-        return {
-            "model": self._learned_state(),
-            "optimizer": self.optimizer.state_dict(),
-            "batches": self.batches.state_dict(),
-            "task": self.training.state_dict(),
-            "fingerprints": self.training.reports.fingerprints(),
-            "position": asdict(self.position),
-            "metric": self.metric,
-            "generators": generator_states(self.device),
-        }
+        return self._state.take(self.position, metric=self.metric)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's state, as if there had been no stop.
@@ -207,29 +209,13 @@ class Trainer:
         Raises:
             InputError: the data is not what it was, or the metric none of the scores.
         """
-        name = str(self.checkpoints.path)
-        saved = read_state(state, name=name)
-        for split, fingerprint in self.training.reports.fingerprints().items():
-            if saved.fingerprints.get(split) != fingerprint:
-                raise InputError(
-                    f"resume: the {split} data is not what the run began with; give it back, or start a new"
-                    " run with init_from"
-                )
+        saved = self._state.give_back(state)
         position = saved.position
         if saved.metric != self.metric:  # values of two metrics cannot be compared
             position.best_value, position.num_worse = None, 0
         if position.last_scores:
             self._check_metric(position.last_scores)
-        refuse_unlike_optimizer(saved.optimizer, self.optimizer, name=f"{name}: optimizer")
-        refuse_unlike(saved.batches, self.batches.state_dict(), name=f"{name}: batches")
         self.position, self._saved_step = position, position.step
-        self._restore(saved.model)
-        self.optimizer.load_state_dict(saved.optimizer)
-        with faults_of(name):
-            self.batches.load_state_dict(saved.batches)
-            self.training.load_state_dict(saved.task)
-            restore_generators(saved.generators, self.device)
-        self._started = time.monotonic() - position.seconds
 
     def _take_step(self) -> None:
         position = self.position
@@ -271,12 +257,13 @@ class Trainer:
 
     def _recent_speed(self) -> float:
         """Units per second since the event before, evaluating and saving left out."""
-        now = (self.position.units, self._training_seconds())
+        now = (self.position.units, self.training_seconds())
         (units, seconds), self._logged = self._logged, now
         return (now[0] - units) / max(now[1] - seconds, 1e-9)
 
     def _save_and_evaluate(self) -> None:
         """Save and evaluate after a step, if due; after a stop request, the resumed run evaluates."""
+        self.checkpoints.check()
         is_evaluation_due = self._is_due(self.periods.evaluate_every)
         self.position.is_evaluation_due = is_evaluation_due
         is_stopping = self.stop.reason is not None
@@ -300,8 +287,10 @@ class Trainer:
     def _evaluate(self) -> None:
         """Score the model, whose checkpoint is already saved, and add the scores to the checkpoint."""
         position, started = self.position, time.monotonic()
+        self.checkpoints.wait()
         generators = generator_states(self.device)
-        position.last_scores = self.training.evaluate()
+        with self.stop.at_once():
+            position.last_scores = self.training.evaluate()
         restore_generators(generators, self.device)  # training goes on as if it had not been evaluated
         self._check_metric(position.last_scores)
         is_best = self._is_best(position.last_scores[self.metric])
@@ -335,19 +324,6 @@ class Trainer:
         if position.best_value is not None and not self.checkpoints.mark_best(position.best_step):
             position.best_value, position.num_worse = None, 0
 
-    def _learned_state(self) -> dict[str, Tensor]:
-        """The model's state without what never changes in this run, such as a frozen encoder's weights."""
-        return {
-            name: value
-            for name, value in self.training.model.state_dict().items()
-            if name not in self._constants
-        }
-
-    def _restore(self, state: Mapping[str, Tensor]) -> None:
-        own = self.training.model.state_dict()
-        whole = {**{name: own[name] for name in self._constants}, **state}
-        load_weights(self.training.model, whole, name=str(self.checkpoints.path))
-
     def _save(self) -> None:
         self._read_steps()
         self.steps.check_weights(self.position.step)
@@ -360,6 +336,4 @@ class Trainer:
         position = self.position
         if position.best_step == position.step or position.best_value is None:
             return position.last_scores
-        best = read_state(self.checkpoints.load("best"), name=str(self.checkpoints.path))
-        self._restore(best.model)
-        return best.position.last_scores
+        return self._state.give_back_weights(self.checkpoints.load("best")).position.last_scores

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from elmo.errors import InputError, reason_of
+
+LOG = logging.getLogger(__name__)
 
 
 def generator_states(device: torch.device) -> dict[str, Tensor]:
@@ -23,7 +26,7 @@ def generator_states(device: torch.device) -> dict[str, Tensor]:
 def restore_generators(states: Mapping[str, Tensor], device: torch.device) -> None:
     """Set the generators to states of `generator_states`; one whose state is not among them stays as it is.
 
-    So a run may go on on another type of device, where it draws other numbers.
+    So a run may go on on another type of device, where it draws other numbers, which is noted.
 
     Raises:
         InputError: a state is damaged.
@@ -36,7 +39,11 @@ def restore_generators(states: Mapping[str, Tensor], device: torch.device) -> No
 
 def _restore(states: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
+    others, own = states.keys() - {"cpu"}, {device.type} & {"cuda", "mps"}
+    if others != own:
+        before = ", ".join(sorted(others)) or "cpu"
+        LOG.warning("the checkpoint was made on %s: on %s, other random numbers follow", before, device.type)
+    elif device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
-    elif device.type == "mps" and "mps" in states:
+    elif device.type == "mps":
         torch.mps.set_rng_state(states["mps"])

@@ -15,6 +15,8 @@ from elmo.values import read_record
 from experiments.training.position import Position
 
 MOST = 10**15  # no count of a run is larger
+# Options of an optimizer that follow from its device, and the rates, which a schedule sets at every step.
+_OF_THE_DEVICE = ("capturable", "fused", "foreach", "lr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,19 @@ def refuse_unlike(saved: Any, own: Any, *, name: str) -> None:
         raise InputError(f"{name}: expected {own.ndim} dimensions of {own.dtype}; the checkpoint is damaged")
 
 
+def fitted_to_device(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimizer's state, saved on whatever device, with the options that follow from the device of
+    `optimizer`."""
+    own, groups = optimizer.state_dict()["param_groups"], saved.get("param_groups")
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        return dict(saved)
+    fitted = [
+        {**group, **{key: mine[key] for key in _OF_THE_DEVICE if key in mine and key in group}}
+        for group, mine in zip(groups, own, strict=False)
+    ]
+    return {**saved, "param_groups": fitted + groups[len(fitted) :]}
+
+
 def refuse_unlike_optimizer(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer, *, name: str) -> None:
     """InputError if the state of an optimizer is not one that `optimizer` may come to.
 
@@ -96,8 +111,13 @@ def _refuse_misfit(value: Any, parameter: Tensor, *, name: str) -> None:
 
 def _after_one_step(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
     """The entries of parameters with a single value each, after a step with the optimizer's options."""
+    on_cpu = {"capturable": False}
     groups = [
-        {**group, "params": [torch.ones([1] * parameter.dim()) for parameter in group["params"]]}
+        {
+            **group,
+            **{key: value for key, value in on_cpu.items() if key in group},
+            "params": [torch.ones([1] * parameter.dim()) for parameter in group["params"]],
+        }
         for group in optimizer.param_groups
     ]
     stand_in = type(optimizer)(groups)  # type: ignore[call-arg]

@@ -266,11 +266,13 @@ def test_a_checkpoint_exists_half_a_minute_after_the_start_and_then_every_some_m
     saved = dict[str, int]()
 
     def look(step: int, units: int, loss: float, fraction: float) -> None:
+        run.trainer.checkpoints.wait()
         for path in tmp_path.glob("checkpoints/step-*"):
             saved.setdefault(path.name, step)
 
     periods = Periods(1000, 1000, 1, save_every_minutes=2.0)
-    start(Slow(), tmp_path, limits=Limits(30, None, None), periods=periods).train(look)
+    run = start(Slow(), tmp_path, limits=Limits(30, None, None), periods=periods)
+    run.train(look)
     assert saved == {"step-0000003": 4, "step-0000015": 16, "step-0000027": 28}  # seen a step later
 
 

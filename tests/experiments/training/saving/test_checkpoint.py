@@ -288,7 +288,9 @@ def test_a_checkpoint_of_another_format_is_told_as_one(tmp_path: Path) -> None:
     checkpoints = saved_at(tmp_path, 10)
     path = tmp_path / "step-0000010" / "state.json"
     path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
-    with pytest.raises(InputError, match=r"state\.json: of format 2, and this version reads 3: go on with the"):
+    with pytest.raises(
+        InputError, match=r"state\.json: of format 2, and this version reads 3: go on with the"
+    ):
         checkpoints.load("last")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from experiments.training.saving.generators import generator_states, restore_generators
@@ -22,9 +23,12 @@ def test_a_device_goes_on_with_the_numbers_that_would_have_come(device: torch.de
     assert draw() == expected
 
 
-def test_a_state_of_another_type_of_device_is_left_alone() -> None:
+def test_a_state_of_another_type_of_device_is_left_alone_with_a_note(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     torch.manual_seed(2)
     states = generator_states(torch.device("cpu"))
     expected = torch.rand(3)
     restore_generators({**states, "cuda": torch.zeros(16, dtype=torch.uint8)}, torch.device("cpu"))
     assert torch.equal(torch.rand(3), expected)
+    assert caplog.messages == ["the checkpoint was made on cuda: on cpu, other random numbers follow"]
