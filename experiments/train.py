@@ -85,7 +85,7 @@ def train(
         path = Path(config.output_dir or Path("runs") / str(config.name))
         with told_out_of_memory(device):
             return Figures(dry_run(config, device), path=path)
-    config = place_run(config, overrides)
+    config = place_run(config)
     resumed, stop = config.resume is not None, Stop()
     with (
         told_out_of_memory(device),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
@@ -40,6 +40,39 @@ FREE_KEYS = (
 )
 FIXED_KEYS = ("trainer.batch_size", "schedule.type")
 FREE_GROUPS = ("logger",)
+# What makes no other run of a config: where it is computed, and what is shown and saved of it.
+_OF_NO_MATTER = (
+    "logger",
+    "cache_dir",
+    "plugins",
+    "trainer.device",
+    "trainer.num_threads",
+    "trainer.save_every",
+    "trainer.keep_checkpoints",
+    "trainer.check_memory",
+)
+_KEEPS = (
+    "new values can be given for trainer.* (but batch_size), logger.*, schedule.* (but type) and the place of"
+    " the data"
+)
+
+
+class _Other(NamedTuple):
+    """A key whose value is not the run's own."""
+
+    key: str
+    own: Any
+
+    def fault(self) -> str:
+        return f"{self.key}: a resumed run keeps its own ({shown(self.own, str)}); {_KEEPS}"
+
+    def is_free(self) -> bool:
+        """Whether a run goes on with another value."""
+        return self.key in FREE_GROUPS or (self.key.startswith(FREE_KEYS) and self.key not in FIXED_KEYS)
+
+    def matters(self) -> bool:
+        """Whether it makes another run, seeds and limits included."""
+        return not self.key.startswith(_OF_NO_MATTER)
 
 
 def is_resumed(config: TrainConfig) -> bool:
@@ -47,25 +80,25 @@ def is_resumed(config: TrainConfig) -> bool:
     return config.resume not in (None, AUTO)
 
 
-def place_run(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+def place_run(config: TrainConfig) -> TrainConfig:
     """The config with the directory of the run, whose `resume` says whether it goes on; creates a new one.
 
     With `resume=auto`, the run goes on that has the command's output_dir or name, or, if the command gives
-    neither, the newest one in `runs/` that began with the same overrides and is not in use. If there is none
-    with a checkpoint, the run begins anew; a line says which was done.
+    neither, the newest one in `runs/` that has the same config, whatever its name, and is not in use. If
+    there is none with a checkpoint, the run begins anew; a line says which was done.
 
     Raises:
         InputError: the run that goes on has other values than the command, or cannot be read, or no directory
             can be created.
     """
     if config.resume == AUTO:
-        found = _own_run(config, overrides)
+        found, said = _named_run(config) if config.output_dir is not None else _newest_run(config)
         if found is not None:
             config = dataclasses.replace(config, resume=str(found), name=None)
-            print(f"resume=auto: goes on with {found}")
+            print(f"resume=auto: goes on with {found}{said}")
         else:
             config = _with_new_directory(dataclasses.replace(config, resume=None))
-            print(f"resume=auto: no checkpoint of this command's run; begins anew in {config.output_dir}")
+            print(f"resume=auto: {said}; begins anew in {config.output_dir}")
     if config.resume is None:
         return _with_new_directory(config)
     _refuse_other_values(config, RunDirectory(Path(config.resume)))
@@ -78,71 +111,87 @@ def _with_new_directory(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, output_dir=str(claim_directory(RUNS / str(config.name))))
 
 
-def _own_run(config: TrainConfig, overrides: Sequence[str]) -> Path | None:
-    if config.output_dir is not None:
-        run = RunDirectory(Path(config.output_dir))
-        return run.path if run.has_checkpoint() else None
+def _named_run(config: TrainConfig) -> tuple[Path | None, str]:
+    """The run that the command names, if it has a checkpoint, and what is said if it has none."""
+    run = RunDirectory(Path(str(config.output_dir)))
+    return (run.path, "") if run.has_checkpoint() else (None, "no checkpoint of this command's run")
+
+
+def _newest_run(config: TrainConfig) -> tuple[Path | None, str]:
+    """The newest run of the config that is not in use, and what is said of the choice."""
+    near = ""
+    for run in _newest_first():
+        try:
+            others = [*_other_choices(read_saved(run.config_path), run), *_other_values(config, run)]
+        except InputError:
+            continue
+        unlike = ", ".join(other.key for other in others if other.matters())
+        if not unlike and not is_in_use(run.path):
+            told = ", ".join(f"{other.key} was {shown(other.own, str)}" for other in others)
+            return run.path, f" ({told})" if told else ""
+        if not near and all(other.is_free() for other in others):
+            reason = f"differs in {unlike}, and resume={run.path} takes it" if unlike else "is in use"
+            near = f" ({run.path} {reason})"
+    return None, f"no checkpoint of a run of this config in {RUNS}{near}"
+
+
+def _newest_first() -> list[RunDirectory]:
     runs = [RunDirectory(path) for path in RUNS.glob("*")]
-    started = [run for run in runs if run.has_checkpoint() and run.overrides_path.is_file()]
-    started.sort(key=lambda run: run.overrides_path.stat().st_mtime_ns, reverse=True)
-    wanted = _without_resume(overrides)
-    own = (run.path for run in started if _without_resume(read_overrides(run.overrides_path)) == wanted)
-    return next((path for path in own if not is_in_use(path)), None)
-
-
-def _without_resume(overrides: Sequence[str]) -> list[str]:
-    return [text for text in overrides if not text.startswith("resume=")]
+    begun = [
+        (run.overrides_path.stat().st_mtime_ns, str(run.path), run)
+        for run in runs
+        if run.has_checkpoint() and run.overrides_path.is_file()
+    ]
+    return [run for _, _, run in sorted(begun, key=lambda entry: entry[:2], reverse=True)]
 
 
 def _refuse_other_values(config: TrainConfig, run: RunDirectory) -> None:
+    values = _other_values(config, run)
+    others = [*_other_places(config, run), *_other_choices(read_saved(run.config_path), run)]
+    groups = tuple(f"{other.key}." for other in others)
+    others += [other for other in values if not other.key.startswith(groups)]
+    faults = [other.fault() for other in others if not other.is_free()]
+    if faults:
+        raise InputError("\n".join(sorted(faults)))
+
+
+def _other_values(config: TrainConfig, run: RunDirectory) -> list[_Other]:
+    """The keys whose values are not those of the run, but for those of one start."""
     try:
         saved = read_saved(run.config_path)
         known = OmegaConf.merge(OmegaConf.structured(TrainConfig), saved.values)
     except (InputError, OmegaConfBaseException) as error:
         raise InputError(f"resume={run.path}: no readable config.yaml of a run ({error})") from error
     before: Any = OmegaConf.to_container(known, enum_to_str=True)
-    faults = [*_other_places(config, run), *_other_choices(saved, run)]
-    groups = tuple(f"{fault.split(':')[0]}." for fault in faults)
     now = with_absolute_paths(plain_config(config))
-    for key, value in _differences(with_absolute_paths(before), now, ""):
-        is_free = key.startswith(FREE_KEYS) and key not in FIXED_KEYS
-        if not is_free and key not in OF_ONE_START and not key.startswith(groups):
-            faults.append(_fault(key, value))
-    if faults:
-        raise InputError("\n".join(sorted(faults)))
+    others = _differences(with_absolute_paths(before), now, "")
+    return [other for other in others if other.key not in OF_ONE_START]
 
 
-def _other_places(config: TrainConfig, run: RunDirectory) -> Iterator[str]:
+def _other_places(config: TrainConfig, run: RunDirectory) -> Iterator[_Other]:
     if config.output_dir is not None and Path(config.output_dir).resolve() != run.path.resolve():
-        yield _fault("output_dir", str(run.path))
+        yield _Other("output_dir", str(run.path))
     if config.name is not None and config.name != run.path.resolve().name:
-        yield _fault("name", run.path.resolve().name)
+        yield _Other("name", run.path.resolve().name)
 
 
-def _other_choices(saved: SavedConfig, run: RunDirectory) -> Iterator[str]:
+def _other_choices(saved: SavedConfig, run: RunDirectory) -> Iterator[_Other]:
     """Options of groups that are not those that the run began with."""
     chosen = chosen_options()
     for group, option in (saved.choices or {}).items():
-        if chosen.get(group) not in (None, option) and group not in FREE_GROUPS:
-            yield _fault(group, option)
+        if chosen.get(group) not in (None, option):
+            yield _Other(group, option)
     experiment = HydraConfig.get().runtime.choices.get("experiment")
     given = read_overrides(run.overrides_path)
     if experiment is not None and f"experiment={experiment}" not in given:
         own = [text.partition("=")[2] for text in given if text.startswith("experiment=")]
-        yield _fault("experiment", *(own or ["none"]))
+        yield _Other("experiment", *(own or ["none"]))
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
-    """The keys whose values differ, with the former ones; a key that is new has its default value."""
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> Iterator[_Other]:
+    """The keys whose values differ; a key that is new has its default value."""
     for key, value in before.items():
         if isinstance(value, Mapping) and isinstance(now.get(key), Mapping):
             yield from _differences(value, now[key], f"{where}{key}.")
         elif now.get(key) != value:
-            yield f"{where}{key}", value
-
-
-def _fault(key: str, own: Any) -> str:
-    return (
-        f"{key}: a resumed run keeps its own ({shown(own, str)}); new values can be given for trainer.*,"
-        " logger.*, schedule.* and the place of the data"
-    )
+            yield _Other(f"{where}{key}", value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from tiny_runs import arguments_of, write_data
 
+from elmo.files import file_lock
 from experiments import evaluate, train
 from experiments.config.command import run_command
 from experiments.config.resume import place_run
-from experiments.config.save import plain_config, read_saved, save_overrides
+from experiments.config.save import plain_config, read_saved
 from experiments.config.schema import TrainConfig
 
 TEXTS = "text_classification, words"
@@ -55,7 +57,7 @@ def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
         configs = []
 
         def main(config: TrainConfig, overrides: list[str]) -> None:
-            configs.append(place_run(config, overrides))
+            configs.append(place_run(config))
 
         assert run_command(main, config_name="train", arguments=arguments) == 0
         return configs[-1]
@@ -234,13 +236,44 @@ def test_resume_auto_goes_on_or_begins_anew(
         "resume=auto: goes on with runs/mine",
     )
     assert automatic("name=mine")[0] == "runs/mine"
-    # Without a name, its own run is the one that began with the same overrides.
-    assert automatic()[0] is None
-    save_overrides(unnamed, tmp_path / "runs/mine/overrides.yaml")
-    assert automatic()[0] == "runs/mine"
-    assert automatic("trainer.log_every=2")[0] is None
     shutil.rmtree("runs/mine/checkpoints")
     assert automatic("name=mine")[0] is None
+
+
+def test_resume_auto_takes_the_newest_run_of_the_same_config_whatever_its_name(
+    run: Path, command: list[str], composed: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [f"data.{name}={run.parent}/{name}.csv" for name in ("train", "dev")]
+    files.append(f"data.test=[{run.parent}/test.csv]")
+    unnamed = [*(text for text in command if not text.startswith("output_dir=")), *files, "resume=auto"]
+    cache = read_saved(run / "config.yaml").values["cache_dir"]
+
+    def automatic(*overrides: str) -> tuple[str | None, str]:
+        config = composed(*unnamed, f"cache_dir={cache}", *overrides)
+        return config.resume, capsys.readouterr().out.splitlines()[-1]
+
+    nothing = "resume=auto: no checkpoint of a run of this config in runs"
+    resumed, line = automatic()
+    assert resumed is None and line.startswith(f"{nothing}; begins anew in runs/text_classification-")
+    for age, name in enumerate(("newest", "old", "older")):
+        shutil.copytree(run, f"runs/{name}", symlinks=True)
+        os.utime(f"runs/{name}/overrides.yaml", (1e9 - age, 1e9 - age))
+    assert automatic() == ("runs/newest", "resume=auto: goes on with runs/newest")
+    # Where it is computed and what is shown of it is of no matter, and told; the order on the line neither.
+    told = "resume=auto: goes on with runs/newest (trainer.num_threads was 1, trainer.keep_checkpoints was 2)"
+    assert automatic("trainer.keep_checkpoints=5", "trainer.num_threads=null") == ("runs/newest", told)
+    near = f"{nothing} (runs/newest differs in trainer.max_steps, and resume=runs/newest takes it); begins "
+    resumed, line = automatic("trainer.max_steps=9")
+    assert resumed is None and line.startswith(near)
+    resumed, line = automatic("seed=2")
+    assert resumed is None and line.startswith(f"{nothing}; begins anew in ")
+    with file_lock(Path("runs/newest/.lock")):
+        assert automatic()[0] == "runs/old"
+    for name in ("newest", "old", "older"):
+        os.utime(f"runs/{name}/overrides.yaml", (1, 1))
+    assert automatic()[0] == "runs/older"  # the last by name
+    Path("runs/older/config.yaml").write_text("{")
+    assert automatic()[0] == "runs/old"
 
 
 def test_two_runs_that_begin_in_the_same_second_have_directories_of_their_own(
