@@ -6,7 +6,7 @@ Shape legend: U distinct types of a batch, C characters, D = 2 directions, N pac
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from elmo.text.vocabulary import Vocabulary
 from elmo.values import read_record
 from tasks.language_model.corpus import Corpus
 from tasks.language_model.order import Pools
+from tasks.language_model.prefetch import Prefetched
 from tasks.language_model.training_batches import TrainingBatches
 from tasks.sources.shared.split import Split
 from tasks.task import Batches, Reports, Setup, told
@@ -54,12 +55,16 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
+        return self.mapped(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch with what a function makes of each of its tensors."""
         return replace(
             self,
-            types_U=self.types_U.to(device, non_blocking=True),
-            inputs_DN=self.inputs_DN.to(device, non_blocking=True),
-            targets_DN=self.targets_DN.to(device, non_blocking=True),
-            plan={name: tensor.to(device, non_blocking=True) for name, tensor in self.plan.items()},
+            types_U=function(self.types_U),
+            inputs_DN=function(self.inputs_DN),
+            targets_DN=function(self.targets_DN),
+            plan={name: function(tensor) for name, tensor in self.plan.items()},
         )
 
 
@@ -193,9 +198,10 @@ class LanguageModelTraining:
 
     def batches(self) -> Batches:
         """An endless iterator over training batches, shuffled in every epoch."""
-        pools = Pools(corpus=self.train, seed=self.setup.seed)
+        setup, pools = self.setup, Pools(corpus=self.train, seed=self.setup.seed)
         batches = self.batching.training_batches(pools, self._builder(self.train))
-        return TrainingBatches(batches=batches, softmax=self.model.softmax, seed=self.setup.seed)
+        planned = TrainingBatches(batches=batches, softmax=self.model.softmax, seed=setup.seed)
+        return planned if setup.device.type == "cpu" else Prefetched(planned, device=setup.device)
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch in nats; keeps the state for the next call."""
