@@ -17,8 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.bilm.bilm import WordLayer
+from elmo.bilm.kernels.highway import CpuHighway
+from elmo.bilm.kernels.library import use_kernels
+from elmo.bilm.kernels.windows import LargestWindows
+from elmo.bilm.products import rounded
 from elmo.errors import InputError, shown
-from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS, TypeTable
+from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS, PAD, TypeTable
 from elmo.values import Length, Size
 
 Filters = Annotated[Sequence[Sequence[Size]], Length(1, 100)]  # [width, number] of each convolution
@@ -84,11 +88,18 @@ class CharCnn(WordLayer):
 
     def forward(self, characters_UC: Tensor) -> Tensor:
         """(U, C) character ids, C at least the widest filter -> (U, P) word vectors."""
-        maxima = self._convolve(F.embedding(characters_UC, self.embedding))
+        if torch.is_grad_enabled() and use_kernels(self.embedding):
+            maxima = LargestWindows.apply(characters_UC, self.embedding, PAD, *self.convolutions)
+        else:
+            maxima = self._convolve(F.embedding(characters_UC, self.embedding))
         vectors_UF = ACTIVATIONS[self.activation](maxima + torch.cat(list(self.convolution_biases)))
+        num_types = len(vectors_UF)
+        if vectors_UF.device.type == "cpu":  # see `elmo.bilm.products`
+            vectors_UF = F.pad(vectors_UF, (0, 0, 0, rounded(num_types) - num_types))
         for highway in self.highways:
             vectors_UF = highway(vectors_UF)
-        return vectors_UF if self.projection is None else self.projection(vectors_UF)
+        vectors_UP = vectors_UF if self.projection is None else self.projection(vectors_UF)
+        return vectors_UP[:num_types]
 
     def _convolve(self, embedded_UCE: Tensor) -> Tensor:
         """The maximum over positions of every filter, (U, F), before bias and activation.
@@ -174,7 +185,14 @@ class Highway(nn.Module):
         nn.init.zeros_(self.transform.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., size) -> (..., size)."""
+        """(U, size) -> (U, size)."""
+        device = x.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        if torch.is_grad_enabled() and use_kernels(x, dtype=dtype):
+            weights = (
+                part for linear in (self.carry, self.transform) for part in (linear.weight, linear.bias)
+            )
+            return CpuHighway.apply(x, dtype, *weights)
         gate = torch.sigmoid(self.carry(x))
         return x + gate * (torch.relu(self.transform(x)) - x)
 

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.bilm.bilm import ContextLayers, State
+from elmo.bilm.kernels.library import use_kernels
+from elmo.bilm.kernels.lstm import PackedLstm
 
 FORGET_BIAS = 1.0  # added to the forget gate when computing; official files do not contain it
 
@@ -33,6 +35,8 @@ class BiLstm(ContextLayers):
         cell_clip, projection_clip: largest absolute value of LSTM cells and outputs; None: no limit.
         skip_connected: from the second LSTM layer on, the layer's input is added to its output.
         dropout: on each LSTM layer's input and on the top output, during training.
+        variational: one mask for all tokens of a row, also on the recurrent connections (Gal and Ghahramani
+            2016, section 4); otherwise each token has its own, and recurrent connections have none.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class BiLstm(ContextLayers):
         projection_clip: float | None,
         skip_connected: bool,
         dropout: float,
+        variational: bool = False,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -59,7 +64,7 @@ class BiLstm(ContextLayers):
         )
         self.cell_size, self.projection_size = cell_size, projection_size
         self.skip_connected = skip_connected
-        self.dropout = dropout
+        self.dropout, self.variational = dropout, variational
 
     def lstm_layers(self) -> list[LstmLayer]:
         """The layers, from the bottom up."""
@@ -75,14 +80,25 @@ class BiLstm(ContextLayers):
         output = F.embedding(ids_DN, vectors_UP)
         outputs, last = [output], []
         for index, layer in enumerate(self.lstm_layers()):
-            dropped = F.dropout(output, self.dropout, self.training)
-            output, (h, c) = layer(dropped, batch_sizes, (state[2 * index], state[2 * index + 1]))
+            dropped = self._dropout(output, batch_sizes)
+            h, c = state[2 * index], state[2 * index + 1]
+            mask = self._dropout_mask(h) if self.variational and self.training and self.dropout else None
+            output, (h, c) = layer(dropped, batch_sizes, (h, c), recurrent_mask=mask)
             if index > 0 and self.skip_connected:
                 output = output + dropped
             outputs.append(output)
             last += [h, c]
-        outputs[-1] = F.dropout(output, self.dropout, self.training)
+        outputs[-1] = self._dropout(output, batch_sizes)
         return outputs, last
+
+    def _dropout(self, values_DNP: Tensor, batch_sizes: Sequence[int]) -> Tensor:
+        if not (self.variational and self.training and self.dropout):
+            return F.dropout(values_DNP, self.dropout, self.training)
+        mask_DBP = self._dropout_mask(values_DNP[:, : batch_sizes[0]])
+        return values_DNP * torch.cat([mask_DBP[:, :size] for size in batch_sizes], dim=1)
+
+    def _dropout_mask(self, values_DBP: Tensor) -> Tensor:
+        return F.dropout(torch.ones_like(values_DBP), self.dropout)
 
     def flops_per_word(self) -> int:
         return 2 * sum(weight.numel() for layer in self.lstm_layers() for weight in layer.matrices())
@@ -177,7 +193,12 @@ class LstmLayer(nn.Module):
         return zeros(2, num_rows, self.output_size), zeros(2, num_rows, self.cell_size)
 
     def forward(
-        self, x_DNP: Tensor, batch_sizes: Sequence[int], state: LayerState
+        self,
+        x_DNP: Tensor,
+        batch_sizes: Sequence[int],
+        state: LayerState,
+        *,
+        recurrent_mask: Tensor | None = None,
     ) -> tuple[Tensor, LayerState]:
         """Run both directions over packed sequences; `torch.autocast` casts the matrix products only.
 
@@ -186,6 +207,8 @@ class LstmLayer(nn.Module):
             batch_sizes: number of rows that have not ended yet, for each step, never increasing; their sum is
                 N.
             state: the state before the first step, for `batch_sizes[0]` rows.
+            recurrent_mask: (2, rows, output_size), multiplied with h where it enters the next step, the same
+                at all steps; None: h enters as it is.
 
         Returns:
             (2, N, output_size) packed outputs, and each row's state after its own last step. No gradient
@@ -195,11 +218,16 @@ class LstmLayer(nn.Module):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.bias.dtype
         clips = (self.cell_clip, self.projection_clip)
         steps = _Steps(batch_sizes, x_DNP.device)
+        bias = self.bias.clone()
+        bias.view(2, 4, -1)[:, 2] += FORGET_BIAS
+        mask = None if recurrent_mask is None else recurrent_mask.contiguous()
         with torch.autocast(device, enabled=False):
             x_DNP = x_DNP.to(self.bias.dtype)
-            h_DNP, h_last, c_last = _PackedLstm.apply(
-                x_DNP, self.kernel, self.bias, self.projection, *state, steps, clips, dtype
-            )
+            given = (x_DNP, self.kernel, bias, self.projection, *state, mask)
+            if use_kernels(*given, dtype=dtype):
+                h_DNP, h_last, c_last = PackedLstm.apply(*given, steps.sizes, steps.last, clips, dtype)
+            else:
+                h_DNP, h_last, c_last = _PackedLstm.apply(*given, steps, clips, dtype)
         return h_DNP, (h_last, c_last)
 
 
@@ -247,6 +275,7 @@ class _PackedLstm(torch.autograd.Function):
         projection: Tensor | None,
         h0: Tensor,
         c0: Tensor,
+        mask: Tensor | None,
         steps: _Steps,
         clips: tuple[float | None, float | None],
         dtype: torch.dtype,
@@ -254,14 +283,13 @@ class _PackedLstm(torch.autograd.Function):
         weight = kernel.to(dtype)
         project = None if projection is None else projection.to(dtype)
         input_size = x.shape[2]
-        shifted_bias = bias.clone()
-        shifted_bias.view(2, 4, -1)[:, 2] += FORGET_BIAS
-        gates = torch.bmm(x.to(dtype), weight[:, :input_size]) + shifted_bias[:, None]
+        gates = torch.bmm(x.to(dtype), weight[:, :input_size]) + bias[:, None]
         outputs = x.new_empty(2, x.shape[1], h0.shape[2])
         cells, tanh_cells, hidden = (x.new_empty(2, x.shape[1], c0.shape[2]) for _ in range(3))
         h, c = h0, c0
         for span, size in zip(steps.spans, steps.sizes, strict=True):
-            gates[:, span].add_(torch.bmm(h[:, :size].to(dtype), weight[:, input_size:]))
+            h_in = h[:, :size] if mask is None else h[:, :size] * mask[:, :size]
+            gates[:, span].add_(torch.bmm(h_in.to(dtype), weight[:, input_size:]))
             c = _step_cells(gates[:, span], c[:, :size], cells[:, span], clips[0])
             torch.tanh(c, out=tanh_cells[:, span])
             m = torch.mul(gates[:, span].chunk(4, dim=2)[3], tanh_cells[:, span], out=hidden[:, span])
@@ -269,7 +297,7 @@ class _PackedLstm(torch.autograd.Function):
             h.copy_(m if project is None else torch.bmm(m.to(dtype), project))
             if clips[1] is not None:
                 h.clamp_(-clips[1], clips[1])
-        ctx.save_for_backward(x, kernel, projection, h0, c0, gates, cells, tanh_cells, hidden, outputs)
+        ctx.save_for_backward(x, kernel, projection, h0, c0, mask, gates, cells, tanh_cells, hidden, outputs)
         ctx.steps, ctx.clips, ctx.dtype = steps, clips, dtype
         h_last, c_last = outputs[:, steps.last], cells[:, steps.last]
         ctx.mark_non_differentiable(h_last, c_last)
@@ -277,7 +305,7 @@ class _PackedLstm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        x, kernel, projection, h0, c0, gates, cells, tanh_cells, hidden, outputs = ctx.saved_tensors
+        x, kernel, projection, h0, c0, mask, gates, cells, tanh_cells, hidden, outputs = ctx.saved_tensors
         steps, (cell_clip, projection_clip), dtype = ctx.steps, ctx.clips, ctx.dtype
         # contiguous: low-precision products would copy a transposed operand at every step
         weight_T = kernel.to(dtype).transpose(1, 2)
@@ -311,8 +339,13 @@ class _PackedLstm(torch.autograd.Function):
                 None if unclipped_cells is None else unclipped_cells[:, span],
             )
             d_h = torch.bmm(d_gates[:, span].to(dtype), recurrent_T)
+            if mask is not None:
+                d_h = d_h * mask[:, : d_h.shape[1]]
         # one product over all steps for each weight matrix
-        inputs = torch.cat([x, steps.shifted(h0, outputs)], dim=2).to(dtype)
+        h_before = steps.shifted(h0, outputs)
+        if mask is not None:
+            h_before *= torch.cat([mask[:, :size] for size in steps.sizes], dim=1)
+        inputs = torch.cat([x, h_before], dim=2).to(dtype)
         d_gates_cast = d_gates.to(dtype)
         d_kernel = torch.bmm(inputs.transpose(1, 2), d_gates_cast).to(kernel.dtype)
         d_x = (
@@ -323,7 +356,7 @@ class _PackedLstm(torch.autograd.Function):
         d_projection = None
         if projection is not None:
             d_projection = torch.bmm(hidden.to(dtype).transpose(1, 2), d_outputs.to(dtype)).to(kernel.dtype)
-        return d_x, d_kernel, d_gates.sum(1), d_projection, None, None, None, None, None
+        return d_x, d_kernel, d_gates.sum(1), d_projection, *[None] * 6
 
 
 def _step_cells(z: Tensor, c: Tensor, out: Tensor, clip: float | None) -> Tensor:

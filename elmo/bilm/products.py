@@ -35,14 +35,14 @@ class Product:
         return F.linear(x, self._weight)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias for a weight that is used once or changes after each use, hence not prepacked.
 
     Args:
         x: (rows, inputs); on a CPU best with a number of rows of `rounded`, as oneDNN compiles and keeps a
             kernel for each.
-        weight: (outputs, inputs).
-        bias: (outputs,), of the dtype of both.
+        weight: (outputs, inputs); either operand may be a transposed view.
+        bias: (outputs,), of the dtype of both; None: no bias.
     """
     if x.device.type == "cpu" and onednn_multiplies(x.dtype):
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
