@@ -22,10 +22,19 @@ from typing import Any, TextIO
 from elmo.errors import InputError
 
 LOG = logging.getLogger(__name__)
+CACHE_VARIABLE = "ELMO_CACHE"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LOCK_SECONDS = 0.1  # between two attempts to get a lock
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+
+
+def default_cache_path() -> Path:
+    """The directory that ELMO_CACHE names, otherwise `elmo-experiments` in the user's cache directory."""
+    import pooch  # late: most that read or write files need no cache
+
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named).expanduser() if named else Path(pooch.os_cache("elmo-experiments"))
 
 
 @contextmanager

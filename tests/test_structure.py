@@ -21,7 +21,8 @@ MOST_FILES, MOST_LINES = 14, 400
 # Each room may import from the rooms before it. A module that lies outside of all but `elmo` is of every
 # room's use, but for the package's face, which shows what lies in the last ones.
 ROOMS = ("elmo", "elmo.text", "elmo.bilm", "elmo.io", "elmo.inference", "tasks", "experiments")
-MOST_PASSED = {"language_model, sentences, adaptive": 12, "text_classification, frozen biLM": 15}
+KERNELS = ROOT / "elmo" / "bilm" / "kernels"
+MOST_PASSED = {"language_model, sentences, adaptive": 16, "text_classification, frozen biLM": 16}
 
 
 def folders(*names: str) -> Iterator[Path]:
@@ -179,7 +180,8 @@ def test_a_batch_passes_few_files_behind_the_trainer(
     def note(frame: FrameType, event: str, argument: Any) -> None:
         file = Path(frame.f_code.co_filename)
         if event == "call" and any(file.is_relative_to(ROOT / package) for package in ("elmo", "tasks")):
-            name = str(file.relative_to(ROOT))
+            is_kernel = file.is_relative_to(KERNELS)  # behind the CNN and the LSTM; nobody has to follow them
+            name = str((KERNELS if is_kernel else file).relative_to(ROOT))
             if name not in passed:
                 passed.append(name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from elmo.errors import InputError
+from elmo.files import CACHE_VARIABLE, default_cache_path
 from elmo.io.reachability import can_reach, endpoint
 from elmo.registry import suggest
 
-CACHE_VARIABLE = "ELMO_CACHE"
 _BUCKET = "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo"
 _STALL_SECONDS = 30.0  # longest time without receiving a byte
 _RETRIES = 2
@@ -86,12 +85,6 @@ def fetch(name: str, *, cache_path: Path | None = None) -> tuple[Path, Path]:
             _download(url, path, model.sha256 if url == model.weights_url else None, name=name)
     options, weights = targets.values()
     return options, weights
-
-
-def default_cache_path() -> Path:
-    """The directory that ELMO_CACHE names, otherwise `elmo-experiments` in the user's cache directory."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else Path(pooch.os_cache("elmo-experiments"))
 
 
 def _download(url: str, path: Path, sha256: str | None, *, name: str) -> None:

@@ -22,8 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from elmo.files import atomic_write
-from elmo.io.published import default_cache_path
+from elmo.files import atomic_write, default_cache_path
 
 SWITCH = "ELMO_KERNELS"  # 0: no kernels are compiled or used
 _SOURCES = ("kernels.c", "cells.h", "highway.h", "windows.h", "vectors.h")

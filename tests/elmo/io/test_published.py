@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from elmo.errors import InputError
+from elmo.files import default_cache_path
 from elmo.io import published
-from elmo.io.published import PUBLISHED, Published, default_cache_path, fetch
+from elmo.io.published import PUBLISHED, Published, fetch
 
 OPTIONS = b'{"lstm": {}}'
 Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
