@@ -1,10 +1,11 @@
-"""Speed, and simulated comparisons: `python -m experiments.benchmark embed|prepare|statistics`."""
+"""Speed, and simulated comparisons: `python -m experiments.benchmark embed|prepare|statistics|train`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
+from experiments.benchmark.schema import BenchmarkTrainConfig
 from experiments.config.command import BAD_INPUT, Main, run_command, while_read
 from experiments.config.schema import BenchmarkEmbedConfig, BenchmarkPrepareConfig, BenchmarkStatisticsConfig
 
@@ -30,7 +31,14 @@ def statistics(config: BenchmarkStatisticsConfig, overrides: list[str]) -> None:
     run(config)
 
 
-COMMANDS: dict[str, Main] = {"embed": embed, "prepare": prepare, "statistics": statistics}
+def train(config: BenchmarkTrainConfig, overrides: list[str]) -> int:
+    """Measure the training of some sizes, relative to the machine's own limits; 1: a row is refused."""
+    from experiments.benchmark.train import train as run
+
+    return run(config)
+
+
+COMMANDS: dict[str, Main] = {"embed": embed, "prepare": prepare, "statistics": statistics, "train": train}
 
 
 def benchmark(arguments: Sequence[str]) -> int:

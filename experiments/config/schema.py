@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from elmo.values import Count, LearningRate, Length, Positive, Range, Seed, Size, Threads
+from experiments.benchmark.schema import BenchmarkTrainConfig
 from experiments.compare.schema import CompareConfig
 from experiments.config.choices import (
     ConvertTarget,
@@ -360,6 +361,7 @@ SCHEMAS: dict[str, type] = {
     "benchmark_embed": BenchmarkEmbedConfig,
     "benchmark_prepare": BenchmarkPrepareConfig,
     "benchmark_statistics": BenchmarkStatisticsConfig,
+    "benchmark_train": BenchmarkTrainConfig,
     "tune": TuneConfig,
 }
 

@@ -63,7 +63,7 @@ def test_a_wrong_sub_command_is_told_with_the_valid_ones(
 ) -> None:
     assert benchmark(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"benchmark: expected one of embed, prepare, statistics, got {given}; ")
+    assert line.startswith(f"benchmark: expected one of embed, prepare, statistics, train, got {given}; ")
 
 
 def test_bad_input_is_a_line_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
