@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elmo.bilm.softmaxes.adaptive import log_probabilities, summed_loss
+from elmo.bilm.softmaxes.cross_entropy import log_probabilities, summed_loss
 from elmo.bilm.softmaxes.softmax import Plan, Rows, Softmax
 from elmo.registry import REGISTRY
 

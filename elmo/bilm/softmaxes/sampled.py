@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elmo.bilm.softmaxes.adaptive import log_probabilities
+from elmo.bilm.softmaxes.cross_entropy import log_probabilities
 from elmo.bilm.softmaxes.softmax import Plan, Rows, Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.bilm.char_cnn_lstm import CharCnnLstm
-from elmo.bilm.softmaxes import adaptive
-from elmo.bilm.softmaxes.adaptive import AdaptiveSoftmax, summed_loss
+from elmo.bilm.softmaxes import cross_entropy
+from elmo.bilm.softmaxes.adaptive import AdaptiveSoftmax
+from elmo.bilm.softmaxes.cross_entropy import summed_loss
 from elmo.bilm.softmaxes.full import FullSoftmax
 from elmo.bilm.softmaxes.sampled import SampledSoftmax, log_expected_count, log_uniform_candidates
 from elmo.errors import InputError
@@ -74,13 +75,23 @@ def gradients_of(loss: Tensor, *tensors: Tensor) -> list[Tensor]:
     return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in gradients]
 
 
-# 23 classes: one token at a time, two, five, and all of them at once
-@pytest.mark.parametrize("piece_values", [1, 2 * V, 5 * V + 3, 2**22])
+def use_blocks(monkeypatch: pytest.MonkeyPatch, values: int, most_tokens: int) -> None:
+    """Of so many scores, and for pieces of at most so many tokens where the classes do not fit into one."""
+    monkeypatch.setattr(cross_entropy, "BLOCK_VALUES", values)
+    monkeypatch.setattr(cross_entropy, "FEWEST_TOKENS", 1)
+    monkeypatch.setattr(cross_entropy, "MOST_TOKENS", most_tokens)
+    monkeypatch.setattr(cross_entropy, "MOST_BLOCKS", 1)
+
+
+# 23 classes and 24 tokens: all in one block; pieces of 5 tokens, of one; blocks of 1, 2 and 11 classes
+BLOCKS = [(2**20, 2048), (5 * V + 3, 2048), (V, 2048), (V - 1, 7), (8, 4), (3, 3)]
+
+
+@pytest.mark.parametrize(("values", "most_tokens"), BLOCKS)
 def test_full_is_cross_entropy_with_all_its_gradients(
-    piece_values: int, monkeypatch: pytest.MonkeyPatch
+    values: int, most_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptive, "PIECE_VALUES", piece_values)
-    monkeypatch.setattr(adaptive, "PIECE_TOKENS", 1)
+    use_blocks(monkeypatch, values, most_tokens)
     softmax = make_full().double()
     vectors, targets = vectors_and_targets()
     vectors = vectors.detach().double().requires_grad_()
@@ -95,6 +106,25 @@ def test_full_is_cross_entropy_with_all_its_gradients(
         torch.testing.assert_close(actual, wanted, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("values", [2**20, 2**16])
+def test_single_precision_is_as_exact_as_that_of_plain_cross_entropy(
+    values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_blocks(monkeypatch, values, most_tokens=100)
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(130, 16), (3000, 16), (3000,)]
+    given = [torch.randn(s, generator=generator).requires_grad_() for s in shapes]
+    targets = torch.randint(3000, (130,), generator=generator)
+    exact = [one.detach().double().requires_grad_() for one in given]
+    expected = F.cross_entropy(F.linear(*exact), targets, reduction="sum")
+    loss = summed_loss(*given, targets)
+    logs = cross_entropy.log_probabilities(*(one.detach() for one in given), targets)
+    pairs = [(loss, expected), (-logs.double().sum(), expected)]
+    pairs += zip(gradients_of(loss, *given), gradients_of(expected, *exact), strict=True)
+    for actual, wanted in pairs:
+        assert (actual.double() - wanted).norm() < 1e-6 * wanted.norm()
+
+
 def test_full_stays_finite_where_exponentials_do_not() -> None:
     softmax = make_full()
     vectors, targets = vectors_and_targets()
@@ -105,12 +135,11 @@ def test_full_stays_finite_where_exponentials_do_not() -> None:
     assert all(gradient.isfinite().all() for gradient in gradients_of(loss, vectors, softmax.weight))
 
 
-@pytest.mark.parametrize("piece_values", [7, 2**22])
+@pytest.mark.parametrize(("values", "most_tokens"), [(2**20, 2048), (7, 5), (6, 2)])
 def test_the_summed_loss_has_the_gradients_of_finite_differences(
-    piece_values: int, monkeypatch: pytest.MonkeyPatch
+    values: int, most_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptive, "PIECE_VALUES", piece_values)
-    monkeypatch.setattr(adaptive, "PIECE_TOKENS", 1)
+    use_blocks(monkeypatch, values, most_tokens)
     generator = torch.Generator().manual_seed(0)
     shapes = [(5, 3), (7, 3), (7,)]
     given = [
@@ -126,16 +155,15 @@ def test_no_tokens_have_no_loss() -> None:
     loss = summed_loss(torch.zeros(0, P), weight, bias, none)
     assert loss.item() == 0
     assert not gradients_of(loss, weight)[0].any()
-    assert adaptive.log_probabilities(torch.zeros(0, P), weight, bias, none).shape == (0,)
+    assert cross_entropy.log_probabilities(torch.zeros(0, P), weight, bias, none).shape == (0,)
 
 
-@pytest.mark.parametrize("piece_values", [1, 3 * V, 2**22])
+@pytest.mark.parametrize(("values", "most_tokens"), [BLOCKS[0], *BLOCKS[3:5]])
 @pytest.mark.parametrize("name", SOFTMAXES)
 def test_probabilities_of_the_vocabulary_sum_to_one(
-    name: str, piece_values: int, monkeypatch: pytest.MonkeyPatch
+    name: str, values: int, most_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptive, "PIECE_VALUES", piece_values)
-    monkeypatch.setattr(adaptive, "PIECE_TOKENS", 1)
+    use_blocks(monkeypatch, values, most_tokens)
     softmax = SOFTMAXES[name]()
     contexts = torch.randn(2, 3, P, generator=torch.Generator().manual_seed(0))
     logs = softmax.log_probabilities(contexts.repeat_interleave(V, dim=1), torch.arange(V).repeat(2, 3))
@@ -482,11 +510,28 @@ def test_arguments_that_make_no_softmax_are_told(node: dict[str, Any], message: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_large_vocabulary_is_not_scored_a_few_tokens_at_a_time() -> None:
+def test_a_large_vocabulary_is_scored_for_many_tokens_at_once_in_little_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Reading the weights of 793,471 words for every five tokens would take hours per evaluation."""
-    pieces = list(adaptive._pieces(1000, 793_471))
-    assert [piece.stop - piece.start for piece in pieces] == [256] * 4
-    assert next(iter(adaptive._pieces(10**6, 1000))).stop == adaptive.PIECE_VALUES // 1000
+    shapes: list[tuple[int, int]] = []
+
+    def scores_of(inputs_KP: Tensor, weight_CP: Tensor, bias_C: Tensor) -> Tensor:
+        shapes.append((len(inputs_KP), len(weight_CP)))
+        return torch.zeros(len(inputs_KP), len(weight_CP))
+
+    monkeypatch.setattr(cross_entropy, "scores_of", scores_of)
+    num_types, num_tokens = 793_471, 5000
+    weight, bias = torch.zeros(num_types, 1), torch.zeros(num_types)
+    targets = torch.arange(num_tokens)
+    logs = cross_entropy.log_probabilities(torch.zeros(num_tokens, 1), weight[:9000], bias[:9000], targets)
+    torch.testing.assert_close(logs, torch.full((num_tokens,), -math.log(9000)))
+    assert {tokens for tokens, _ in shapes} == {2048, 5000 - 2 * 2048}
+    assert max(tokens * classes for tokens, classes in shapes) <= 2**20  # values: 4 MiB
+    pieces, num_classes = cross_entropy._pieces(num_tokens, weight)
+    assert (pieces[0].stop, num_classes) == (2048, 512)
+    pieces, num_classes = cross_entropy._pieces(num_tokens, weight[:20_000])
+    assert (pieces[0].stop, num_classes) == (256, 20_000)
 
 
 def vectors_of(softmax: Any, ids: list[int]) -> Tensor:
