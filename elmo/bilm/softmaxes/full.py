@@ -25,6 +25,8 @@ class FullSoftmax(Softmax):
         num_types: V, number of words of the vocabulary, markers included.
     """
 
+    can_be_static = is_static = True
+
     def __init__(self, *, input_size: int, num_types: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_types, input_size))

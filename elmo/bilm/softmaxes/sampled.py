@@ -1,7 +1,8 @@
 """The original's sampled softmax: each target against candidates from a log-uniform distribution (Jean et al.
 2015).
 
-Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary, S candidates, R rows used.
+Shape legend: D = 2 directions, N tokens, P vector size, V vocabulary, S candidates, R rows used, K tokens
+of a piece.
 """
 
 from __future__ import annotations
@@ -11,10 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elmo.bilm.softmaxes.cross_entropy import log_probabilities
+from elmo.bilm.softmaxes.cross_entropy import (
+    FEWEST_TOKENS,
+    add_product,
+    block_values,
+    log_probabilities,
+    product_dtype,
+    scores_of,
+    spans,
+    to_softmax,
+)
 from elmo.bilm.softmaxes.softmax import Plan, Rows, Softmax
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
@@ -35,10 +44,12 @@ class SampledSoftmax(Softmax):
         num_types: V, number of words of the vocabulary, markers included.
         num_samples: number of candidates per direction and batch, less than V. None: 8,192, but at most half
             of V.
-        sparse: sparse gradients, of the used rows only; for optimizers that accept them (Adagrad, SGD).
+        sparse: sparse gradients, of the used rows only; for optimizers that accept them (Adagrad, SGD). Dense
+            ones have as many rows as the vocabulary, most of them zeros.
     """
 
     loss_name = "train/sampled_loss"
+    can_be_static = True
 
     def __init__(self, *, input_size: int, num_types: int, num_samples: Count | None, sparse: bool) -> None:
         super().__init__()
@@ -64,13 +75,18 @@ class SampledSoftmax(Softmax):
     ) -> Plan:
         """The candidates, and the rows of all words that are used, in ascending order.
 
-        `targets` and `candidates` are places in `rows`; `log_counts` are how often each direction's draws are
+        `targets` and `candidates` are places in `rows`; `log_counts` is how often each direction's draws are
         expected to contain the rows' words; `hits` says which candidate a target is itself, or S for none.
+
+        With `is_static`, words that are not used make the number of rows one for all batches of this size;
+        their gradient is zero.
         """
         num_types, all_targets = len(self.weight), targets_DN if all_targets_DM is None else all_targets_DM
         drawn = [log_uniform_candidates(num_types, self.num_samples, rng) for _ in targets_DN]
         samples_DS = np.stack([ids for ids, _ in drawn])
         rows_R = np.unique(np.concatenate([all_targets.ravel(), samples_DS.ravel()]))
+        if self.is_static:
+            rows_R = _with_unused(rows_R, min(num_types, all_targets.size + samples_DS.size))
         counts_DR = np.stack([log_expected_count(rows_R, tries, num_types) for _, tries in drawn])
         hits_DN = np.stack([_places(*pair) for pair in zip(targets_DN, samples_DS, strict=True)])
         return {
@@ -83,20 +99,16 @@ class SampledSoftmax(Softmax):
 
     def forward(self, vectors_DNP: Tensor, plan: Plan) -> Tensor:
         """The mean sampled loss of all tokens of both directions, in nats: a scalar."""
-        weight_RP = _TakeRows.apply(self.weight, plan["rows"], self.sparse)
-        bias_R = _TakeRows.apply(self.bias, plan["rows"], self.sparse).squeeze(1)
-        losses = []
-        for direction, vectors in enumerate(vectors_DNP):
-            offset_R = bias_R - plan["log_counts"][direction]
-            target, candidate = plan["targets"][direction], plan["candidates"][direction]
-            true_N = (vectors * weight_RP[target]).sum(dim=1) + offset_R[target]
-            false_NS = F.linear(vectors, weight_RP[candidate], offset_R[candidate])
-            is_hit_NS = plan["hits"][direction][:, None] == torch.arange(
-                len(candidate), device=vectors.device
-            )
-            false_NS = false_NS.masked_fill(is_hit_NS, -torch.inf)
-            losses.append(torch.logaddexp(true_N, false_NS.logsumexp(dim=1)) - true_N)
-        return torch.stack(losses).mean()
+        rows = plan["rows"]
+        weight_RP = _TakeRows.apply(self.weight, rows, self.sparse)
+        bias_R = _TakeRows.apply(self.bias, rows, self.sparse).squeeze(1)
+        if self.sparse:
+            for table in (self.weight, self.bias):
+                _flag_distinct(table, len(rows))
+        places = (plan["log_counts"], plan["targets"], plan["candidates"], plan["hits"])
+        vectors_DNP = vectors_DNP.to(weight_RP.dtype)
+        loss = _SummedSampledLoss.apply(vectors_DNP, weight_RP, bias_R, *places, product_dtype(weight_RP))
+        return loss / plan["targets"].numel()
 
     def log_probabilities(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
         """(D, N) natural logarithms of the targets' probabilities under the full softmax."""
@@ -126,6 +138,94 @@ class _TakeRows(torch.autograd.Function):
             rows[None], gradient, ctx.shape, is_coalesced=True, check_invariants=False
         )
         return whole, None, None
+
+
+def _flag_distinct(table: nn.Parameter, num_rows: int) -> None:
+    """Say of the next gradient that its rows are distinct, so that no optimizer looks for equal ones.
+
+    Autograd forgets what `_TakeRows` said of them. The sum of several gradients has more rows than one of
+    them, unless their rows were merged, and is distinct then, too.
+    """
+    if not (table.requires_grad and torch.is_grad_enabled()):
+        return
+
+    def flag(parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is not None and gradient.is_sparse and gradient._nnz() == num_rows:
+            gradient._coalesced_(True)
+        hook.remove()
+
+    hook = table.register_post_accumulate_grad_hook(flag)
+
+
+class _SummedSampledLoss(torch.autograd.Function):
+    """The summed losses of both directions; the forward pass computes the gradients as well, piece by piece.
+
+    A target's softmax is over itself and the candidates that are not it.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        vectors_DNP: Tensor,
+        weight_RP: Tensor,
+        bias_R: Tensor,
+        log_counts_DR: Tensor,
+        targets_DN: Tensor,
+        candidates_DS: Tensor,
+        hits_DN: Tensor,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        d_vectors_DNP = torch.empty_like(vectors_DNP)
+        d_weight_RP, d_bias_R = torch.zeros_like(weight_RP), torch.zeros_like(bias_R)
+        loss, least = bias_R.new_zeros(()), torch.finfo(bias_R.dtype).min / 2
+        num_tokens, num_samples = targets_DN.shape[1], candidates_DS.shape[1]
+        size = max(FEWEST_TOKENS, block_values(bias_R.device) // num_samples)
+        for direction, (vectors, candidates) in enumerate(zip(vectors_DNP, candidates_DS, strict=True)):
+            offset_R = bias_R - log_counts_DR[direction]
+            table_SP, offset_S = weight_RP[candidates].to(dtype), offset_R[candidates]
+            d_table_SP = torch.empty_like(table_SP, dtype=weight_RP.dtype)
+            for tokens in spans(num_tokens, size):
+                vectors_KP, targets = vectors[tokens], targets_DN[direction, tokens]
+                own_KP, inputs_KP = weight_RP[targets], vectors_KP.to(dtype)
+                true_K = (vectors_KP * own_KP).sum(1) + offset_R[targets]
+                scores_KS = scores_of(inputs_KP, table_SP, offset_S)
+                _leave_out(scores_KS, hits_DN[direction, tokens], least)
+                errors_KS, false_K = to_softmax(scores_KS)
+                normalizer_K = torch.logaddexp(true_K, false_K)
+                loss += (normalizer_K - true_K).sum()
+                # the gradient by the scores: the softmax, and at the target minus the sum of the others
+                share_K1 = (false_K - normalizer_K).exp()[:, None]
+                errors_KS.mul_(share_K1)
+                d_bias_R.index_add_(0, candidates, errors_KS.sum(0))
+                d_bias_R.index_add_(0, targets, -share_K1[:, 0])
+                d_weight_RP.index_add_(0, targets, -share_K1 * vectors_KP)
+                errors = errors_KS.to(dtype)
+                d_vectors_KP = d_vectors_DNP[direction, tokens]
+                add_product(d_vectors_KP, errors, table_SP, is_first=True)
+                d_vectors_KP.addcmul_(share_K1, own_KP, value=-1)
+                add_product(d_table_SP, errors.T, inputs_KP, is_first=tokens.start == 0)
+            d_weight_RP.index_add_(0, candidates, d_table_SP)
+        ctx.save_for_backward(d_vectors_DNP, d_weight_RP, d_bias_R)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return *(saved * gradients[0] for saved in ctx.saved_tensors), *[None] * 5
+
+
+def _leave_out(scores_KS: Tensor, hits_K: Tensor, least: float) -> None:
+    """Give the candidate of each token's hit the least score, in place; S stands for no hit."""
+    num_samples = scores_KS.shape[1]
+    place_K1 = hits_K[:, None].clamp(max=num_samples - 1)
+    is_hit_K1 = hits_K[:, None] < num_samples
+    scores_KS.scatter_(1, place_K1, scores_KS.gather(1, place_K1).masked_fill_(is_hit_K1, least))
+
+
+def _with_unused(rows_R: np.ndarray, size: int) -> np.ndarray:
+    """`size` distinct ids in ascending order: those given, and the most frequent words of the others."""
+    unused = np.setdiff1d(np.arange(size), rows_R, assume_unique=True)[: size - len(rows_R)]
+    return np.sort(np.concatenate([rows_R, unused]))
 
 
 def log_uniform_candidates(

@@ -45,11 +45,15 @@ class Softmax(nn.Module, ABC):
             perplexity.
         notice: how a preset was fitted to the vocabulary, for the user; None if it was not.
         has_sparse_gradient: whether its gradients are sparse, which not every optimizer accepts.
+        is_static: whether the plans of batches of one size have the same shapes, as a CUDA graph wants. It
+            can be set where `can_be_static` says so.
     """
 
     loss_name: str = "train/loss"
     notice: str | None = None
     has_sparse_gradient: bool = False
+    can_be_static: bool = False
+    is_static: bool = False
 
     @abstractmethod
     def plan(

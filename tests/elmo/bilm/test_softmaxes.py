@@ -393,6 +393,58 @@ def test_sampled_sparse_gradients_are_the_dense_ones_and_hold_the_rows_used() ->
         torch.testing.assert_close(dense, sparse_one)
 
 
+def test_sampled_sparse_gradients_say_that_their_rows_are_distinct_and_add_up() -> None:
+    vectors, targets = vectors_and_targets()
+    sparse, dense = (make_sampled(sparse=sparse, num_types=200) for sparse in (True, False))
+    for seed in (1, 2):
+        for softmax in (sparse, dense):
+            loss_of(softmax, vectors, targets, seed=seed).backward()
+        for ours, theirs in zip(sparse.parameters(), dense.parameters(), strict=True):
+            rows = ours.grad._indices()[0].tolist()
+            assert ours.grad.is_coalesced() and rows == sorted(set(rows))
+            torch.testing.assert_close(ours.grad.to_dense(), theirs.grad)
+
+
+def test_static_plans_have_one_shape_and_their_unused_rows_no_gradient() -> None:
+    softmax, plain = (make_sampled(num_samples=30, sparse=True, num_types=400) for _ in range(2))
+    softmax.is_static = True
+    shapes = set()
+    for seed in range(5):
+        vectors, targets = vectors_and_targets(num_types=10 + 70 * seed, seed=seed)
+        rng = np.random.default_rng(seed)
+        plan = softmax.plan(targets.numpy(), rng)
+        shapes.add(str({name: tuple(tensor.shape) for name, tensor in plan.items()}))
+        assert plan["rows"].tolist() == sorted(set(plan["rows"].tolist())) and plan["rows"].max() < 400
+        loss, expected = softmax(vectors, plan), loss_of(plain, vectors, targets, seed=seed)
+        torch.testing.assert_close(loss, expected, rtol=0, atol=0)
+        ours = gradients_of(loss, vectors, *softmax.parameters())
+        for mine, theirs in zip(ours, gradients_of(expected, vectors, *plain.parameters()), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    assert len(shapes) == 1
+    assert make_sampled(num_samples=22).can_be_static  # more rows than words: all words are rows
+    few = make_sampled(num_samples=22)
+    few.is_static = True
+    plan = few.plan(vectors_and_targets()[1].numpy(), np.random.default_rng(0))
+    assert plan["rows"].tolist() == list(range(V))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_a_step_asks_the_device_for_no_value(name: str, sparse: bool) -> None:
+    """A tensor of the meta device has none: reading one, or a shape that depends on one, is an error."""
+    softmax = make_sampled(sparse=sparse) if name == "sampled" else SOFTMAXES[name]()
+    vectors, targets = vectors_and_targets()
+    plan = softmax.plan(targets.numpy(), np.random.default_rng(0))
+    on_meta = softmax.to("meta")
+    vectors = vectors.detach().to("meta").requires_grad_()
+    loss = on_meta(vectors, {name: tensor.to("meta") for name, tensor in plan.items()})
+    loss.backward()
+    assert loss.shape == () and vectors.grad.shape == vectors.shape
+    for parameter in on_meta.parameters():
+        assert parameter.grad.is_meta and parameter.grad.shape == parameter.shape
+        assert parameter.grad.is_sparse == (sparse and name == "sampled")
+
+
 def test_sampled_loss_comes_nearer_to_the_full_loss_with_more_candidates() -> None:
     softmax = make_sampled(num_types=40)
     vectors, targets = vectors_and_targets(num_tokens=40, num_types=40)
