@@ -2,8 +2,9 @@
 
 Each scenario is run once without a kill. Then it is killed at random times, again and again, and goes on
 each time by the command that a user would give, until it ends. What it leaves must be equal bit for bit, the
-vectors of `embed` within 1e-6. Other scenarios let processes meet: in one run's directory, at one corpus, at
-one store of vectors.
+vectors of `embed` within 1e-6. `trainings` stands for the runs of all batchings, softmaxes and tasks.
+
+Other scenarios let processes meet: in one run's directory, at one corpus, at one store of vectors.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from elmo.text.tokenizers.whitespace import WhitespaceTokenizer
 from experiments import embed, train
 from experiments.config.command import run_command
 from experiments.sweep.command import run_sweep
+from experiments.training.saving.checkpoint import load_checkpoint
 from tasks.language_model.preparation import prepare_corpus
 
 VOLATILE = (
@@ -43,7 +45,7 @@ VOLATILE = (
 STEPS = [
     "trainer.max_steps=24",
     "trainer.evaluate_every=8",
-    "trainer.save_every=3",
+    "trainer.save_every=2",
     "trainer.keep_checkpoints=2",
 ]
 Step = Callable[[], int]
@@ -57,26 +59,36 @@ class Scenario(NamedTuple):
         result: what it leaves there, to be compared.
         is_same: compares two results.
         most: kills before it may end.
+        check: looks at what a kill has left.
     """
 
     command: Callable[[Path], int]
     result: Callable[[Path], Any]
     is_same: Callable[[Any, Any], bool] = operator.eq
     most: int = 4
+    check: Callable[[Path], None] = lambda place: None
 
 
-def training(name: str) -> Scenario:
-    """A tiny run, which is resumed as soon as it has a checkpoint."""
+def training(name: str, *changes: str) -> Scenario:
+    """A tiny run; the same command begins it and goes on with it."""
 
     def command(place: Path) -> int:
-        arguments = [*arguments_of(name, place / "run", write_data(place)), *STEPS]
-        if any((place / "run" / "checkpoints").glob("step-*")):
-            arguments = [f"resume={place / 'run'}"]
-        elif (place / "run").exists():
-            shutil.rmtree(place / "run")  # nothing of it was saved
+        arguments = [*arguments_of(name, place / "run", write_data(place)), *STEPS, *changes, "resume=auto"]
         return run_command(train.main, config_name="train", arguments=arguments)
 
-    return Scenario(command, lambda place: run_result(place / "run"))
+    return Scenario(
+        command, lambda place: run_result(place / "run"), check=lambda place: check_run(place / "run")
+    )
+
+
+def check_run(run: Path) -> None:
+    """The newest checkpoint of a killed run is whole, and no step was scored before it was saved."""
+    log, last = run / "metrics.jsonl", run / "checkpoints" / "last"
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    events = [json.loads(line) for line in lines if line.endswith("\n")]
+    scored = [event["step"] for event in events if any(key.startswith("dev/") for key in event)]
+    if last.exists() or scored:
+        assert load_checkpoint(last)["position"]["step"] >= max(scored, default=0)
 
 
 def run_result(run: Path, home: Path | None = None) -> dict[str, Any]:
@@ -199,11 +211,19 @@ def swept(place: Path) -> dict[str, Any]:
     return {"table": table, **{run.name: run_result(run, place) for run in runs}}
 
 
-SCENARIOS: dict[str, Scenario] = {
-    "prepare": Scenario(prepare, prepared),
+TRAININGS = {
     "stream": training("language_model, stream, adaptive"),
     "sentences": training("language_model, sentences, adaptive"),
+    "full softmax": training("language_model, sentences, full, tanh"),
+    "sampled softmax": training("language_model, stream, sampled"),
+    "sampled softmax, sparse": training("language_model, stream, sampled", "softmax.sparse=true"),
     "stored vectors": training("text_classification, stored vectors"),
+    "fine-tuning": training("text_classification, fine-tuned biLM"),
+    "questions": training("question_answering, words"),
+}
+SCENARIOS: dict[str, Scenario] = {
+    "prepare": Scenario(prepare, prepared),
+    **TRAININGS,
     "embed": Scenario(embed_text, embedded, are_near),
     "sweep": Scenario(sweep, swept, most=2),
 }
@@ -225,6 +245,7 @@ def run_killed(
             assert code == 0, f"exit code {code} after {kills} kills in {place}"
             return kills
         kills += 1
+        scenario.check(place)
 
 
 def run_child(work: Step, *, deadline: float | None) -> int | None:
@@ -351,11 +372,15 @@ MEETINGS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the scenarios and print a table; 1 if one of them fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenarios", nargs="*", help=f"default: all of {', '.join([*SCENARIOS, *MEETINGS])}")
+    parser.add_argument(
+        "scenarios", nargs="*", help=f"trainings, or some of {', '.join([*SCENARIOS, *MEETINGS])}"
+    )
     parser.add_argument("--kills", type=int, default=20, help="of each scenario")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     chosen, is_good = options.scenarios or [*SCENARIOS, *MEETINGS], True
+    if chosen == ["trainings"]:
+        chosen = list(TRAININGS)
     print("| scenario | kills | runs to the end | equal |\n|---|---|---|---|", flush=True)
     for name in chosen:
         if name in SCENARIOS:
