@@ -137,6 +137,7 @@ def _train_to_end(
 def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, trainer: Trainer) -> None:
     """Add this start to the record of the run, and save the config that the run now has."""
     from experiments.io.environment import describe_start, read_starts, write_starts
+    from experiments.records.differences import digit_differences
     from experiments.records.input_files import digest_inputs
 
     resumed = config.resume is not None
@@ -152,6 +153,9 @@ def _record_start(config: TrainConfig, overrides: list[str], run: RunDirectory, 
         device=str(trainer.device),
     )
     earlier = read_starts(run.environment_path) if resumed and run.environment_path.exists() else []
+    if earlier and (others := digit_differences(earlier[-1], start)):
+        told = ", ".join(f"{other.what} {other.first} before, {other.second} now" for other in others)
+        print(f"since the start before: {told}; the last digits of the figures may be others")
     write_starts(run.environment_path, [*earlier, start])
     save_resolved(config, run.config_path)
     run.metrics_path.unlink(missing_ok=True)  # of an earlier end: the run is not complete any more

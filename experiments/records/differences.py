@@ -17,6 +17,8 @@ _FACTS = (
     *("python", "torch", "platform", "cpu", "cores", "usable_cores", "memory_bytes", "accelerators"),
     *("device", "threads", "thread_variables", "data_fingerprints", "files"),
 )
+# Of these the last digits of a training's numbers depend, on one machine and from one checkpoint.
+_OF_DIGITS = ("python", "torch", "cpu", "device", "threads")
 
 
 class Difference(NamedTuple):
@@ -56,6 +58,16 @@ def environment_differences(first: Mapping[str, Any], second: Mapping[str, Any])
     facts = [{key: start[key] for key in _FACTS if start.get(key) is not None} for start in (first, second)]
     found = _differences(_code(first), _code(second)) + _differences(_packages(first), _packages(second))
     return found + _differences(flatten(facts[0]), flatten(facts[1]))
+
+
+def digit_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
+    """What differs between two starts that may change the last digits of what is computed."""
+    facts = []
+    for start in (first, second):
+        git = start.get("git")
+        commit = str(git.get("commit", MISSING))[:7] if isinstance(git, Mapping) else MISSING
+        facts.append({"commit": commit, **{key: start.get(key, MISSING) for key in _OF_DIGITS}})
+    return _differences(*facts)
 
 
 def figure_differences(first: RunRecord, second: RunRecord) -> list[Difference]:

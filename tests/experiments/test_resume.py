@@ -111,6 +111,45 @@ def test_every_start_of_a_run_is_on_record(tmp_path: Path, files: dict[str, Path
     assert (directory / "overrides.yaml").read_text() == first_overrides
 
 
+def test_a_start_with_another_version_of_torch_or_of_the_project_is_noted_and_goes_on(
+    stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(stopped, directory, symlinks=True)
+    record = json.loads((directory / "environment.json").read_text())
+    start = record["starts"][0]
+    start["git"], start["torch"], now = {"commit": "0" * 40}, "2.6.0", torch.__version__
+    (directory / "environment.json").write_text(json.dumps(record))
+    capsys.readouterr()
+    assert resume(directory, "trainer.max_steps=4") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("since the start")]
+    assert "commit 0000000 before, " in line and f"torch 2.6.0 before, {now} now" in line
+    assert resume(directory, "trainer.max_steps=5") == 0
+    assert "since the start" not in capsys.readouterr().out
+
+
+def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before_and_no_digit(
+    tmp_path: Path,
+    files: dict[str, Path],
+    straight: Callable[[str], dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    directory = tmp_path / "run"
+    assert start(directory, files, *STEPS, "trainer.save_every=1", "trainer.max_steps=5") == 0
+    last = (directory / "checkpoints" / "last").resolve()
+    weights = last / "state.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-30])
+    assert last.name == "step-0000005"
+    capsys.readouterr()
+    assert resume(directory, "trainer.max_steps=6") == 0
+    (line,) = [line for line in "".join(capsys.readouterr()).splitlines() if "corrupt" in line]
+    assert line.endswith(
+        f"{last}/state.safetensors: truncated or corrupt (its checksum is another);"
+        f" going on from {last.with_name('step-0000004')} instead"
+    )
+    assert results(directory) == straight(LANGUAGE_MODEL)
+
+
 @pytest.mark.parametrize("split", ["dev", "test"])
 @pytest.mark.parametrize("name", [LANGUAGE_MODEL, TEXTS])
 def test_a_stop_in_an_evaluation_is_obeyed_at_once_and_the_resumed_run_is_bit_equal(
