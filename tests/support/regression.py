@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from experiments.training.optimization.schedules import ConstantSchedule
 from experiments.training.position import Limits, Periods
 from experiments.training.saving.checkpoint import Checkpoints
-from experiments.training.schedules import ConstantSchedule
 from experiments.training.stop import Stop
 from experiments.training.trainer import Schedule, Show, Trainer
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from elmo.errors import InputError
 from experiments.training import trainer as trainer_module
+from experiments.training.optimization.schedules import ConstantSchedule, CosineSchedule
 from experiments.training.position import Limits, Periods
-from experiments.training.schedules import ConstantSchedule, CosineSchedule
 
 
 class LookUp(Regression):

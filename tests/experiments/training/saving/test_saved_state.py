@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from elmo.errors import InputError
-from experiments.training.optimizers import OptimizerChoice
+from experiments.training.optimization.optimizers import OptimizerChoice
 from experiments.training.saving.checkpoint import load_checkpoint, save_checkpoint
 from experiments.training.saving.saved_state import read_state, refuse_unlike, refuse_unlike_optimizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from elmo.errors import InputError
-from experiments.training.schedules import (
+from experiments.training.optimization.schedules import (
     ConstantSchedule,
     CosineSchedule,
     InverseSquareRootSchedule,

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from elmo.errors import InputError
-from experiments.training.optimizers import OptimizerChoice
+from experiments.training.optimization.optimizers import OptimizerChoice
 
 NAMES = sorted(
     name
@@ -40,7 +40,7 @@ def names_of(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[list[st
 def test_any_optimizer_of_torch_is_found_by_its_name(name: str) -> None:
     model = nn.Linear(3, 2, bias=False)
     optimizer = choose(name).create(model)
-    assert type(optimizer) is getattr(torch.optim, name)
+    assert type(optimizer).__name__ == name and isinstance(optimizer, getattr(torch.optim, name))
     assert [group["lr"] for group in optimizer.param_groups] == [0.1]
 
 
@@ -143,5 +143,11 @@ def test_a_sparse_gradient_is_refused_by_what_takes_none_before_the_first_step()
     with pytest.raises(InputError, match=message):
         choose("AdamW").create(model)
     assert isinstance(choose("Adagrad").create(model), torch.optim.Adagrad)
+    for changes in (
+        {"options": {"weight_decay": 0.1}},
+        {"groups": [{"pattern": "rows", "weight_decay": 0.1}]},
+    ):
+        with pytest.raises(InputError, match=r"optimizer\.options\.weight_decay: expected 0 with sparse"):
+            choose("Adagrad", **changes).create(model)
     model[1].has_sparse_gradient = False
     assert isinstance(choose("AdamW").create(model), torch.optim.AdamW)

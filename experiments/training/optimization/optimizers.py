@@ -14,6 +14,7 @@ from torch import nn
 from elmo.errors import InputError, suggest
 from elmo.registry import REGISTRY
 from elmo.values import LearningRate, read_value
+from experiments.training.optimization.row_sparse import Adagrad
 
 SPARSE_OPTIMIZERS = ("Adagrad", "SGD")
 # One evaluates the loss several times a step, one takes sparse gradients only.
@@ -122,14 +123,21 @@ class OptimizerChoice:
 
     def _check_gradients(self, model: nn.Module) -> None:
         name = self.cls.__name__
-        for module in model.modules():
-            is_sparse = isinstance(module, SparseModule) and module.has_sparse_gradient
-            if is_sparse and name not in SPARSE_OPTIMIZERS:
+        for path, module in model.named_modules():
+            parameters = [parameter for parameter, _ in module.named_parameters(prefix=path)]
+            if not (isinstance(module, SparseModule) and module.has_sparse_gradient):
+                continue
+            remedy = "or dense gradients (softmax.sparse=false)"
+            given = f"sparse gradients, as those of {type(module).__name__} are"
+            if name not in SPARSE_OPTIMIZERS:
                 raise InputError(
-                    f"optimizer.name: {name} takes no sparse gradients, as those of {type(module).__name__}"
-                    f" are; expected one of {', '.join(SPARSE_OPTIMIZERS)}, or dense gradients"
-                    " (softmax.sparse=false)"
+                    f"optimizer.name: {name} takes no {given}; expected one of"
+                    f" {', '.join(SPARSE_OPTIMIZERS)}, {remedy}"
                 )
+            for parameter in parameters:
+                options = {**self.options, **self._settings_of(self._group_of(parameter), 1.0)}
+                if options.get("weight_decay"):
+                    raise InputError(f"optimizer.options.weight_decay: expected 0 with {given}, {remedy}")
 
     def _group_of(self, name: str) -> int:
         for index, group in enumerate(self.groups):
@@ -146,7 +154,7 @@ def _find_class(name: str) -> type[torch.optim.Optimizer]:
         and issubclass(value, torch.optim.Optimizer)
         and value is not torch.optim.Optimizer
         and key not in UNFIT_OPTIMIZERS
-    }
+    } | {"Adagrad": Adagrad}
     if name not in classes:
         raise InputError(f"optimizer.name: no optimizer {name!r} in torch.optim{suggest(name, classes)}")
     return classes[name]

@@ -1,0 +1,1 @@
+"""What changes the weights: optimizers, and the schedules of their learning rates."""
