@@ -1,23 +1,26 @@
 """Mixes: combine an encoder's layers into one vector for each token (Peters et al. 2018, sections 3.2, 5.1).
 
-Shape legend: L layers, B sentences, T tokens of the longest one, P size of a vector.
+Shape legend: L layers, B sentences, T tokens of the longest one, N = B T, P size of a vector.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.values import Dropout, NotNegative, Range, Size
 
 _VARIANCE_FLOOR = 1e-12  # of the original's layer normalisation
+_BLOCK_VALUES = 2**17  # of a sum of layers: half a megabyte in float32, which stays in a CPU's cache
+_CHANCES = 2**16  # a rate of dropout is rounded to a multiple of 1 / 65,536; the scale is the rounded rate's
 
 
 class Mix(nn.Module, ABC):
@@ -36,6 +39,7 @@ class Mix(nn.Module, ABC):
 
     mean_LP: Tensor
     deviation_LP: Tensor
+    layer_normed = False
 
     def __init__(
         self, *, num_layers: int, dropout: float, standardized: bool = False, size: int | None = None
@@ -56,8 +60,13 @@ class Mix(nn.Module, ABC):
         self.deviation_LP.copy_(deviation_LP)
 
     @abstractmethod
-    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
-        """L tensors (B, T, P) -> (B, T, P); only a mix that takes statistics over a batch uses the mask."""
+    def weights(self) -> Tensor | None:
+        """The factor of each of the layers `used`; None: a single one, as it is."""
+
+    @property
+    def used(self) -> slice:
+        """The layers that the result depends on."""
+        return slice(None)
 
     def penalty(self) -> Tensor:
         """The regularisation term that training adds to its loss, a scalar; 0 for a mix without weights."""
@@ -84,17 +93,56 @@ class Mix(nn.Module, ABC):
         """
         if len(layers) != self.num_layers:
             raise InputError(f"mix: expected {self.num_layers} layers, got {len(layers)}")
+        if isinstance(layers, Tensor) and not self.layer_normed and _are_frozen(layers):
+            return self._mixed_frozen(layers[self.used], mask_BT)
         counted = mask_BT if statistics_mask_BT is None else statistics_mask_BT
-        mixed = self.mix(self._standardized(layers), None if counted is None else counted.bool())
+        return self._mixed(layers[self.used], mask_BT, None if counted is None else counted.bool())
+
+    def _mixed(
+        self, layers: Tensor | Sequence[Tensor], mask_BT: Tensor | None, counted_BT: Tensor | None
+    ) -> Tensor:
+        """The mix step by step, which is differentiable by the layers and runs everywhere."""
+        if layers[0].dtype == torch.float16 and layers[0].device.type == "cpu":  # as they are stored
+            layers = [layer.float() for layer in layers]
+        if self.standardized:
+            statistics = zip(self.mean_LP[self.used], self.deviation_LP[self.used], strict=True)
+            layers = [(layer - mean) / dev for layer, (mean, dev) in zip(layers, statistics, strict=True)]
+        if self.layer_normed:
+            layers = [layer_norm(layer, counted_BT) for layer in layers]
+        weights, mixed = self.weights(), layers[0]
+        if weights is not None:
+            mixed = weights[0] * layers[0]
+            for weight, layer in zip(weights[1:], layers[1:], strict=True):
+                mixed = mixed + weight * layer
         if mask_BT is not None:
             mixed = mixed.masked_fill(~mask_BT.bool()[..., None], 0.0)
-        return F.dropout(mixed, self.dropout, self.training)
+        return dropout(mixed, self.dropout, self.training)
 
-    def _standardized(self, layers: Tensor | Sequence[Tensor]) -> list[Tensor]:
-        if not self.standardized:
-            return list(layers)
-        statistics = zip(self.mean_LP, self.deviation_LP, strict=True)
-        return [(layer - mean) / dev for layer, (mean, dev) in zip(layers, statistics, strict=True)]
+    def _mixed_frozen(self, layers: Tensor, mask_BT: Tensor | None) -> Tensor:
+        """The same on a CPU in a few passes: weights and statistics make one factor for each dimension."""
+        shape = layers[0].shape
+        weights = self.weights()
+        dtype = torch.promote_types(layers.dtype, torch.float32)
+        factors_LP = torch.ones(len(layers), shape[-1], dtype=dtype)
+        if weights is not None:
+            factors_LP = factors_LP * weights[:, None].to(dtype)
+        constant_P = torch.zeros(shape[-1], dtype=dtype)
+        if self.standardized:
+            factors_LP = factors_LP / self.deviation_LP[self.used]
+            constant_P = -(factors_LP * self.mean_LP[self.used]).sum(dim=0)
+        kept = None if mask_BT is None else mask_BT.bool().reshape(-1, 1)
+        if self.training and self.dropout:
+            drawn, scale = draw_mask(torch.Size([shape[:-1].numel(), shape[-1]]), self.dropout)
+            kept = drawn if kept is None else drawn.logical_and_(kept)
+            factors_LP, constant_P = factors_LP * scale, constant_P * scale
+        return weighted_sum(layers.flatten(1, -2), factors_LP, constant_P, kept).view(shape)
+
+
+def _are_frozen(layers: Tensor) -> bool:
+    """Whether the layers are on the CPU and get no gradient; bfloat16 is left to PyTorch."""
+    is_here = layers.device.type == "cpu" and not torch.compiler.is_compiling()
+    has_gradient = torch.is_grad_enabled() and layers.requires_grad
+    return is_here and not has_gradient and layers.dtype != torch.bfloat16
 
 
 @REGISTRY.register("mix", "scalar")
@@ -145,15 +193,6 @@ class ScalarMix(Mix):
         """l2 * sum of the squared weights before the softmax, the original's regularisation."""
         return self.l2 * self.scalars.square().sum()
 
-    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
-        if self.layer_normed:
-            layers = [layer_norm(layer, statistics_mask_BT) for layer in layers]
-        weights = self.weights()
-        mixed = weights[0] * layers[0]
-        for weight, layer in zip(weights[1:], layers[1:], strict=True):
-            mixed = mixed + weight * layer
-        return mixed
-
 
 def layer_norm(layer_BTP: Tensor, mask_BT: Tensor | None) -> Tensor:
     """(B, T, P) with mean 0 and variance 1 over all values of the tokens in the mask; None: of all tokens."""
@@ -181,11 +220,8 @@ class AverageMix(Mix):
     ) -> None:
         super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
 
-    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
-        total = layers[0]
-        for layer in layers[1:]:
-            total = total + layer
-        return total / len(layers)
+    def weights(self) -> Tensor:
+        return torch.full((self.num_layers,), 1 / self.num_layers, dtype=torch.float64)
 
 
 @REGISTRY.register("mix", "top")
@@ -203,8 +239,12 @@ class TopMix(Mix):
     ) -> None:
         super().__init__(num_layers=num_layers, dropout=dropout, standardized=standardized, size=size)
 
-    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
-        return layers[-1]
+    @property
+    def used(self) -> slice:
+        return slice(self.num_layers - 1, None)
+
+    def weights(self) -> None:
+        return None
 
 
 @REGISTRY.register("mix", "single")
@@ -233,5 +273,105 @@ class SingleMix(Mix):
             raise InputError(f"mix.layer: expected 0..{num_layers - 1}, got {layer}")
         self.layer = layer
 
-    def mix(self, layers: Sequence[Tensor], statistics_mask_BT: Tensor | None) -> Tensor:
-        return layers[self.layer]
+    @property
+    def used(self) -> slice:
+        return slice(self.layer, self.layer + 1)
+
+    def weights(self) -> None:
+        return None
+
+
+def weighted_sum(layers_LNP: Tensor, factors_LP: Tensor, constant_P: Tensor, kept: Tensor | None) -> Tensor:
+    """(N, P): the sum over k of factors_k * layer_k, plus the constant, and zero where `kept` is false.
+
+    It is for a CPU, and summed block by block. The layers get no gradient; factors and constant do.
+
+    Args:
+        layers_LNP: of any precision, and in any order of its axes in memory.
+        factors_LP, constant_P: in the precision of the result.
+        kept: bool, (N, P) or (N, 1); None: everything is kept.
+    """
+    summed: Tensor = _WeightedSum.apply(layers_LNP, factors_LP, constant_P, kept)
+    return summed
+
+
+class _WeightedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, layers_LNP: Tensor, factors_LP: Tensor, constant_P: Tensor, kept: Tensor | None
+    ) -> Tensor:
+        ctx.save_for_backward(layers_LNP, kept)
+        sum_NP = factors_LP.new_empty(layers_LNP.shape[1:])
+        for rows in _blocks(sum_NP):
+            block = sum_NP[rows]
+            block.copy_(constant_P)
+            for layer_NP, factor_P in zip(_converted(layers_LNP, rows, block), factors_LP, strict=True):
+                block.addcmul_(layer_NP, factor_P)
+            if kept is not None:
+                block.mul_(kept[rows].to(block.dtype))
+        return sum_NP
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_NP: Tensor) -> tuple[Tensor | None, ...]:
+        layers_LNP, kept = ctx.saved_tensors
+        L, _, P = layers_LNP.shape
+        factors_LP, constant_P = gradient_NP.new_zeros(L, P), gradient_NP.new_zeros(P)
+        for rows in _blocks(gradient_NP):
+            block = gradient_NP[rows]
+            if kept is not None:
+                block = block * kept[rows].to(block.dtype)
+            constant_P += block.sum(dim=0)
+            for factor_P, layer_NP in zip(factors_LP, _converted(layers_LNP, rows, block), strict=True):
+                factor_P += (block * layer_NP).sum(dim=0)
+        return None, factors_LP, constant_P, None
+
+
+def _converted(layers_LNP: Tensor, rows: slice, block: Tensor) -> Tensor:
+    """Some rows of all layers, in the block's precision: at once, as they may lie beside each other."""
+    return layers_LNP[:, rows].to(block.dtype)
+
+
+def _blocks(values_NP: Tensor) -> Iterator[slice]:
+    """The rows of each block."""
+    N, P = values_NP.shape
+    step = max(1, _BLOCK_VALUES // max(P, 1))
+    return (slice(start, start + step) for start in range(0, N, step))
+
+
+class Mask(NamedTuple):
+    """What dropout multiplies by: `kept` times `scale`.
+
+    Attributes:
+        kept: bool, in the shape of the values.
+        scale: 1 / the probability to be kept, so that the expectation stays.
+    """
+
+    kept: Tensor
+    scale: float
+
+
+def is_drawn_here(values: Tensor, rate: float) -> bool:
+    """Whether `draw_mask` can be used for these values: on a CPU, outside of `torch.compile`."""
+    return values.device.type == "cpu" and rate < 0.999 and not torch.compiler.is_compiling()
+
+
+def draw_mask(shape: torch.Size, rate: float) -> Mask:
+    """A mask on the CPU by the bits of PyTorch's global generator, whose state is part of a checkpoint."""
+    number, dropped = shape.numel(), round(rate * _CHANCES)
+    words = torch.empty(-(-number // 4), dtype=torch.int64).random_(-(2**63), None)  # all of their bits
+    chances = words.view(torch.int16)[:number]  # -32,768 to 32,767
+    return Mask((chances >= dropped - _CHANCES // 2).view(shape), _CHANCES / (_CHANCES - dropped))
+
+
+def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
+    """As `torch.nn.functional.dropout`, equal in distribution up to the rounding of the rate.
+
+    A CPU is faster here: PyTorch draws a random number for each value, here 64 bits are for four of them.
+    """
+    if not training or rate == 0.0:
+        return values
+    if not is_drawn_here(values, rate):
+        return F.dropout(values, rate, training)
+    kept, scale = draw_mask(values.shape, rate)
+    return values * kept.to(values.dtype).mul_(scale)

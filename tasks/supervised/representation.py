@@ -155,7 +155,8 @@ class Representation(nn.Module):
     def _layers(self, name: str, batch: WindowBatch) -> Tensor:
         """(L, B, T, P) vectors of a part; the values in the padding are arbitrary."""
         if name in batch.features:
-            return batch.features[name].float()
+            stored = batch.features[name]  # a mix on a CPU reads them as they lie, in float16
+            return stored if stored.device.type == "cpu" else stored.float()
         layers_LSWP = cast(TokenEncoder, self.parts[name]).encode_texts(batch.windows)
         words_LNP = layers_LSWP.flatten(1, 2).index_select(1, batch.places_BT.flatten())
         return words_LNP.unflatten(1, batch.places_BT.shape)
@@ -176,7 +177,8 @@ def _mix(part: TokenEncoder, mix: Mapping[str, Any], word_dropout: float) -> Mix
 
 
 def _joined(mixes: nn.ModuleDict, layers: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
-    return torch.cat([mix(layers[name], mask_BT) for name, mix in mixes.items()], dim=2)
+    mixed = [mix(layers[name], mask_BT) for name, mix in mixes.items()]
+    return mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=2)
 
 
 def _first(lengths: list[int]) -> np.ndarray:
