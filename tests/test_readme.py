@@ -63,6 +63,7 @@ LIMITS: dict[str, list[str]] = {
     "train dry_run=true": [*TRAINED, *TEXT, *TINY, "softmax=full"],
     "find_lr": [*TRAINED, *TEXT, *TINY, "softmax=full", "num_steps=10"],
     "info": [],
+    "prepare data=text data.train='corpus/*.txt' prepare.part=3/16": ["cache_dir=cache", "progress=none"],
     "vocabulary output=vocab.txt": [*TEXT[:-1], "min_count=1", "cache_dir=cache", "progress=none"],
     "train task=sentiment": [*TRAINED, *REVIEWS],
     "train task=text_classification encoder=elmo init_from=runs/NAME": [

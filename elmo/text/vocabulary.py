@@ -35,7 +35,7 @@ class Vocabulary:
     def from_counts(
         cls, types: TypeTable, counts_V: np.ndarray, *, min_count: int, max_size: int | None
     ) -> Vocabulary:
-        """The words that occur at least `min_count` times, by descending count, ties by first appearance.
+        """The words that occur at least `min_count` times, by descending count, ties in the types' order.
 
         Args:
             types: the corpus's distinct words.

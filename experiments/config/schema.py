@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from elmo.values import Count, LearningRate, Length, Positive, Range, Seed, Size, Threads
+from elmo.values import Count, LearningRate, Length, Pattern, Positive, Range, Seed, Size, Threads
 from experiments.benchmark.schema import BenchmarkTrainConfig
 from experiments.compare.schema import CompareConfig
 from experiments.config.choices import (
@@ -191,16 +191,32 @@ class PreparationConfig(Section):
 
     data: dict[str, Any] = MISSING
     tokenizer: dict[str, Any] = MISSING
-    output: str | None = None
     cache_dir: str = MISSING
     progress: Progress = Progress.auto
     plugins: list[str] = field(default_factory=list)
 
 
 @dataclass
+class ShareConfig(Section):
+    """What a process does of a preparation."""
+
+    part: Annotated[str, Pattern(r"[1-9]\d{0,5}/[1-9]\d{0,5}", "a part such as 3/16")] | None = None
+    num_workers: Threads | None = None
+
+
+@dataclass
+class PrepareConfig(PreparationConfig):
+    """Root of conf/prepare.yaml."""
+
+    prepare: ShareConfig = field(default_factory=ShareConfig)
+    seed: Seed = 1
+
+
+@dataclass
 class BenchmarkPrepareConfig(PreparationConfig):
     """Root of conf/benchmark_prepare.yaml."""
 
+    output: str | None = None
     num_workers: Threads | None = None
 
 
@@ -241,6 +257,7 @@ class BenchmarkStatisticsConfig(Section):
 class VocabularyCommandConfig(PreparationConfig):
     """Root of conf/vocabulary.yaml."""
 
+    output: str | None = None
     min_count: Count = 2
     max_size: Count | None = None
     seed: Seed = 1
@@ -354,6 +371,7 @@ SCHEMAS: dict[str, type] = {
     "convert": ConvertConfig,
     "info": InfoConfig,
     "sweep": SweepConfig,
+    "prepare": PrepareConfig,
     "vocabulary": VocabularyCommandConfig,
     "compare": CompareConfig,
     "rerun": RerunConfig,

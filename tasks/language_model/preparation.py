@@ -1,44 +1,76 @@
-"""Prepares a corpus once: tokenizes its lines in parallel and writes its sentences as word numbers to disk.
-
-Shape legend: N words (tokens), S sentences, V distinct words (types).
-"""
+"""Prepares a corpus once: in shards, which several processes may share, then merged into a store."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
-import multiprocessing
-import os
+import logging
 import re
-import signal
-import sys
+import shutil
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from itertools import chain, islice
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, count, groupby, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from elmo.errors import InputError
-from elmo.files import atomic_directory, written_once
-from elmo.text.characters import NUM_MARKERS, TypeTable
-from elmo.text.sentence_splitting import split_sentences
+from elmo.files import atomic_directory, atomic_write, written_once
+from elmo.json_file import read_json
 from elmo.text.tokenizers import Tokenizer
-from elmo.text.vocabulary import MARKERS
+from elmo.values import Range, read_record
 from tasks.language_model.corpus import FORMAT, Corpus
+from tasks.language_model.shards.merging import merge_shards
+from tasks.language_model.shards.numbering import NumberedText, gather, number_words
+from tasks.language_model.shards.shard import Shard, is_finished, remove_shard, write_shard
 from tasks.sources.shared.fingerprint import digest_files, fingerprint_of
 from tasks.sources.shared.split import Split
 from tasks.sources.text.source import LineBatch, Source
 
+LOG = logging.getLogger(__name__)
 Progress: TypeAlias = Callable[[int, int, float | None], None]  # words, sentences, fraction done (or None)
 
-MAX_WORD_LENGTH = 1000  # characters; the encoder reads 48 bytes, so a longer one is a mistake in the text
-_TASK_SIZE = 400_000  # characters per task of a worker: large enough that the transfer costs little
-_NUM_TASKS_ALONE = 10  # with fewer tasks, one process is done before a worker has started
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+# Of some 400,000 characters: about 10 million words, which are in memory at once. With another number, or
+# other tasks, FORMAT has to be another one: the shards of a preparation that goes on would not fit together.
+SHARD_TASKS = 128
+_DESCRIPTION = 1  # the version of what a fingerprint is made of, which is not the store's format
+
+
+class _Place(NamedTuple):
+    """A shard of a piece."""
+
+    piece: int
+    shard: int
+
+
+@dataclass(frozen=True)
+class _End:
+    """What is written when a piece was read to its end."""
+
+    num_shards: Annotated[int, Range(0, 10**12)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process's part of a preparation: number `index`, from 1, of `number`."""
+
+    index: int = 1
+    number: int = 1
+
+    @classmethod
+    def from_text(cls, text: str) -> Part:
+        """The part that `3/16` names; InputError: it is none."""
+        found = re.fullmatch(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", text)
+        if found is None or int(found[1]) > int(found[2]):
+            raise InputError(f"prepare.part: expected a part such as 3/16, from 1/16 to 16/16, got {text!r}")
+        return cls(int(found[1]), int(found[2]))
+
+    def has(self, number: int) -> bool:
+        """Whether a piece or a shard with a number from 0 is this part's."""
+        return number % self.number == self.index - 1
 
 
 def prepare_corpus(
@@ -53,6 +85,8 @@ def prepare_corpus(
 ) -> Corpus:
     """Opens the corpus of a source's split; prepares it first if needed.
 
+    A preparation that was stopped goes on with the shards that are missing.
+
     Args:
         source: the text.
         tokenizer: splits sentences into words.
@@ -64,245 +98,189 @@ def prepare_corpus(
         progress: called with words, sentences and the fraction done (None if unknown).
 
     Raises:
-        InputError: the text has a fault, or the disk is full; no files are left.
+        InputError: the text has a fault, or the disk is full; nothing but finished shards is left.
     """
-    facts = {
-        "format": FORMAT,
-        "source": source.describe(split) | source.describe_cut(split, seed=seed),
-        "split": split,
-        "tokenizer": tokenizer.fingerprint(),
-        "sentencex": importlib.metadata.version("sentencex"),
-    }
-    key = digest_files(facts, cache_path=cache_path)
-    fingerprint = fingerprint_of(key, cache_path=cache_path)
-    path = cache_path / fingerprint
+    preparation = Preparation(source, tokenizer, cache_path=cache_path, split=split, seed=seed)
+    path = preparation.path
     if not path.exists():
         with written_once(path):
             if not path.exists():  # another process may have prepared it meanwhile
-                lines = source.read_lines(split, seed=seed)
-                texts = number_words(lines, tokenizer, language=source.language, num_workers=num_workers)
-                _prepare(path, texts, {**key, "fingerprint": fingerprint}, source.num_bytes(split), progress)
+                preparation.write_shards(Part(), num_workers=num_workers, progress=progress)
+                preparation.merge()
     return Corpus(path)
 
 
-def _prepare(
-    path: Path,
-    texts: Generator[NumberedText, None, None],
-    key: Mapping[str, Any],
-    num_bytes: int | None,
-    progress: Progress | None,
-) -> None:
-    # On a file system without locks, another process may do the same (FileExistsError): its result is opened.
-    with closing(texts), suppress(FileExistsError), atomic_directory(path) as aside:
-        totals = _write_store(aside, texts, num_bytes, progress)
-        if not totals["num_tokens"]:
-            raise InputError(f"data: the {key['split']} text has no words")
-        (aside / "meta.json").write_text(json.dumps({**key, **totals}, indent=2), encoding="utf-8")
+class Preparation:
+    """The preparation of a split: its ledger is a directory of finished shards beside the store.
 
-
-class NumberedText(NamedTuple):
-    """Some sentences as numbers of words in a list of distinct words."""
-
-    words: list[str]  # distinct, by first appearance
-    ids_N: np.ndarray  # int32 positions in `words`
-    lengths_S: np.ndarray  # int64 words of each sentence
-    num_bytes: int  # of the text, for the progress bar
-
-
-class _Numbering(dict[str, int]):
-    """Gives each new word the next number."""
-
-    def __missing__(self, word: str) -> int:
-        number = self[word] = len(self)
-        return number
-
-
-def number_words(
-    batches: Iterable[LineBatch], tokenizer: Tokenizer, *, language: str, num_workers: int | None
-) -> Generator[NumberedText, None, None]:
-    """Sentences of numbered words, in the order of the lines, for any number of worker processes.
-
-    Close the generator to stop the workers before the end of the text.
-
-    Args:
-        batches: a source's lines; they are read only a little ahead of the results.
-        tokenizer: copied to every worker.
-        language: for sentence splitting.
-        num_workers: number of processes; 1: only this one; None: one for each core, only this one for a short
-            text.
-
-    Raises:
-        InputError: `name:line: fault` for a control character or a word that is too long.
+    A source's text has pieces that can be read each by itself, such as files; each piece has shards, and in
+    the end a file with their number. What a shard contains depends on the text alone.
     """
-    tasks = _gather(batches)
-    beginning = list(islice(tasks, _NUM_TASKS_ALONE)) if num_workers is None else []
-    tasks = chain(beginning, tasks)
-    if num_workers == 1 or (num_workers is None and len(beginning) < _NUM_TASKS_ALONE):
-        return (number_lines(task, tokenizer, language) for task in tasks)
-    return _number_in_parallel(tasks, tokenizer, language, num_workers or _count_cores())
 
+    def __init__(
+        self, source: Source, tokenizer: Tokenizer, *, cache_path: Path, split: Split, seed: int = 1
+    ) -> None:
+        self.source, self.tokenizer = source, tokenizer
+        self.split, self.seed = split, seed
+        facts = {
+            "format": _DESCRIPTION,
+            "source": source.describe(split) | source.describe_cut(split, seed=seed),
+            "split": split,
+            "tokenizer": tokenizer.fingerprint(),
+            "sentencex": importlib.metadata.version("sentencex"),
+        }
+        key = digest_files(facts, cache_path=cache_path)
+        fingerprint = fingerprint_of(key, cache_path=cache_path)
+        self._key: dict[str, Any] = {**key, "fingerprint": fingerprint, "format": FORMAT}
+        self.path = cache_path / f"{fingerprint}-{FORMAT}"
+        self.shards_path = cache_path / f"{fingerprint}-{FORMAT}.shards"
 
-def number_lines(batches: list[LineBatch], tokenizer: Tokenizer, language: str) -> NumberedText:
-    """The sentences of some lines as word numbers, without empty sentences."""
-    numbering = _Numbering()
-    ids, lengths, num_bytes = list[np.ndarray](), list[int](), 0
-    for batch in batches:
-        num_bytes += _check_characters(batch)
-        num_known = len(numbering)
-        sentences = tokenizer.tokenize_batch(_sentences_of(batch, language))
-        lengths += [len(words) for words in sentences if words]
-        ids.append(np.fromiter(map(numbering.__getitem__, chain.from_iterable(sentences)), dtype=np.int32))
-        _check_lengths(islice(numbering, num_known, None), batch)
-    return NumberedText(list(numbering), np.concatenate(ids), np.array(lengths, dtype=np.int64), num_bytes)
+    def write_shards(
+        self, part: Part, *, num_workers: int | None = None, progress: Progress | None = None
+    ) -> None:
+        """Writes the shards of a part that are missing.
 
+        Raises:
+            InputError: the text has a fault, or the disk is full.
+        """
+        report = _Report(progress, self.source.num_bytes(self.split), part)
+        under_way = deque[_Place]()  # of the tasks that were given to workers
+        ended = dict[int, int]()  # pieces that were read to their end, and the number of their shards
 
-def _gather(batches: Iterable[LineBatch]) -> Iterator[list[LineBatch]]:
-    """Combine batches into tasks of about `_TASK_SIZE` characters."""
-    task, size = list[LineBatch](), 0
-    for batch in batches:
-        task.append(batch)
-        size += sum(map(len, batch.lines))
-        if size >= _TASK_SIZE:
-            yield task
-            task, size = [], 0
-    if task:
-        yield task
+        def tasks() -> Iterator[list[LineBatch]]:
+            for place, task in self._missing_tasks(part, ended, report):
+                under_way.append(place)
+                yield task
 
+        language = self.source.language
+        texts = number_words(tasks(), self.tokenizer, language=language, num_workers=num_workers)
+        try:
+            with closing(texts):
+                placed = ((under_way.popleft(), report.seen(text)) for text in texts)
+                for place, group in groupby(placed, key=itemgetter(0)):
+                    write_shard(self._shard_path(place), (text for _, text in group))
+                    self._mark_ended(ended, before=place.piece)
+            self._mark_ended(ended, before=self._num_pieces)
+        except InputError as error:
+            if part.number == 1 and not isinstance(error.__cause__, OSError):
+                shutil.rmtree(self.shards_path, ignore_errors=True)  # without the fault, it is another text
+            raise
+        finally:
+            self._remove_empty()
 
-def _number_in_parallel(
-    tasks: Iterable[list[LineBatch]], tokenizer: Tokenizer, language: str, num_workers: int
-) -> Generator[NumberedText, None, None]:
-    # Spawned: a fork would copy locks that threads of torch and pyarrow may hold, and could then hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num_workers, context, _start_worker, (tokenizer, language))
-    waiting: deque[Future[NumberedText]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(pool.submit(_number_in_worker, task))
-            if len(waiting) > 2 * num_workers:  # bounded: the text may be larger than the memory
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_worker_arguments: tuple[Tokenizer, str]
-
-
-def _count_cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))  # the cores that a cluster's scheduler allows
-    return os.cpu_count() or 1
-
-
-def _start_worker(tokenizer: Tokenizer, language: str) -> None:
-    global _worker_arguments  # the only way to pass something to a pool's workers once
-    _worker_arguments = tokenizer, language
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
-
-
-def _number_in_worker(task: list[LineBatch]) -> NumberedText:
-    return number_lines(task, *_worker_arguments)
-
-
-def _sentences_of(batch: LineBatch, language: str) -> list[str]:
-    lines = [line for line in batch.lines if line]
-    if not batch.prose:
-        return lines
-    return [sentence for line in lines for sentence in split_sentences(line, language=language)]
-
-
-def _check_characters(batch: LineBatch) -> int:
-    """The number of bytes of the text, with line ends; InputError names the first control character."""
-    text = "\n".join(batch.lines)
-    if _CONTROL.search(text):
-        index, found = next(
-            (i, found) for i, line in enumerate(batch.lines) if (found := _CONTROL.search(line))
-        )
-        line, start = batch.lines[index], found.start()
-        code = ord(found.group())
-        kind = "half of a character" if code > 0x7F else "control character"
-        what = f"{kind} U+{code:04X}" if code else "NUL character"
-        column = start - line.rfind("\n", 0, start)
-        raise InputError(f"{_place(batch, index, start)}: {what} in column {column}; remove it from the text")
-    return len(text.encode()) + 1
-
-
-def _check_lengths(new_words: Iterable[str], batch: LineBatch) -> None:
-    longest = max(new_words, key=len, default="")
-    if len(longest) > MAX_WORD_LENGTH:
-        places = (
-            _place(batch, i, line.find(longest)) for i, line in enumerate(batch.lines) if longest in line
-        )
-        raise InputError(
-            f"{next(places, batch.name)}: word of {len(longest):,} characters ({longest[:20]!r}...), more "
-            f"than {MAX_WORD_LENGTH:,}; separate the words, or choose a tokenizer for this language"
+    def is_complete(self) -> bool:
+        """Whether all shards of all parts are finished."""
+        return None not in (self._num_shards(piece) for piece in range(self._num_pieces)) and all(
+            map(is_finished, self._shard_paths())
         )
 
+    def merge(self) -> None:
+        """Makes the store of all shards, and removes them; InputError: a shard is damaged, or no words."""
+        shards = [Shard(path) for path in self._shard_paths()]
+        if not any(shard.marker.num_tokens for shard in shards):
+            shutil.rmtree(self.shards_path, ignore_errors=True)
+            raise InputError(f"data: the {self.split} text has no words")
+        # On a file system without locks, another process may do the same (FileExistsError): its result is
+        # opened.
+        with suppress(FileExistsError), atomic_directory(self.path) as aside:
+            totals = merge_shards(shards, aside)
+            (aside / "meta.json").write_text(json.dumps({**self._key, **totals}, indent=2), encoding="utf-8")
+        shutil.rmtree(self.shards_path, ignore_errors=True)
 
-def _place(batch: LineBatch, index: int, position: int) -> str:
-    """The file and line of a character of a batch's line; a paragraph may span several lines of the file."""
-    return f"{batch.name}:{batch.first_line + index + batch.lines[index].count(chr(10), 0, position)}"
+    @cached_property
+    def _num_pieces(self) -> int:
+        return len(self.source.pieces(self.split, seed=self.seed))
+
+    def _missing_tasks(
+        self, part: Part, ended: dict[int, int], report: _Report
+    ) -> Iterator[tuple[_Place, list[LineBatch]]]:
+        """The tasks of a part's shards that are not finished, in order."""
+        pieces = self.source.pieces(self.split, seed=self.seed)
+        shares_pieces = self._num_pieces >= part.number  # otherwise every part reads all, and skips shards
+        for piece, lines in enumerate(pieces):
+            if shares_pieces and not part.has(piece):
+                continue
+            if self._is_finished(piece, report):
+                continue
+            tasks = gather(lines)
+            for shard in count():
+                place, own = _Place(piece, shard), islice(tasks, SHARD_TASKS)
+                first = next(own, None)
+                if first is None:
+                    ended[piece] = shard
+                    break
+                is_skipped = not (shares_pieces or part.has(shard)) or report.skips(self._shard_path(place))
+                for task in chain([first], own):
+                    if not is_skipped:
+                        yield place, task
+
+    def _is_finished(self, piece: int, report: _Report) -> bool:
+        """Whether a piece needs not be read: all its shards are finished."""
+        num_shards = self._num_shards(piece)
+        if num_shards is None:
+            return False
+        paths = [self._shard_path(_Place(piece, shard)) for shard in range(num_shards)]
+        return all(map(is_finished, paths)) and all(map(report.skips, paths))
+
+    def _shard_paths(self) -> list[Path]:
+        return [
+            self._shard_path(_Place(piece, shard))
+            for piece in range(self._num_pieces)
+            for shard in range(self._num_shards(piece) or 0)
+        ]
+
+    def _shard_path(self, place: _Place) -> Path:
+        return self.shards_path / f"{place.piece:06}" / f"{place.shard:06}.bin"
+
+    def _end_path(self, piece: int) -> Path:
+        return self.shards_path / f"{piece:06}" / "end.json"
+
+    def _num_shards(self, piece: int) -> int | None:
+        """The number of a piece's shards; None if no process has read it to its end."""
+        path = self._end_path(piece)
+        return read_record(_End, read_json(path), name=str(path)).num_shards if path.exists() else None
+
+    def _mark_ended(self, ended: dict[int, int], *, before: int) -> None:
+        for piece in [piece for piece in ended if piece < before]:
+            with atomic_write(self._end_path(piece)) as aside:
+                aside.write_text(json.dumps({"num_shards": ended.pop(piece)}), encoding="utf-8")
+
+    def _remove_empty(self) -> None:
+        for path in (*self.shards_path.glob("*"), self.shards_path):
+            with suppress(OSError):  # not empty
+                path.rmdir()
 
 
-class _TypeCounter:
-    """The distinct words read so far, their type ids and counts."""
+class _Report:
+    """Adds up what is told of a part's progress."""
 
-    def __init__(self) -> None:
-        self.types: dict[str, int] = {}
-        self._counts_V = np.zeros(1 << 16, dtype=np.int64)
+    def __init__(self, progress: Progress | None, num_bytes: int | None, part: Part) -> None:
+        self.progress = progress
+        self.num_bytes = None if num_bytes is None else num_bytes / part.number
+        self.tokens = self.sentences = self.bytes_done = 0
 
-    def add(self, text: NumberedText) -> np.ndarray:
-        """Counts some more words and returns their type ids, (N,) int32."""
-        types = self.types
-        numbers = [types.setdefault(word, len(types) + NUM_MARKERS) for word in text.words]
-        type_ids = np.array(numbers, dtype=np.int32)
-        while len(self._counts_V) < len(types) + NUM_MARKERS:
-            self._counts_V = np.concatenate([self._counts_V, np.zeros_like(self._counts_V)])
-        self._counts_V[type_ids] += np.bincount(text.ids_N, minlength=len(type_ids))
-        return type_ids[text.ids_N]
+    def seen(self, text: NumberedText) -> NumberedText:
+        """Tells of some more text, and returns it."""
+        self._add(len(text.ids_N), len(text.lengths_S), text.num_bytes)
+        return text
 
-    def counts(self, *, num_sentences: int) -> np.ndarray:
-        """(V,) counts of all types; each marker occurs once in a sentence."""
-        self._counts_V[:NUM_MARKERS] = num_sentences
-        return self._counts_V[: len(self.types) + NUM_MARKERS]
+    def skips(self, path: Path) -> bool:
+        """Whether a shard is finished, which is told; a damaged one is removed, with a warning."""
+        if not is_finished(path):
+            return False
+        try:
+            marker = Shard(path).marker
+        except InputError as error:
+            LOG.warning("%s; it is prepared anew", error)
+            remove_shard(path)
+            return False
+        self._add(marker.num_tokens, marker.num_sentences, marker.num_text_bytes)
+        return True
 
-
-def _write_store(
-    directory: Path, texts: Iterable[NumberedText], num_bytes: int | None, progress: Progress | None
-) -> dict[str, int]:
-    """Writes sentences as they arrive, then the types (only these are held in memory). Returns the totals."""
-    counter = _TypeCounter()
-    num_tokens = num_sentences = num_bytes_done = 0
-    tokens_path, sentences_path = directory / "tokens.bin", directory / "sentences.bin"
-    with tokens_path.open("wb") as tokens, sentences_path.open("wb") as sentences:
-        sentences.write(bytes(8))
-        for text in texts:
-            tokens.write(counter.add(text).data)
-            sentences.write((num_tokens + np.cumsum(text.lengths_S)).data)
-            num_tokens += len(text.ids_N)
-            num_sentences += len(text.lengths_S)
-            num_bytes_done += text.num_bytes
-            if progress:
-                progress(
-                    num_tokens, num_sentences, min(1.0, num_bytes_done / num_bytes) if num_bytes else None
-                )
-    counts_V = counter.counts(num_sentences=num_sentences)
-    num_type_bytes = _write_types(directory, counter.types, counts_V)
-    markers = [counter.types[marker] for marker in MARKERS if marker in counter.types]
-    return {
-        "num_tokens": num_tokens,
-        "num_sentences": num_sentences,
-        "num_types": len(counts_V),
-        "num_type_bytes": num_type_bytes,
-        "num_literal_markers": int(counts_V[markers].sum()),
-    }
-
-
-def _write_types(directory: Path, words: Iterable[str], counts_V: np.ndarray) -> int:
-    """Writes the table of types and their counts; returns the number of bytes of all words."""
-    table = TypeTable.from_words(words)
-    for name, array in (("types", table.blob), ("type_offsets", table.offsets), ("counts", counts_V)):
-        (directory / f"{name}.bin").write_bytes(array.data)
-    return len(table.blob)
+    def _add(self, tokens: int, sentences: int, num_bytes: int) -> None:
+        self.tokens += tokens
+        self.sentences += sentences
+        self.bytes_done += num_bytes
+        if self.progress:
+            fraction = min(1.0, self.bytes_done / self.num_bytes) if self.num_bytes else None
+            self.progress(self.tokens, self.sentences, fraction)

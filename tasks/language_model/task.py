@@ -58,7 +58,7 @@ class LanguageModelTask:
         batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
         check_batching(batching, model.encoder, name=setup.nodes["batching"]["type"])
         REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
-        _build_source(setup).check()
+        build_source(setup.nodes["data"]).check()
 
     def score_names(self, setup: Setup) -> list[str]:
         """Perplexities on dev."""
@@ -121,7 +121,7 @@ class LanguageModelTask:
 
 def prepare_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corpus]:
     """Open the corpora of a source's splits; prepares them first if needed."""
-    source = _build_source(setup)
+    source = build_source(setup.nodes["data"])
     source.check(splits)
     tokenizer = REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
     return {
@@ -142,7 +142,7 @@ def _readable_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corp
     corpora = prepare_corpora(setup, splits)
     batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
     for split, corpus in corpora.items():
-        num_words = corpus.longest_sentence()
+        num_words = corpus.longest_sentence
         if batching.most_words is not None and num_words > batching.most_words:
             raise InputError(
                 f"data: a sentence of the {split} text has {num_words:,} words, more than"
@@ -152,11 +152,12 @@ def _readable_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corp
     return corpora
 
 
-def _build_source(setup: Setup) -> Source:
-    source = REGISTRY.build("data", setup.nodes["data"])
+def build_source(node: Mapping[str, Any]) -> Source:
+    """The source of running text of a config's `data` node; InputError: it is none of running text."""
+    source = REGISTRY.build("data", node)
     if not isinstance(source, Source):
         raise InputError(
-            f"data: {setup.nodes['data']['type']} has examples of a task; expected running text, such as"
+            f"data: {node['type']} has examples of a task; expected running text, such as"
             " data=sotu, data=text or data=hub"
         )
     return source

@@ -45,6 +45,18 @@ def count_bytes(paths: list[Path]) -> int | None:
     return None if any(map(is_compressed, paths)) else sum(path.stat().st_size for path in paths)
 
 
+def group_files(paths: list[Path], *, size: int) -> list[list[Path]]:
+    """The files in order, in groups of at least `size` bytes, but for the last one."""
+    groups, room = list[list[Path]](), 0
+    for path in paths:
+        if room <= 0:
+            groups.append([])
+            room = size
+        groups[-1].append(path)
+        room -= path.stat().st_size
+    return groups
+
+
 def read_lines(path: Path, *, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """The lines of a text file, perhaps compressed, in batches with the number (from 1) of their first line.
 

@@ -53,6 +53,13 @@ class Source(Cuttable, ABC):
         """
         return self._cut(self.lines(split), seed) if self.is_cut(split) else self.lines(split)
 
+    def pieces(self, split: Split, *, seed: int) -> list[Iterator[LineBatch]]:
+        """The lines that a run of this seed reads, in pieces that can be read each by itself, such as files.
+
+        Nothing is read before a piece is. The pieces depend on the text alone.
+        """
+        return [self.read_lines(split, seed=seed)]
+
     def _cut(self, batches: Iterable[LineBatch], seed: int) -> Iterator[LineBatch]:
         limit, number, num_kept = int(self.fraction * 2**64), 0, 0
         for batch in batches:

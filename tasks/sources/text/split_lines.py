@@ -32,6 +32,10 @@ class SplitLines:
         places = self._places(given)
         return {"split_every": self.split_every, "taken": places} if self._is_cut(split, places) else {}
 
+    def takes_all(self, split: Split, given: Collection[Split]) -> bool:
+        """Whether a split has all lines of its origin."""
+        return not self._is_cut(split, self._places(given))
+
     def share(self, split: Split, given: Collection[Split]) -> float:
         """The approximate fraction of the lines of its origin that a split has."""
         places = self._places(given)

@@ -9,7 +9,7 @@ from typing import Any
 
 from elmo.registry import REGISTRY
 from tasks.sources.shared.fraction import Fraction
-from tasks.sources.shared.local_files import check_encoding, count_bytes, read_lines
+from tasks.sources.shared.local_files import check_encoding, count_bytes, group_files, read_lines
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.text.source import LineBatch, Source
@@ -20,6 +20,7 @@ from tasks.sources.text.split_lines import SplitLines
 _SENTENCE_END = re.compile(
     r"(?:[!?\u2026\u3002\uff01\uff1f\u0964\u061f]|\w{4}\.)[\"'\u201d\u2019\u00bb)\]]*\s*$"
 )
+PIECE_BYTES = 1 << 26  # of small files that are prepared as one piece
 _MOST_LINES = 4000  # of a paragraph: bounds the memory for a file without blank lines
 
 
@@ -74,13 +75,18 @@ class TextSource(Source):
         return None if total is None else int(total * self._rule.share(split, self._files.given))
 
     def lines(self, split: Split) -> Iterator[LineBatch]:
-        return self._rule.take(split, self._files.given, self._read(split))
+        return self._rule.take(split, self._files.given, self._read(self._find(split)))
+
+    def pieces(self, split: Split, *, seed: int) -> list[Iterator[LineBatch]]:
+        if self.is_cut(split) or not self._rule.takes_all(split, self._files.given):
+            return super().pieces(split, seed=seed)  # which line is whose depends on all lines before it
+        return [self._read(paths) for paths in group_files(self._find(split), size=PIECE_BYTES)]
 
     def _find(self, split: Split) -> list[Path]:
         return self._files.find(origin_of(split, self._files.given))
 
-    def _read(self, split: Split) -> Iterator[LineBatch]:
-        for path in self._find(split):
+    def _read(self, paths: Iterable[Path]) -> Iterator[LineBatch]:
+        for path in paths:
             batches: Iterable[tuple[int, list[str]]] = read_lines(path, encoding=self.encoding)
             if self.prose:
                 batches = _whole_paragraphs(batches)

@@ -20,14 +20,18 @@ import pytest
 from elmo.errors import InputError
 from elmo.text.tokenizers.whitespace import WhitespaceTokenizer
 from elmo.text.tokenizers.words import WordsTokenizer
-from tasks.language_model import preparation
-from tasks.language_model.corpus import Corpus
+from tasks.language_model.corpus import FORMAT, Corpus
 from tasks.language_model.preparation import prepare_corpus
+from tasks.language_model.shards import numbering
 from tasks.sources.text.text import TextSource
 
 
 def prepare(path: Path, content: str | bytes, *, num_workers: int | None = 1, prose: bool = False) -> Corpus:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return prepare_file(path, num_workers=num_workers, prose=prose)
+
+
+def prepare_file(path: Path, *, num_workers: int | None = 1, prose: bool = False) -> Corpus:
     source = TextSource(train=str(path), prose=prose, split_every=10**9)
     cache_path = path.parent / "cache"
     tokenizer = WordsTokenizer() if prose else WhitespaceTokenizer()
@@ -50,20 +54,19 @@ def test_a_corpus_holds_the_sentences_and_counts_of_its_text(tmp_path: Path) -> 
 def test_of_two_that_need_the_same_corpus_one_prepares_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    prepared, number_lines = list[int](), preparation.number_lines
+    prepared, number_lines = list[int](), numbering.number_lines
 
-    def number_slowly(*arguments: Any) -> preparation.NumberedText:
+    def number_slowly(*arguments: Any) -> numbering.NumberedText:
         prepared.append(1)
         while not caplog.messages:  # until the other one waits
             time.sleep(0.01)
         return number_lines(*arguments)
 
-    monkeypatch.setattr(preparation, "number_lines", number_slowly)
+    monkeypatch.setattr(numbering, "number_lines", number_slowly)
     (tmp_path / "a.txt").write_text("the cat\n")
     found = list[Corpus]()
     threads = [
-        threading.Thread(target=lambda: found.append(prepare(tmp_path / "a.txt", "the cat\n")))
-        for _ in range(2)
+        threading.Thread(target=lambda: found.append(prepare_file(tmp_path / "a.txt"))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()
@@ -83,10 +86,9 @@ def test_a_part_of_the_sentences_is_read_by_itself(tmp_path: Path) -> None:
         corpus.read_sentences(3, 5)
 
 
-def test_the_longest_sentence_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.language_model.corpus._BOUNDS_AT_ONCE", 2)
+def test_the_longest_sentence_is_found(tmp_path: Path) -> None:
     assert [
-        prepare(tmp_path / "a.txt", text).longest_sentence() for text in ("a\n", "a\nb c d\ne\nf g\nh\n")
+        prepare(tmp_path / "a.txt", text).longest_sentence for text in ("a\n", "a\nb c d\ne\nf g\nh\n")
     ] == [1, 3]
 
 
@@ -118,7 +120,7 @@ def test_a_second_start_only_opens_the_store(tmp_path: Path, monkeypatch: pytest
     source = TextSource(train=str(tmp_path / "a.txt"), split_every=10**9)
     again = prepare_corpus(source, WhitespaceTokenizer(), cache_path=tmp_path / "cache", split="train")
     assert again.path == first.path
-    assert again.path.name == again.fingerprint
+    assert again.path.name == f"{again.fingerprint}-{FORMAT}"
 
 
 def test_text_tokenizer_and_split_each_have_a_store_of_their_own(tmp_path: Path) -> None:
