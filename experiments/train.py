@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elmo.errors import InputError
 from experiments.config.arguments import asks_for_sweep
-from experiments.config.command import run_command
+from experiments.config.command import BAD_INPUT, refuse, run_command
 from experiments.config.save import chosen_options, plain_config, save_overrides, save_resolved
 from experiments.config.schema import TrainConfig
+from experiments.training.processes.torchrun import check_place, leave_word_to_first, place_of_process
 
 if TYPE_CHECKING:  # torch and what stands on it take a second to import, which `--help` shall not wait for
     from experiments.io.run_directory import RunDirectory
     from experiments.logging.run_logger import RunLogger
     from experiments.training.trainer import Trainer
+    from tasks.processes import Processes
 
 
 Judge = Callable[[int, float], bool]  # of an evaluation's step and score: whether the run goes on
@@ -48,7 +52,13 @@ def main(config: TrainConfig, overrides: list[str], *, judge: Judge = no_judge) 
 
     Returns the score of the model that is kept by `trainer.metric`; None after a dry run.
     """
-    value = train(config, overrides, judge=judge).get(config.trainer.metric)
+    from tasks.processes import LostProcessError
+
+    try:
+        value = train(config, overrides, judge=judge).get(config.trainer.metric)
+    except LostProcessError as error:  # said at once, and without the others, which leaving could wait for
+        print(error, file=sys.stderr, flush=True)
+        os._exit(BAD_INPUT)
     return None if value is None else float(value)
 
 
@@ -64,19 +74,20 @@ def train(
     `on_start` is called with the trainer before anything of this start is recorded; what it raises ends it.
     `judge` may end the run after an evaluation, as a signal would.
     """
-    from elmo.device import choose_device
     from experiments.config.build import make_trainer, start_training
     from experiments.config.initial import with_initial_encoder
-    from experiments.config.resume import is_resumed, place_run
+    from experiments.config.resume import is_resumed
     from experiments.dry_run import dry_run
-    from experiments.io.run_directory import open_run_directory
     from experiments.logging.evaluations import Evaluations
     from experiments.training.memory import check_memory, told_out_of_memory
     from experiments.training.process import set_up_process
+    from experiments.training.processes.group import choose_own_device, open_processes
     from experiments.training.stop import Stop
     from experiments.training.threads import watch_threads
 
-    device = choose_device(config.trainer.device)
+    place = place_of_process()
+    check_place(place, batch_size=config.trainer.batch_size, is_dry=config.dry_run)
+    device = choose_own_device(config.trainer.device, place)
     set_up_process(num_threads=config.trainer.num_threads, device=device)
     adjust_threads = watch_threads(num_threads=config.trainer.num_threads, device=device)
     if not is_resumed(config):
@@ -85,16 +96,16 @@ def train(
         path = Path(config.output_dir or Path("runs") / str(config.name))
         with told_out_of_memory(device):
             return Figures(dry_run(config, device), path=path)
-    config = place_run(config)
-    resumed, stop = config.resume is not None, Stop()
+    stop = Stop()
     with (
         told_out_of_memory(device),
-        open_run_directory(Path(str(config.output_dir)), resumed=resumed) as run,
+        open_processes(device, timeout_seconds=config.trainer.process_timeout_seconds) as processes,
+        _open_directory(config, processes) as (config, run),
         Evaluations(config.logger.progress.value, stop, adjust_threads=adjust_threads) as evaluations,
     ):
-        training = start_training(config, device, tell=evaluations.tell)
-        trainer = make_trainer(config, training, run.checkpoints_path, stop)
-        if resumed:
+        training = start_training(config, device, tell=evaluations.tell, processes=processes)
+        trainer = make_trainer(config, training, run.checkpoints_path, stop, processes)
+        if config.resume is not None:
             trainer.load_state_dict(trainer.checkpoints.load("last"))
             if (figures := _figures_of_end(trainer, run)) is not None:
                 return Figures(figures, path=run.path)
@@ -102,8 +113,42 @@ def train(
             check_memory(trainer)
         if on_start is not None:
             on_start(trainer)
+        if not processes.is_first:
+            return Figures(_help_to_train(trainer), path=run.path)
         figures = _train_to_end(config, overrides, run, trainer, adjust_threads, judge)
         return Figures(figures, path=run.path)
+
+
+@contextmanager
+def _open_directory(config: TrainConfig, processes: Processes) -> Iterator[tuple[TrainConfig, RunDirectory]]:
+    """The run's directory, which the first process chooses and holds, and the config that names it."""
+    from experiments.config.resume import place_run
+    from experiments.io.run_directory import RunDirectory, open_run_directory
+
+    def place() -> str:
+        placed = place_run(config)
+        path = Path(str(placed.output_dir))
+        held.enter_context(open_run_directory(path, resumed=placed.resume is not None))
+        return json.dumps({key: getattr(placed, key) for key in ("name", "output_dir", "resume")})
+
+    with ExitStack() as held:
+        places = json.loads(processes.by_first(place))
+        yield dataclasses.replace(config, **places), RunDirectory(Path(str(places["output_dir"])))
+
+
+def _help_to_train(trainer: Trainer) -> dict[str, Any]:
+    """What a process does that is not the first: its part of the steps and of the scores."""
+
+    def show(step: int, units: int, loss: float, fraction: float) -> None:
+        """The first process shows it."""
+
+    def log(step: int, values: Mapping[str, float]) -> None:
+        """The first process logs it."""
+
+    with trainer.stop.on_signals():
+        scores = trainer.run(show=show, log=log)
+        with trainer.stop.at_once():
+            return {**scores, **trainer.training.reports.conclude()}
 
 
 def _train_to_end(
@@ -327,6 +372,16 @@ def run_job(arguments: Sequence[str]) -> int:
 def command(arguments: Sequence[str] | None = None) -> int:
     """`elmo-train`, which is `python -m experiments.train`: the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        place = place_of_process()
+    except InputError as error:
+        return refuse(str(error))
+    if place.rank:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end of the process
+        logging.disable(logging.WARNING)
+    if asks_for_sweep(given) and not place.is_alone:
+        leave_word_to_first()
+        return refuse("--multirun: a sweep starts its own processes; start it without torchrun")
     if asks_for_sweep(given):
         from experiments.sweep.command import run_sweep
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from elmo.io.model_directory import SavedModel
+from tasks.processes import Processes
 from tasks.sources.labelled.text_table import TextTable
 
 Report = Callable[[int, int, float | None], None]  # words, sentences, fraction done (None: unknown)
@@ -46,7 +47,7 @@ class Setup:
     Attributes:
         nodes: the config's component groups (`encoder`, `data`, ...), each `{type: ..., argument: value}`.
         vocabulary: path, min_count and max_size of the softmax's vocabulary.
-        batch_size: number of rows or examples in a batch.
+        batch_size: number of rows or examples in a batch, over all processes.
         seed: of the shuffling of the data.
         device: of the model and the batches.
         cache_path: the directory of prepared data.
@@ -57,6 +58,7 @@ class Setup:
         fine_tuning: arguments of `tasks.supervised.fine_tuning.FineTuning`.
         features: the store of a frozen encoder's vectors (see `tasks.supervised.feature_store`).
         accumulate_batches: number of batches whose gradients make one step.
+        processes: that train together; each computes its rows of every batch.
     """
 
     nodes: Mapping[str, Any]
@@ -72,12 +74,29 @@ class Setup:
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     accumulate_batches: int = 1
+    processes: Processes = field(default_factory=Processes)
+
+
+class TrainingBatch(Protocol):
+    """A process's rows or examples of a batch; with one process, the whole batch.
+
+    Attributes:
+        num_units: units of the whole batch.
+        share: factor of the mean loss of these rows; summed over the processes it is 1, and the products are
+            the mean loss of the whole batch.
+    """
+
+    @property
+    def num_units(self) -> int: ...
+
+    @property
+    def share(self) -> float: ...
 
 
 class Batches(Protocol):
     """An endless iterator over training batches whose position can be saved and restored."""
 
-    def __next__(self) -> Any: ...
+    def __next__(self) -> Any: ...  # a TrainingBatch
 
     def state_dict(self) -> dict[str, Any]:
         """The position; taking further batches does not change the result."""
@@ -112,7 +131,7 @@ class Training(Protocol):
         ...
 
     def loss(self, batch: Any) -> Tensor:
-        """The mean loss of a batch in nats, a differentiable scalar."""
+        """The mean loss of a batch's own rows in nats, a differentiable scalar."""
         ...
 
     def describe(self, batch: Any) -> str:
@@ -129,6 +148,10 @@ class Training(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the result of `state_dict`."""
+        ...
+
+    def partial_sums(self) -> list[Tensor]:
+        """Tensors of which each process has its part, which are summed in place after every step."""
         ...
 
     def constants(self) -> set[str]:

@@ -165,26 +165,30 @@ class BiLm(nn.Module):
     @property
     def carries_state(self) -> bool:
         """Whether it has a state that can be carried from one batch to the next."""
-        return bool(self._start())
+        return bool(self.own_start())
 
     @property
     def has_own_start(self) -> bool:
         """Whether the start state is not zero."""
-        return any(bool(part.any()) for part in self._start())
+        return any(bool(part.any()) for part in self.own_start())
 
     def start_state(self, num_rows: int) -> State:
         """The start state, the same for each of `num_rows` rows."""
         # cloned: autograd may have saved it for a backward pass when `set_start_state` changes it in place
-        return [part.clone().expand(2, num_rows, *part.shape[2:]) for part in self._start()]
+        return [part.clone().expand(2, num_rows, *part.shape[2:]) for part in self.own_start()]
+
+    def own_start(self) -> State:
+        """The parts of the start state, (2, 1, ...), in their own memory."""
+        return [part for name, part in self.named_buffers(recurse=False) if name.startswith("start_")]
 
     def set_start_state(self, state: State) -> None:
         """Set the start state to the mean over the rows of `state`."""
-        for own, part in zip(self._start(), state, strict=True):
+        for own, part in zip(self.own_start(), state, strict=True):
             own.copy_(part.mean(dim=1, keepdim=True))
 
     def reset_start_state(self) -> None:
         """Set the start state to zeros."""
-        for part in self._start():
+        for part in self.own_start():
             part.zero_()
 
     def run_packed(
@@ -231,9 +235,6 @@ class BiLm(nn.Module):
             above = name.removeprefix("context.layers.")
             groups[0 if above == name else int(above.partition(".")[0]) + 1].append(name)
         return groups
-
-    def _start(self) -> State:
-        return [part for name, part in self.named_buffers(recurse=False) if name.startswith("start_")]
 
 
 def build_bilm(node: Mapping[str, Any], *, vocabulary: Vocabulary | None = None) -> BiLm:

@@ -18,16 +18,24 @@ from experiments.training.precision import choose_dtype
 from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.stop import Stop
 from experiments.training.trainer import Trainer
-from tasks.task import Report, Setup, Tell, Training, tell_nobody
+from tasks.processes import Processes
+from tasks.task import Report, Setup, Task, Tell, Training, tell_nobody
 
 
-def start_training(config: TrainConfig, device: torch.device, *, tell: Tell = tell_nobody) -> Training:
+def start_training(
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    tell: Tell = tell_nobody,
+    processes: Processes | None = None,
+) -> Training:
     """The training on its device; faults of the components' values are found before data is read.
 
     Args:
         config: of the run.
         device: of the model and the batches.
         tell: called with the progress of an evaluation.
+        processes: that train together; the first one prepares the data. None: this one alone.
     """
     with make_progress(config.logger.progress.value, title="preparing") as progress:
         setup = _make_setup(
@@ -37,19 +45,34 @@ def start_training(config: TrainConfig, device: torch.device, *, tell: Tell = te
                 fraction=fraction or 0.0, tokens=tokens, sentences=sentences
             ),
             tell=tell,
+            processes=processes or Processes(),
         )
         task = REGISTRY.build("task", config.task)
         task.check(setup)
         _check_metric(config.trainer.metric, task.score_names(setup))
         REGISTRY.build("optimizer", config.optimizer)
         REGISTRY.build("schedule", config.schedule)
-        torch.manual_seed(config.seed)
-        training: Training = task.start(setup)
+        training: Training = setup.processes.in_turn(lambda: _seeded_start(task, setup))
+        setup.processes.take_over(training.model.state_dict().values())
     return training
 
 
-def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path, stop: Stop) -> Trainer:
-    """The trainer of a training, at its start; its checkpoints go to `checkpoints_path`; `stop` ends it."""
+def _seeded_start(task: Task, setup: Setup) -> Training:
+    torch.manual_seed(setup.seed)
+    return task.start(setup)
+
+
+def make_trainer(
+    config: TrainConfig,
+    training: Training,
+    checkpoints_path: Path,
+    stop: Stop,
+    processes: Processes | None = None,
+) -> Trainer:
+    """The trainer of a training, at its start; its checkpoints go to `checkpoints_path`; `stop` ends it.
+
+    Of several processes, the first one saves.
+    """
     options = config.trainer
     return Trainer(
         training=training,
@@ -67,8 +90,14 @@ def make_trainer(config: TrainConfig, training: Training, checkpoints_path: Path
         metric=options.metric,
         is_minimized=options.metric_goal.value == "minimize",
         patience=options.patience,
-        checkpoints=Checkpoints(checkpoints_path, keep=options.keep_checkpoints),
+        checkpoints=Checkpoints(
+            checkpoints_path,
+            keep=options.keep_checkpoints,
+            is_writer=processes is None or processes.is_first,
+        ),
         stop=stop,
+        processes=processes,
+        seed=config.seed,
     )
 
 
@@ -77,7 +106,9 @@ def _check_metric(metric: str, names: Sequence[str]) -> None:
         raise InputError(f"trainer.metric: no score {metric!r} of this task; one of {', '.join(names)}")
 
 
-def _make_setup(config: TrainConfig, device: torch.device, *, report: Report, tell: Tell) -> Setup:
+def _make_setup(
+    config: TrainConfig, device: torch.device, *, report: Report, tell: Tell, processes: Processes
+) -> Setup:
     nodes = {group: getattr(config, group, None) for group in GIVEN}  # some are of other commands
     return Setup(
         nodes={group: node for group, node in nodes.items() if node is not None},
@@ -93,4 +124,5 @@ def _make_setup(config: TrainConfig, device: torch.device, *, report: Report, te
         fine_tuning=dataclasses.asdict(config.fine_tuning),
         features={**dataclasses.asdict(config.features), "dtype": config.features.dtype.value},
         accumulate_batches=config.trainer.accumulate_batches,
+        processes=processes,
     )

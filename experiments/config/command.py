@@ -26,6 +26,7 @@ from experiments.config.compose import command_line_faults, config_text, one_lin
 from experiments.config.resume import is_resumed
 from experiments.config.root import choose_root, with_plugins_of_run
 from experiments.config.schema import SCHEMAS, TrainConfig
+from experiments.training.processes.torchrun import leave_word_to_first, place_of_process
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel has conf/ within the package, a checkout beside it.
@@ -108,6 +109,7 @@ def _is_unread(stream: TextIO | None) -> bool:
 
 def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) -> int:
     try:
+        _refuse_many_processes(config_name)
         arguments = with_plugins_of_run(read_arguments(given))
         if arguments.only_explains:
             return _run_jobs(main, config_name, arguments, conf_path)
@@ -119,18 +121,31 @@ def _exit_code(main: Main, config_name: str, given: list[str], conf_path: Path) 
             if parsed.config_path is None and parsed.config_name is None:  # not a user's own root
                 faults = command_line_faults(root, arguments.overrides, is_multirun=arguments.is_multirun)
                 if faults:
+                    leave_word_to_first()
                     return refuse("\n".join(faults))
                 if parsed.cfg == "job" and parsed.package is None:
                     print(config_text(root, arguments.overrides, resolved=parsed.resolve), end="")
                     return 0
         return _run_jobs(main, root, arguments, conf_path)
     except InputError as error:
+        leave_word_to_first()
         return refuse(str(error))
     except HydraException as error:
+        leave_word_to_first()
         return refuse(one_line(error, config_name))
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        if place_of_process().rank == 0:
+            print("interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _refuse_many_processes(config_name: str) -> None:
+    """InputError if torchrun has started several processes of a command that does not share its work."""
+    place = place_of_process()
+    if config_name != "train" and not place.is_alone:
+        raise InputError(
+            f"experiments.{config_name} works in one process, not in {place.size}; start it without torchrun"
+        )
 
 
 def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> int:
@@ -154,6 +169,7 @@ def _run_jobs(main: Main, root: str, arguments: Arguments, conf_path: Path) -> i
             if objective is not None and math.isnan(objective) and _is_multirun():
                 raise InputError("the objective is not a number")  # one that is returned ends some sweepers
         except InputError as error:
+            leave_word_to_first()
             exit_codes.append(refuse(str(error), label=_job_label()))
             if _is_multirun():
                 raise  # a launcher in another process learns of the failure by this alone

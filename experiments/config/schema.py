@@ -63,6 +63,7 @@ class TrainerConfig(Section):
     patience: Count | None = None
     keep_checkpoints: Count = 2
     check_memory: bool = True
+    process_timeout_seconds: Positive = 600.0
 
     def limits(self) -> tuple[int | None, float | None, float | None]:
         """Steps, epochs and minutes that end the run; if none of them is given, the task's default."""

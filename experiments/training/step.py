@@ -8,7 +8,7 @@ the backward pass of each step, so that a loss that is not finite changes no wei
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from elmo.errors import InputError
-from tasks.task import Batches, Training
-
-Reduce = Callable[[Sequence[Tensor], Tensor], None]  # sums gradients and the loss over processes, in place
+from experiments.training.processes.gradients import GradientSum
+from tasks.processes import Processes
+from tasks.task import Batches, Training, TrainingBatch
 
 
 class NotFiniteError(InputError):
@@ -51,11 +51,12 @@ class TrainingStep:
         clip_norm: limit of the global norm of all gradients; None for none.
         dtype: of the matrix products; with torch.float32 nothing is cast.
         last_good: says which checkpoint is the last good one, for the message of a loss that is not finite.
+        processes: that share each batch; None: this one alone.
+        seed: of the random numbers of each process, if there are several.
 
     Attributes:
         parameters: what the optimizer trains.
         rates: the learning rates of its groups, as of the last `set_rates`.
-        reduce: sums the gradients of the parameters and the loss over processes; None: there is one process.
         enter: called with the name of each part of a step as it begins (see `experiments.profiling.parts`).
     """
 
@@ -68,13 +69,19 @@ class TrainingStep:
         clip_norm: float | None,
         dtype: torch.dtype,
         last_good: Callable[[], str],
+        processes: Processes | None = None,
+        seed: int = 0,
     ) -> None:
         self.training, self.optimizer = training, optimizer
         self.accumulate_batches, self.clip_norm, self.dtype = accumulate_batches, clip_norm, dtype
         self.parameters: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
         self.device = self.parameters[0].device
-        self.reduce: Reduce | None = None
         self.enter: Callable[[str], None] = _tell_nobody
+        self._gradient_sum = (
+            GradientSum(self.parameters, processes, seed=seed)
+            if processes is not None and processes.size > 1
+            else None
+        )
         self.rates = self._full_rates = [float(group["lr"]) for group in optimizer.param_groups]
         self._last_good = last_good
         self._unread: list[_Unread] = []
@@ -94,10 +101,12 @@ class TrainingStep:
             NotFiniteError: on a CPU: the loss or the norm of the gradients is not finite.
         """
         is_read_at_once = self.device.type == "cpu"
+        if self._gradient_sum is not None:
+            self._gradient_sum.begin_step(step)
         loss, num_units, batch = self._forward_backward(batches)
-        if self.reduce is not None:
+        if self._gradient_sum is not None:
             self.enter("reduction")
-            self.reduce(self.parameters, loss)
+            self._gradient_sum.finish([loss, *self.training.partial_sums()], share=batch.share)
         self.enter("clipping")
         norm = self._clip()
         self.enter("other")
@@ -127,19 +136,24 @@ class TrainingStep:
         if not bool(largest.isfinite().all()):
             raise self._fault(step, "a weight", self._last_batch)
 
-    def _forward_backward(self, batches: Batches) -> tuple[Tensor, int, object]:
-        """Accumulate the gradients of a step's batches; returns the mean loss, the units, the last batch."""
+    def _forward_backward(self, batches: Batches) -> tuple[Tensor, int, TrainingBatch]:
+        """Accumulate the gradients of a step's batches; returns the mean loss, the units, the last batch.
+
+        With several processes, loss and gradients are this one's part of the sum.
+        """
         total = torch.zeros((), device=self.device)
         num_units = 0
-        for _ in range(self.accumulate_batches):
+        for index in range(self.accumulate_batches):
             self.enter("data")
-            batch = next(batches)
+            batch: TrainingBatch = next(batches)
             self.enter("other")
             with self._precision():
                 loss = self.training.loss(batch)
-            (loss * (self.training.gradient_scale / self.accumulate_batches)).backward()
+            if self._gradient_sum is not None and index == self.accumulate_batches - 1:
+                self._gradient_sum.begin()
+            (loss * (self.training.gradient_scale * batch.share / self.accumulate_batches)).backward()
             self.enter("other")
-            total += loss.detach() / self.accumulate_batches
+            total += loss.detach() * batch.share / self.accumulate_batches
             num_units += batch.num_units
         return total, num_units, batch
 

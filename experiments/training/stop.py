@@ -14,16 +14,26 @@ class Stop:
     """A request to stop.
 
     Attributes:
-        reason: what made it, such as `SIGTERM`; None: there is none.
+        asked: what made it, such as `SIGTERM`; None: there is none.
+        is_shared: whether other processes have to agree.
+        reason: the same, once they have agreed.
     """
 
     def __init__(self) -> None:
+        self.asked: str | None = None
         self.reason: str | None = None
         self._is_at_once = False
+        self.is_shared = False
 
     def request(self, reason: str) -> None:
         """Ask the run to stop; the first reason is kept."""
-        self.reason = self.reason or reason
+        self.asked = self.asked or reason
+        if not self.is_shared:
+            self.reason = self.asked
+
+    def agree(self, reason: str) -> None:
+        """Make the request of this process, or `reason` for that of another one, count."""
+        self.reason = self.asked = self.asked or reason
 
     def obey(self) -> None:
         """Raises KeyboardInterrupt if there is a request."""
@@ -36,7 +46,8 @@ class Stop:
         wherever it is."""
         self._is_at_once = True
         try:
-            self.obey()
+            if self.asked is not None:
+                raise KeyboardInterrupt
             yield
         finally:
             self._is_at_once = False
@@ -47,6 +58,8 @@ class Stop:
         it is."""
 
         def handle(number: int, frame: object) -> None:
+            if self.is_shared and self.asked is not None:
+                return  # torchrun passes on what a terminal has sent already; it ends what does not stop
             self.request(signal.Signals(number).name)
             signal.signal(number, signal.default_int_handler)
             if self._is_at_once:

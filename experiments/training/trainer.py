@@ -12,11 +12,13 @@ import torch
 
 from elmo.errors import InputError
 from experiments.training.position import Limits, Periods, Position
+from experiments.training.processes.agreement import Agreement
 from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.saving.generators import generator_states, restore_generators
 from experiments.training.saving.training_state import TrainingState
 from experiments.training.step import Figures, TrainingStep
 from experiments.training.stop import Stop
+from tasks.processes import Processes
 from tasks.task import Batches, Training
 
 Log = Callable[[int, Mapping[str, float]], None]  # step, values by metric name
@@ -51,6 +53,8 @@ class Trainer:
         patience: evaluations without a new best after which the run stops; None: it does not.
         checkpoints: where states are saved.
         stop: a request to save a checkpoint after the step under way, and to end.
+        processes: that train together; None: this one alone.
+        seed: of the random numbers of each process, if there are several.
 
     Attributes:
         steps: takes its steps.
@@ -74,6 +78,8 @@ class Trainer:
         patience: int | None,
         checkpoints: Checkpoints,
         stop: Stop,
+        processes: Processes | None = None,
+        seed: int = 0,
     ) -> None:
         self.training, self.optimizer, self.schedule = training, optimizer, schedule
         self.limits, self.periods = limits, periods
@@ -88,7 +94,11 @@ class Trainer:
             clip_norm=clip_norm,
             dtype=dtype,
             last_good=self._last_good,
+            processes=processes,
+            seed=seed,
         )
+        self.processes = processes or Processes()
+        self.agreement = Agreement(self.processes, stop)
         self.parameters, self.device = self.steps.parameters, self.steps.device
         self.read_every = 1 if self.device.type == "cpu" else periods.log_every
         self.position = Position()
@@ -126,6 +136,7 @@ class Trainer:
         """
         self.log = log
         self._started = time.monotonic() - self.position.seconds
+        self.agreement.reach(self._own_seconds())
         self._begun = self.seconds()
         self._logged = (self.position.units, self.training_seconds())
         try:
@@ -143,6 +154,8 @@ class Trainer:
             show(self.position.step, self.position.units, self._last.loss, min(1.0, self.progress()))
             if self.position.step == self.pause_step and self.ended_by() is None:
                 self.stop.request(PAUSE)
+            if self.position.step % self.read_every == 0:
+                self.agreement.reach(self._own_seconds())
             self._log_step()
             self._save_and_evaluate()
             self.stop.obey()
@@ -179,6 +192,10 @@ class Trainer:
 
     def seconds(self) -> float:
         """Time spent on this run, earlier starts included; what passes before `run` does not count."""
+        agreed = self.agreement.seconds
+        return self._own_seconds() if agreed is None else agreed
+
+    def _own_seconds(self) -> float:
         return self.position.seconds if self._started is None else time.monotonic() - self._started
 
     def units_per_second(self) -> float:
@@ -336,4 +353,6 @@ class Trainer:
         position = self.position
         if position.best_step == position.step or position.best_value is None:
             return position.last_scores
+        self.checkpoints.wait()
+        self.processes.meet()  # the first one has written it
         return self._state.give_back_weights(self.checkpoints.load("best")).position.last_scores

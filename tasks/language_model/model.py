@@ -27,13 +27,17 @@ from tasks.language_model.corpus import Corpus
 from tasks.language_model.order import Pools
 from tasks.language_model.prefetch import Prefetched
 from tasks.language_model.training_batches import TrainingBatches
+from tasks.processes import Processes
 from tasks.sources.shared.split import Split
 from tasks.task import Batches, Reports, Setup, told
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed sequences (see `elmo.bilm.packing`); direction 0 reads forward, direction 1 backward."""
+    """Packed sequences (see `elmo.bilm.packing`); direction 0 reads forward, direction 1 backward.
+
+    With several processes, these are the rows of this one.
+    """
 
     types_U: Tensor  # the word layer's input for each distinct type
     inputs_DN: Tensor  # int64, rows of types_U
@@ -42,6 +46,9 @@ class Batch:
     carried: bool  # whether the rows continue those of the previous batch
     first_types: np.ndarray  # type ids of the first row's first tokens, to find the batch in the data
     plan: Plan = field(default_factory=dict)  # of the softmax; a batch of an evaluation needs none
+    share: float = 1.0  # of the tokens of all processes that are here; see `tasks.task.TrainingBatch`
+    num_others: int = 0  # tokens of other processes
+    all_targets_DM: np.ndarray | None = None  # those of all processes; None: there is one
 
     @property
     def num_tokens(self) -> int:
@@ -50,8 +57,8 @@ class Batch:
 
     @property
     def num_units(self) -> int:
-        """The trainer counts tokens."""
-        return self.num_tokens
+        """The trainer counts tokens, of all processes."""
+        return self.num_tokens + self.num_others
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -75,20 +82,53 @@ class BatchBuilder:
         types: the corpus's table of types.
         target_ids: (V,) vocabulary id of each type.
         words: the word layer that reads the types.
+        processes: that share each batch.
     """
 
-    def __init__(self, *, types: TypeTable, target_ids: np.ndarray, words: WordLayer) -> None:
+    def __init__(
+        self,
+        *,
+        types: TypeTable,
+        target_ids: np.ndarray,
+        words: WordLayer,
+        processes: Processes | None = None,
+    ) -> None:
         self.types, self.target_ids, self.words = types, target_ids, words
+        self.processes = processes or Processes()
 
     def build(
         self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
     ) -> Batch:
-        """A batch from packed type ids of inputs and targets; it contains each distinct type once."""
+        """A batch from packed type ids of inputs and targets; it contains each distinct type once.
+
+        With several processes, it is of this one's rows. A process without a row takes the first one, with a
+        share of 0, so that all compute the same things.
+        """
+        targets_DM = self.target_ids[targets_DN].astype(np.int64)
+        if self.processes.size == 1:
+            return self._build(inputs_DN, targets_DM, batch_sizes, carried=carried)
+        row_N = np.concatenate([np.arange(size) for size in batch_sizes])
+        own = np.flatnonzero(row_N % self.processes.size == self.processes.rank)
+        read = own if len(own) else np.flatnonzero(row_N == 0)
+        steps = np.repeat(np.arange(len(batch_sizes)), batch_sizes)[read]
+        batch = self._build(
+            inputs_DN[:, read], targets_DM[:, read], np.bincount(steps).tolist(), carried=carried
+        )
+        return replace(
+            batch,
+            share=len(own) / len(row_N),
+            num_others=len(row_N) - len(read),
+            all_targets_DM=targets_DM,
+        )
+
+    def _build(
+        self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
+    ) -> Batch:
         distinct, local = np.unique(inputs_DN, return_inverse=True)
         return Batch(
             types_U=self.words.read(self.types, distinct),
             inputs_DN=torch.from_numpy(local.reshape(inputs_DN.shape)),
-            targets_DN=torch.from_numpy(self.target_ids[targets_DN].astype(np.int64)),
+            targets_DN=torch.from_numpy(targets_DN),
             batch_sizes=batch_sizes,
             carried=carried,
             first_types=inputs_DN[0, np.cumsum([0, *batch_sizes[:11]])[: len(batch_sizes)]],
@@ -212,6 +252,8 @@ class LanguageModelTraining:
         loss, self._state = self.model(batch.to(self.setup.device), before)
         if self.batching.carries_state:  # at every step, so that every checkpoint has it
             self.model.encoder.set_start_state(self._state)
+            if self.setup.processes.size > 1:
+                torch._foreach_mul_(self.partial_sums(), batch.share)
         return loss
 
     def describe(self, batch: Batch) -> str:
@@ -222,7 +264,13 @@ class LanguageModelTraining:
 
     def evaluate(self) -> dict[str, float]:
         """Perplexities on the dev split with the full softmax, over all words and one marker per sentence."""
-        return perplexities(self.model, self._evaluation_batches(), device=self.setup.device)
+        return perplexities(
+            self.model, self._evaluation_batches(), device=self.setup.device, processes=self.setup.processes
+        )
+
+    def partial_sums(self) -> list[Tensor]:
+        """The start state, if it is the mean over the rows of all processes."""
+        return self.model.encoder.own_start() if self.batching.carries_state else []
 
     def constants(self) -> set[str]:
         """None: all parameters are trained."""
@@ -233,8 +281,11 @@ class LanguageModelTraining:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The initial state of the next batch, and how many there were."""
-        return {"state": self._state, "num_batches": self._num_batches}
+        """The initial state of the next batch, of the rows of all processes, and how many there were."""
+        rows, state = self.setup.batch_size, None
+        if self._state is not None and self.batching.carries_state:
+            state = [self.setup.processes.joined_rows(part, rows, dim=1) for part in self._state]
+        return {"state": state, "num_batches": self._num_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
@@ -244,7 +295,10 @@ class LanguageModelTraining:
         if not isinstance(num_batches, int) or num_batches < 0:
             raise InputError("task.num_batches: not a number of batches; the checkpoint is damaged")
         self._num_batches = num_batches
-        self._state = None if saved is None else [part.to(self.setup.device) for part in saved]
+        own = self.setup.processes.rows(self.setup.batch_size)
+        self._state = None
+        if saved is not None and self.batching.carries_state:
+            self._state = [part[:, own].contiguous().to(self.setup.device) for part in saved]
 
     def _fits(self, state: Any) -> bool:
         """Whether a saved state has the parts of the encoder's, and as many rows as the batches."""
@@ -261,7 +315,7 @@ class LanguageModelTraining:
         return True
 
     def _builder(self, corpus: Corpus) -> BatchBuilder:
-        return make_builder(corpus, self.vocabulary, self.model)
+        return make_builder(corpus, self.vocabulary, self.model, self.setup.processes)
 
     def _evaluation_batches(self) -> Iterator[Batch]:
         batches = self.batching.evaluation_batches(self.dev, self._builder(self.dev))
@@ -277,9 +331,17 @@ def score_names(split: Split) -> list[str]:
 
 
 def perplexities(
-    model: LanguageModel, batches: Iterator[Batch], *, device: torch.device, split: Split = "dev"
+    model: LanguageModel,
+    batches: Iterator[Batch],
+    *,
+    device: torch.device,
+    split: Split = "dev",
+    processes: Processes | None = None,
 ) -> dict[str, float]:
-    """Token-weighted perplexities of each direction, and of the mean of their losses, with dropout off."""
+    """Token-weighted perplexities of each direction, and of the mean of their losses, with dropout off.
+
+    With several processes, each scores its rows of the batches, and all get the same figures.
+    """
     was_training = model.training
     model.eval()
     total_D, num_tokens = torch.zeros(2, dtype=torch.float64), 0
@@ -289,11 +351,15 @@ def perplexities(
         if batch.carried and state is not None:
             before = [part[:, : batch.batch_sizes[0]] for part in state]
         logs_DN, state = model.log_probabilities(batch.to(device), before)
+        if not batch.share:
+            continue  # a row of another process
         total_D += logs_DN.cpu().double().sum(dim=1)  # MPS has no float64
         num_tokens += batch.num_tokens
     model.train(was_training)
-    forward, backward = (-total_D / num_tokens).tolist()
-    values = (_exp((forward + backward) / 2), _exp(forward), _exp(backward), num_tokens)
+    counted = torch.cat([total_D, torch.tensor([num_tokens], dtype=torch.float64)])
+    *totals, num_tokens = (processes or Processes()).sum(counted).tolist()
+    forward, backward = (-total / num_tokens for total in totals)
+    values = (_exp((forward + backward) / 2), _exp(forward), _exp(backward), int(num_tokens))
     return dict(zip(score_names(split), values, strict=True))
 
 
@@ -308,10 +374,13 @@ def _exp(nats: float) -> float:
     return math.exp(min(nats, 700.0))
 
 
-def make_builder(corpus: Corpus, vocabulary: Vocabulary, model: LanguageModel) -> BatchBuilder:
+def make_builder(
+    corpus: Corpus, vocabulary: Vocabulary, model: LanguageModel, processes: Processes | None = None
+) -> BatchBuilder:
     """The builder of batches of a corpus for a model."""
     target_ids = vocabulary.ids_of(corpus.types)
-    return BatchBuilder(types=corpus.types, target_ids=target_ids, words=model.encoder.words)
+    words = model.encoder.words
+    return BatchBuilder(types=corpus.types, target_ids=target_ids, words=words, processes=processes)
 
 
 def check_batching(batching: Any, encoder: BiLm, *, name: str) -> None:

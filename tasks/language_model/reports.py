@@ -116,10 +116,13 @@ def final_figures(
 ) -> dict[str, float]:
     """Test perplexities of the model and, if `corpora` has the train split, of the baselines."""
     batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
-    batches = batching.evaluation_batches(corpora["test"], make_builder(corpora["test"], vocabulary, model))
+    builder = make_builder(corpora["test"], vocabulary, model, setup.processes)
+    batches = batching.evaluation_batches(corpora["test"], builder)
     batches = told_batches(batches, corpora["test"], setup, split="test")
-    figures = perplexities(model, batches, device=setup.device, split="test")
-    return figures | (baseline_figures(corpora, vocabulary) if "train" in corpora else {})
+    figures = perplexities(model, batches, device=setup.device, split="test", processes=setup.processes)
+    if "train" in corpora and setup.processes.is_first:  # which alone writes figures
+        figures |= baseline_figures(corpora, vocabulary)
+    return figures
 
 
 def _sentence_hashes(corpus: Corpus) -> Iterator[np.ndarray]:

@@ -35,7 +35,9 @@ class TrainingBatches:
         batch = next(self.batches)  # a Batch, whose file imports this one
         rng = np.random.default_rng([self.seed, self.number, PLAN])
         self.number += 1
-        return replace(batch, plan=self.softmax.plan(batch.targets_DN.numpy(), rng))
+        return replace(
+            batch, plan=self.softmax.plan(batch.targets_DN.numpy(), rng, all_targets_DM=batch.all_targets_DM)
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that determines the next batches."""

@@ -18,6 +18,7 @@ from elmo.text.tokenizers.tokenizer import Tokenizer
 from tasks.question_answering.decoding import NO_ANSWER
 from tasks.question_answering.located_text import LocatedText, locate_words, window_ranges
 from tasks.sources.questions.source import Answer, Passage, Question
+from tasks.supervised.batches import ExampleBatch
 from tasks.supervised.feature_store import FeatureStore
 from tasks.supervised.representation import Window, WindowBatch
 
@@ -82,7 +83,7 @@ class UnusableAnswer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class QuestionBatch:
+class QuestionBatch(ExampleBatch):
     """A batch of pairs.
 
     Attributes:
@@ -102,7 +103,7 @@ class QuestionBatch:
 
     @property
     def num_units(self) -> int:
-        return len(self.ids)
+        return len(self.ids) + self.num_others
 
     def to(self, device: torch.device) -> QuestionBatch:
         """The same batch on a device."""

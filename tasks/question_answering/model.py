@@ -5,13 +5,15 @@ Shape legend: B pairs of a window and a question, T words of the longest text, P
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasks.heads.span_head import SpanHead, SpanScores, Words
+from tasks.processes import Processes
 from tasks.question_answering.decoding import (
     BestSpans,
     FoundAnswers,
@@ -134,6 +136,7 @@ class QuestionAnsweringTraining(SupervisedTraining):
             batch_size=self.setup.batch_size,
             seed=self.setup.seed,
             make=self.learnable.batch,
+            processes=self.setup.processes,
         )
         return self._batches
 
@@ -162,6 +165,7 @@ class QuestionAnsweringTraining(SupervisedTraining):
             decoding=self.decoding,
             split="dev",
             tell=self.setup.tell,
+            processes=self.setup.processes,
         )
         golds, predictions = dev.golds(), predictions_of(dev.by_id(found.answers))
         threshold = NEVER
@@ -181,22 +185,33 @@ def find_answers(
     decoding: Decoding,
     split: str = "",
     tell: Tell = tell_nobody,
+    processes: Processes | None = None,
 ) -> Found:
-    """The answers to all questions, with dropout off; `tell` is told of the pairs of the split."""
-    was_training = model.training
+    """The answers to all questions, with dropout off; `tell` is told of the pairs of the split.
+
+    With several processes, each computes every so manieth batch, and all get all answers.
+    """
+    was_training, processes = model.training, processes or Processes()
     model.eval()
-    spans: dict[int, list[tuple[int, BestSpans]]] = {}  # for each question, its windows' spans
-    losses: list[float] = []
+    # for each pair: the loss, the log-probability of no answer, and of N spans the first word, the last one,
+    # the log-probability
+    found_PK = torch.zeros(len(examples.pairs), 2 + 3 * decoding.num_best, dtype=torch.float64)
     order = evaluation_order(examples.lengths(), batch_size)
-    for numbers in told(order, tell, split=split, total=len(examples.pairs), size=len):
-        batch = examples.batch(numbers).to(model.no_answer_threshold.device)
-        scores = model(batch)
-        losses += span_losses(scores, batch.first_B, batch.last_B)[batch.is_known_B].tolist()
-        best = best_spans(scores, num_best=decoding.num_best, max_answer_words=decoding.max_answer_words)
-        for number, row in zip(numbers, zip(*(tensor.cpu() for tensor in best), strict=True), strict=True):
-            pair = examples.pairs[number]
-            spans.setdefault(pair.question, []).append((pair.start, BestSpans(*row)))
+    for index, numbers in enumerate(told(order, tell, split=split, total=len(examples.pairs), size=len)):
+        if processes.takes(index):
+            found_PK[numbers] = _found_in_batch(model, examples, numbers, decoding)
     model.train(was_training)
+    found_PK = processes.sum(found_PK)
+    spans: dict[int, list[tuple[int, BestSpans]]] = {}  # for each question, its windows' spans
+    for pair, found in zip(examples.pairs, found_PK, strict=True):
+        first, last, log_probability = found[2:].view(3, -1)
+        best = BestSpans(first.long(), last.long(), log_probability, found[1])
+        spans.setdefault(pair.question, []).append((pair.start, best))
+    losses = [
+        float(loss)
+        for pair, loss in zip(examples.pairs, found_PK[:, 0], strict=True)
+        if pair.target is not None
+    ]
     answers = [
         merge_windows(
             examples.contexts[question.passage],
@@ -207,3 +222,21 @@ def find_answers(
         for number, question in enumerate(examples.questions)
     ]
     return Found(answers, sum(losses) / len(losses) if losses else float("nan"))
+
+
+def _found_in_batch(
+    model: Answerer, examples: QuestionExamples, numbers: Sequence[int], decoding: Decoding
+) -> Tensor:
+    """(B, 2 + 3 N) float64 on the CPU, as `find_answers` keeps it; a missing span has a probability of 0."""
+    batch = examples.batch(numbers).to(model.no_answer_threshold.device)
+    scores = model(batch)
+    best = best_spans(scores, num_best=decoding.num_best, max_answer_words=decoding.max_answer_words)
+    missing = (0, decoding.num_best - best.first.shape[1])
+    columns = [
+        span_losses(scores, batch.first_B, batch.last_B)[:, None],
+        best.no_answer_log_probability[:, None],
+        F.pad(best.first.to(scores.start), missing),
+        F.pad(best.last.to(scores.start), missing),
+        F.pad(best.log_probability, missing, value=-torch.inf),
+    ]
+    return torch.cat(columns, dim=1).double().cpu()

@@ -115,6 +115,7 @@ class QuestionAnsweringReports(SupervisedReports):
             decoding=self.decoding,
             split="test",
             tell=self.setup.tell,
+            processes=self.setup.processes,
         )
 
 

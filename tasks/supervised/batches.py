@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from elmo.errors import InputError
+from tasks.processes import Processes
 
 POOL_BATCHES = (
     50  # batches whose examples are sorted together: little padding, but new batches in every epoch
 )
 
-Batch = TypeVar("Batch")
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleBatch:
+    """What every batch of examples has (see `tasks.task.TrainingBatch`).
+
+    Attributes:
+        share: factor of the mean loss of its examples.
+        num_others: number of examples that other processes have.
+    """
+
+    share: float = 1.0
+    num_others: int = 0
+
+
+Batch = TypeVar("Batch", bound=ExampleBatch)
 
 
 class ExampleBatches(Generic[Batch]):
@@ -21,11 +37,16 @@ class ExampleBatches(Generic[Batch]):
 
     A batch depends only on the seed, the epoch and its number, so that a position is two integers.
 
+    With several processes, each makes a batch of its own examples of a batch. One that has none takes the
+    first, with a share of 0, so that all compute gradients of the same parameters.
+
     Args:
         lengths: the length of each example; at least one example.
         batch_size: number of examples in a batch; one batch of each epoch may be smaller.
         seed: of the shuffling.
         make: makes a batch from the indices of its examples.
+        processes: that share each batch.
+        weigh: the weight of some examples in the mean loss of a batch, by their indices; None: their number.
 
     Attributes:
         epoch: of the next batch, from 0.
@@ -41,10 +62,13 @@ class ExampleBatches(Generic[Batch]):
         batch_size: int,
         seed: int,
         make: Callable[[Sequence[int]], Batch],
+        processes: Processes | None = None,
+        weigh: Callable[[Sequence[int]], float] | None = None,
     ) -> None:
         _check_batch_size(batch_size)
         self.lengths = np.asarray(lengths)
         self.batch_size, self.seed, self.make = batch_size, seed, make
+        self.processes, self.weigh = processes or Processes(), weigh or len
         self.load_state_dict({"epoch": 0, "taken": 0})
 
     def __iter__(self) -> ExampleBatches[Batch]:
@@ -55,7 +79,7 @@ class ExampleBatches(Generic[Batch]):
         self._taken += 1
         if self._taken == len(self._groups):
             self.load_state_dict({"epoch": self.epoch + 1, "taken": 0})
-        return self.make(indices)
+        return self.make(indices) if self.processes.size == 1 else self._own_part(indices)
 
     @property
     def epochs_read(self) -> float:
@@ -76,6 +100,12 @@ class ExampleBatches(Generic[Batch]):
             raise InputError(
                 f"batches: batch {self._taken} of {len(self._groups)}; the checkpoint is damaged"
             )
+
+    def _own_part(self, indices: list[int]) -> Batch:
+        own = indices[self.processes.rows(len(indices))]
+        read = own or indices[:1]
+        share = self.weigh(own) / self.weigh(indices) if own else 0.0
+        return replace(self.make(read), share=share, num_others=len(indices) - len(read))
 
     def _shuffled_groups(self) -> list[list[int]]:
         """The batches of the epoch: examples in random pools, pools sorted and cut, batches shuffled."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from tasks.supervised.encoder_parts import EncoderParts
 from tasks.task import Reports, Setup
@@ -27,6 +27,10 @@ class SupervisedTraining:
     model: nn.Module
     encoder: EncoderParts
     reports: Reports
+
+    def partial_sums(self) -> list[Tensor]:
+        """None: there are only gradients."""
+        return []
 
     def constants(self) -> set[str]:
         """The names of frozen encoders' weights in the model's state."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from elmo.errors import InputError, suggest
 from tasks.sources.labelled.source import LabelledSource, LabelledText, count_labels
 from tasks.sources.shared.split import Split
+from tasks.supervised.batches import ExampleBatch
 from tasks.supervised.feature_store import FeatureStore
 from tasks.supervised.representation import Window, WindowBatch
 from tasks.task import Report
@@ -25,7 +26,7 @@ _TEXTS_PER_REPORT = 256
 
 
 @dataclass(frozen=True)
-class TextBatch:
+class TextBatch(ExampleBatch):
     """A batch of texts.
 
     Attributes:
@@ -42,7 +43,7 @@ class TextBatch:
 
     @property
     def num_units(self) -> int:
-        return len(self.names)
+        return len(self.names) + self.num_others
 
 
 @dataclass(frozen=True)

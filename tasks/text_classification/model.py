@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tasks.heads.pooling import WindowAttention
 from tasks.heads.span_head import Words
 from tasks.heads.text_head import TextHead
+from tasks.processes import Processes
 from tasks.sources.shared.split import Split
 from tasks.supervised.batches import ExampleBatches, evaluation_order
 from tasks.supervised.encoder_parts import EncoderParts
@@ -124,6 +125,8 @@ class TextClassificationTraining(SupervisedTraining):
             batch_size=self.setup.batch_size,
             seed=self.setup.seed,
             make=train.batch,
+            processes=self.setup.processes,
+            weigh=self._weight,
         )
         return self._batches
 
@@ -132,7 +135,7 @@ class TextClassificationTraining(SupervisedTraining):
         if self.encoder.fine_tuning.unfreeze_every is not None:
             self.encoder.fine_tuning.set_epoch(self._batches.epochs_read)
         device = self.setup.device
-        logits_NV = self.model(batch.windows.to(device), batch.text_of_window_B.to(device), batch.num_units)
+        logits_NV = self.model(batch.windows.to(device), batch.text_of_window_B.to(device), len(batch.names))
         label_loss = training_loss(
             logits_NV.float(),
             batch.gold_NV.to(device),
@@ -142,6 +145,13 @@ class TextClassificationTraining(SupervisedTraining):
         )
         return label_loss + self.model.representation.penalty()
 
+    def _weight(self, texts: Sequence[int]) -> float:
+        """The weight of some training texts in the mean loss of a batch."""
+        if self.weights_V is None or self.decision.multi_label:
+            return len(texts)
+        gold_NV = self.examples["train"].gold_NV[list(texts)]
+        return float((gold_NV * self.weights_V.cpu()).sum())
+
     def describe(self, batch: TextBatch) -> str:
         """A batch's name for messages, with the names of its first texts."""
         return f"the batch of the texts {', '.join(batch.names[:3])}{', ...' if len(batch.names) > 3 else ''}"
@@ -150,7 +160,12 @@ class TextClassificationTraining(SupervisedTraining):
         """The current scores on the dev split."""
         dev = self.examples["dev"]
         logits_NV = logits_of(
-            self.model, dev, batch_size=self.setup.batch_size, split="dev", tell=self.setup.tell
+            self.model,
+            dev,
+            batch_size=self.setup.batch_size,
+            split="dev",
+            tell=self.setup.tell,
+            processes=self.setup.processes,
         )
         found = scores(logits_NV, dev.gold_NV, self.decision)
         return {f"dev/{name}": value for name, value in found.items()}
@@ -201,19 +216,23 @@ def logits_of(
     batch_size: int,
     split: str = "",
     tell: Tell = tell_nobody,
+    processes: Processes | None = None,
 ) -> Tensor:
     """(N, V) logits on the CPU, with dropout off; `tell` is told of the texts of the split.
 
+    With several processes, each computes every so manieth batch, and all get all logits.
+
     A bounded number of windows goes through the model at once, so that memory does not grow with a text.
     """
-    was_training = model.training
+    was_training, processes = model.training, processes or Processes()
     model.eval()
-    logits_NV = torch.empty(examples.gold_NV.shape)
+    logits_NV = torch.zeros(examples.gold_NV.shape)
     order = evaluation_order(examples.num_words.tolist(), batch_size)
-    for texts in told(order, tell, split=split, total=len(examples), size=len):
-        logits_NV[texts] = _logits_of_batch(model, examples, texts).float().cpu()
+    for number, texts in enumerate(told(order, tell, split=split, total=len(examples), size=len)):
+        if processes.takes(number):
+            logits_NV[texts] = _logits_of_batch(model, examples, texts).float().cpu()
     model.train(was_training)
-    return logits_NV
+    return processes.sum(logits_NV)
 
 
 @torch.no_grad()

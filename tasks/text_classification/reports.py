@@ -154,7 +154,12 @@ class TextClassificationReports(SupervisedReports):
     def _results(self, split: Split) -> Results:
         examples = self.examples[split]
         logits_NV = logits_of(
-            self.model, examples, batch_size=self.setup.batch_size, split=split, tell=self.setup.tell
+            self.model,
+            examples,
+            batch_size=self.setup.batch_size,
+            split=split,
+            tell=self.setup.tell,
+            processes=self.setup.processes,
         )
         return Results(
             examples.names, examples.texts, self.labels, logits_NV, examples.gold_NV, self.decision

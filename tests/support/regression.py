@@ -27,6 +27,7 @@ class Rows:
     """Which rows of the data a batch holds."""
 
     indices: Tensor
+    share = 1.0
 
     @property
     def num_units(self) -> int:

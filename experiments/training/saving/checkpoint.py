@@ -95,12 +95,14 @@ class Checkpoints:
     Args:
         path: the directory of all checkpoints; the first save makes it.
         keep: how many of the newest are kept, besides the best.
+        is_writer: whether this process saves; another one only reads.
     """
 
-    def __init__(self, path: Path, *, keep: int) -> None:
+    def __init__(self, path: Path, *, keep: int, is_writer: bool = True) -> None:
         self.path = path
         self.keep = keep
         self._writer = BackgroundWriter()
+        self.is_writer = is_writer
 
     def save(self, step: int, state: dict[Any, Any]) -> None:
         """Copies the state; a thread writes it as `last`. A failure or a kill leaves what was there.
@@ -110,6 +112,8 @@ class Checkpoints:
         Raises:
             InputError: the save before has failed.
         """
+        if not self.is_writer:
+            return
         self.wait()  # so that there is one copy at a time
         tree, tensors = _copied(state)
         self._writer.start(lambda: self._save(step, tree, tensors))
@@ -140,6 +144,8 @@ class Checkpoints:
         Raises:
             InputError: the disk is full, or the checkpoint is damaged.
         """
+        if not self.is_writer:
+            return
         self.wait()
         path, (changes, tensors) = self._path_of(step) / STATE_FILE, _copied(values)
         assert not tensors
@@ -150,8 +156,8 @@ class Checkpoints:
     def mark_best(self, step: int) -> bool:
         """Makes the checkpoint of a step `best`, if it is there, which is returned."""
         self.wait()
-        if not self._path_of(step).is_dir():
-            return False
+        if not self._path_of(step).is_dir() or not self.is_writer:
+            return self._path_of(step).is_dir()
         _point(self.path / "best", self._path_of(step).name)
         self._remove_old(_step_of(self.find("last")))
         return True

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from elmo.errors import InputError
 from elmo.files import atomic_write
 from example_plugin.tagged_lines import TaggedLines, TaggedSentence
 from tasks.sources.shared.split import Split
-from tasks.supervised.batches import ExampleBatches, evaluation_order
+from tasks.supervised.batches import ExampleBatch, ExampleBatches, evaluation_order
 from tasks.supervised.encoder_parts import EncoderParts
 from tasks.supervised.reports import SupervisedReports, Table
 from tasks.supervised.representation import Representation, WindowBatch
@@ -50,7 +51,8 @@ class Tagger(nn.Module):
         return best_N
 
 
-class TagBatch(NamedTuple):
+@dataclass(frozen=True)
+class TagBatch(ExampleBatch):
     """A batch of sentences and (N,) the indices of their words' tags."""
 
     sentences: WindowBatch
@@ -59,7 +61,7 @@ class TagBatch(NamedTuple):
 
     @property
     def num_units(self) -> int:
-        return len(self.names)
+        return len(self.names) + self.num_others
 
 
 class TagExamples:
@@ -126,6 +128,8 @@ class TaggingTraining(SupervisedTraining):
             batch_size=self.setup.batch_size,
             seed=self.setup.seed,
             make=train.batch,
+            processes=self.setup.processes,
+            weigh=lambda indices: sum(train.lengths()[index] for index in indices),
         )
 
     def loss(self, batch: TagBatch) -> Tensor:
