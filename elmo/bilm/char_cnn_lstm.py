@@ -30,6 +30,8 @@ class CharCnnLstm(BiLm):
         cell_clip, projection_clip: largest absolute value of LSTM cells and outputs; None: no limit.
         skip_connected: from the second LSTM layer on, the layer's input is added to its output.
         dropout: on each LSTM layer's input and on the top output, during training.
+        variational: one dropout mask for all tokens of a row, also on the recurrent connections (Gal and
+            Ghahramani 2016); otherwise each token has its own, and recurrent connections have none.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class CharCnnLstm(BiLm):
         projection_clip: Positive | None = 3.0,
         skip_connected: bool = True,
         dropout: Dropout = 0.1,
+        variational: bool = False,
     ) -> None:
         if projection_size > cell_size:
             raise InputError(
@@ -74,5 +77,6 @@ class CharCnnLstm(BiLm):
             projection_clip=projection_clip,
             skip_connected=skip_connected,
             dropout=dropout,
+            variational=variational,
         )
         super().__init__(words=words, context=context)

@@ -20,4 +20,5 @@
 #include "cells.h"
 #include "highway.h"
 
+#include "softmax.h"
 #include "windows.h"

@@ -25,7 +25,7 @@ from torch import Tensor
 from elmo.files import atomic_write, default_cache_path
 
 SWITCH = "ELMO_KERNELS"  # 0: no kernels are compiled or used
-_SOURCES = ("kernels.c", "cells.h", "highway.h", "windows.h", "vectors.h")
+_SOURCES = ("kernels.c", "cells.h", "highway.h", "softmax.h", "windows.h", "vectors.h")
 _FLAGS = ("-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-w")
 _FOR_THIS_PROCESSOR = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
 _MOST_SECONDS = 60
@@ -70,6 +70,16 @@ def pointer(tensor: Tensor | None, offset: int = 0) -> ctypes.c_void_p | None:
     address = ctypes.c_void_p(tensor.data_ptr() + offset * tensor.element_size())
     address.owner = tensor  # type: ignore[attr-defined]  # the memory lives as long as the address
     return address
+
+
+def softmax_in_place(scores_KC: Tensor) -> Tensor:
+    """Turn finite scores into their softmax; returns (K,) the logarithms of the normalizers."""
+    normalizer_K = scores_KC.new_empty(len(scores_KC))
+    library = kernels()
+    assert library is not None
+    sizes = map(ctypes.c_int64, scores_KC.shape)
+    library.softmax_rows(*sizes, pointer(scores_KC), pointer(normalizer_K), torch.get_num_threads())
+    return normalizer_K
 
 
 def _find_compiler() -> list[str] | None:

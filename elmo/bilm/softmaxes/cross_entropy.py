@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from elmo.bilm.kernels.library import softmax_in_place, use_kernels
 from elmo.bilm.products import linear, padded
 
 # Scores of a block. On a CPU (4 MiB in single precision) they stay in its cache from the product to the last
@@ -72,6 +73,8 @@ def scores_of(inputs_KP: Tensor, weight_CP: Tensor, bias_C: Tensor) -> Tensor:
 
 def to_softmax(scores_KC: Tensor) -> tuple[Tensor, Tensor]:
     """The softmax of scores, on a CPU in their memory, and (K,) the logarithms of the normalizers."""
+    if use_kernels(scores_KC) and scores_KC.is_contiguous():
+        return scores_KC, softmax_in_place(scores_KC)
     highest_K = scores_KC.amax(1)
     # torch.softmax, not exp(): on the CPU, exp() is many times slower for values that underflow
     softmax_KC = torch.softmax(scores_KC, 1, out=scores_KC if scores_KC.device.type == "cpu" else None)
