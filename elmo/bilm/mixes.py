@@ -93,7 +93,7 @@ class Mix(nn.Module, ABC):
         """
         if len(layers) != self.num_layers:
             raise InputError(f"mix: expected {self.num_layers} layers, got {len(layers)}")
-        if isinstance(layers, Tensor) and not self.layer_normed and _are_frozen(layers):
+        if isinstance(layers, Tensor) and not self.layer_normed and _are_frozen(layers, self.dropout):
             return self._mixed_frozen(layers[self.used], mask_BT)
         counted = mask_BT if statistics_mask_BT is None else statistics_mask_BT
         return self._mixed(layers[self.used], mask_BT, None if counted is None else counted.bool())
@@ -138,11 +138,10 @@ class Mix(nn.Module, ABC):
         return weighted_sum(layers.flatten(1, -2), factors_LP, constant_P, kept).view(shape)
 
 
-def _are_frozen(layers: Tensor) -> bool:
-    """Whether the layers are on the CPU and get no gradient; bfloat16 is left to PyTorch."""
-    is_here = layers.device.type == "cpu" and not torch.compiler.is_compiling()
+def _are_frozen(layers: Tensor, rate: float) -> bool:
+    """Whether the layers get no gradient, on a CPU; bfloat16 is left to PyTorch."""
     has_gradient = torch.is_grad_enabled() and layers.requires_grad
-    return is_here and not has_gradient and layers.dtype != torch.bfloat16
+    return not has_gradient and layers.dtype != torch.bfloat16 and is_drawn_here(layers, rate)
 
 
 @REGISTRY.register("mix", "scalar")

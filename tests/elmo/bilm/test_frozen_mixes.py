@@ -49,7 +49,7 @@ def test_frozen_layers_are_mixed_as_step_by_step(
     for is_frozen in (True, False):
         with monkeypatch.context() as patch:
             if not is_frozen:
-                patch.setattr(mixes, "_are_frozen", lambda layers: False)
+                patch.setattr(mixes, "_are_frozen", lambda layers, rate: False)
             torch.manual_seed(1)
             mix = mix_of(kind, standardized=standardized)
             mixed = mix(layers, mask)
@@ -74,6 +74,11 @@ def test_dropout_keeps_the_expectation_and_leaves_padding_zero() -> None:
     is_kept = drawn != 0
     torch.testing.assert_close(drawn, torch.where(is_kept, plain / 0.6, 0.0), rtol=1e-4, atol=1e-5)
     assert is_kept[:, mask].float().mean().item() == pytest.approx(0.6, abs=0.01)
+
+
+def test_a_rate_that_is_nearly_one_drops_nearly_everything() -> None:
+    layers, mask = inputs(torch.float32)
+    assert not mix_of("average", standardized=False, rate=1 - 1e-9).train()(layers, mask).any()
 
 
 def test_the_gradient_under_dropout_is_that_of_finite_differences() -> None:
