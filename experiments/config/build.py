@@ -73,7 +73,7 @@ def make_trainer(
 
     Of several processes, the first one saves.
     """
-    options = config.trainer
+    options, device = config.trainer, next(training.model.parameters()).device
     return Trainer(
         training=training,
         optimizer=REGISTRY.build("optimizer", config.optimizer).create(
@@ -86,7 +86,10 @@ def make_trainer(
         ),
         accumulate_batches=options.accumulate_batches,
         clip_norm=options.clip_norm,
-        dtype=choose_dtype(options.precision.value, next(training.model.parameters()).device),
+        dtype=choose_dtype(options.precision.value, device),
+        evaluation_dtype=choose_dtype(
+            options.evaluation_precision.value, device, key="trainer.evaluation_precision"
+        ),
         metric=options.metric,
         is_minimized=options.metric_goal.value == "minimize",
         patience=options.patience,

@@ -53,6 +53,7 @@ class TrainerConfig(Section):
     clip_norm: Positive | None = None
     device: str = "auto"
     precision: TrainingPrecision = TrainingPrecision.fp32
+    evaluation_precision: Precision = Precision.fp32
     num_threads: Threads | None = None
     evaluate_every: Count | None = None
     save_every: Count | None = None

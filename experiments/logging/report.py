@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from elmo.files import atomic_write, json_text
 from experiments.logging.progress import summary_table
 from experiments.training.memory import estimated_bytes
@@ -23,7 +25,8 @@ def facts_of(trainer: Trainer) -> dict[str, float | str]:
     num_trained = sum(parameter.numel() for parameter in trainer.parameters)
     facts: dict[str, float | str] = {
         "device": str(trainer.device),
-        "precision": next(name for name, dtype in PRECISIONS.items() if dtype == trainer.steps.dtype),
+        "precision": _precision(trainer.steps.dtype),
+        "precision of evaluations": _precision(trainer.evaluation_dtype),
         "parameters": num_parameters,
         "parameters trained": num_trained,
         "parameters frozen": num_parameters - num_trained,
@@ -85,6 +88,10 @@ def write_figures(path: Path, figures: Mapping[str, float]) -> None:
     """Write figures as JSON, atomically."""
     with atomic_write(path) as aside:
         aside.write_text(json_text(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _precision(dtype: torch.dtype) -> str:
+    return next(name for name, value in PRECISIONS.items() if value == dtype)
 
 
 def _planned(trainer: Trainer) -> str:

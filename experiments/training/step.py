@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from elmo.errors import InputError
+from experiments.training.precision import products_in
 from experiments.training.processes.gradients import GradientSum
 from tasks.processes import Processes
 from tasks.task import Batches, Training, TrainingBatch
@@ -147,7 +147,7 @@ class TrainingStep:
             self.enter("data")
             batch: TrainingBatch = next(batches)
             self.enter("other")
-            with self._precision():
+            with products_in(self.dtype, self.device):
                 loss = self.training.loss(batch)
             if self._gradient_sum is not None and index == self.accumulate_batches - 1:
                 self._gradient_sum.begin()
@@ -156,11 +156,6 @@ class TrainingStep:
             total += loss.detach() * batch.share / self.accumulate_batches
             num_units += batch.num_units
         return total, num_units, batch
-
-    def _precision(self) -> AbstractContextManager[None]:
-        # MPS warns of an autocast to float32, even of one that is switched off.
-        is_full = self.dtype == torch.float32
-        return nullcontext() if is_full else torch.autocast(self.device.type, self.dtype)
 
     def _clip(self) -> Tensor:
         """Scale all gradients so that their global norm is at most `clip_norm`; returns the norm before."""

@@ -12,6 +12,7 @@ import torch
 
 from elmo.errors import InputError
 from experiments.training.position import Limits, Periods, Position
+from experiments.training.precision import products_in
 from experiments.training.processes.agreement import Agreement
 from experiments.training.saving.checkpoint import Checkpoints
 from experiments.training.saving.generators import generator_states, restore_generators
@@ -48,6 +49,7 @@ class Trainer:
         accumulate_batches: batches whose gradients make one step.
         clip_norm: limit of the global norm of all gradients; None for none.
         dtype: of the matrix products; with torch.float32 nothing is cast.
+        evaluation_dtype: the same in the evaluations on dev.
         metric: the score that decides on the best checkpoint and on stopping.
         is_minimized: whether less of it is better.
         patience: evaluations without a new best after which the run stops; None: it does not.
@@ -80,10 +82,11 @@ class Trainer:
         stop: Stop,
         processes: Processes | None = None,
         seed: int = 0,
+        evaluation_dtype: torch.dtype = torch.float32,
     ) -> None:
         self.training, self.optimizer, self.schedule = training, optimizer, schedule
         self.limits, self.periods = limits, periods
-        self.accumulate_batches = accumulate_batches
+        self.accumulate_batches, self.evaluation_dtype = accumulate_batches, evaluation_dtype
         self.metric, self.is_minimized, self.patience = metric, is_minimized, patience
         self.checkpoints, self.stop = checkpoints, stop
         self.batches: Batches = training.batches()
@@ -306,7 +309,7 @@ class Trainer:
         position, started = self.position, time.monotonic()
         self.checkpoints.wait()
         generators = generator_states(self.device)
-        with self.stop.at_once():
+        with self.stop.at_once(), products_in(self.evaluation_dtype, self.device):
             position.last_scores = self.training.evaluate()
         restore_generators(generators, self.device)  # training goes on as if it had not been evaluated
         self._check_metric(position.last_scores)

@@ -240,6 +240,11 @@ def test_bf16_is_close_to_fp32_and_used(name: str) -> None:
         strict=True,
     ):
         assert (actual - expected).abs().max() < 0.05 * expected.abs().max()
+    logs = softmax.log_probabilities(vectors, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough_logs = softmax.log_probabilities(vectors, targets)
+    assert rough_logs.dtype == torch.float32
+    assert 0 < abs((rough_logs - logs).mean()) < 0.02 * logs.mean().abs()
 
 
 @pytest.mark.parametrize("cutoffs", [(5, 12), (1,), (4, 22)])

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from regression import Regression, start
 
 from experiments.training import precision
-from experiments.training.precision import choose_dtype, has_bfloat16
+from experiments.training.precision import PRECISIONS, choose_dtype, has_bfloat16
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
@@ -32,10 +33,12 @@ def test_a_processor_without_bfloat16_gets_fp32_with_one_warning(
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     with caplog.at_level(logging.WARNING):
         assert choose_dtype("bf16", CPU) == torch.float32
-    (line,) = caplog.messages
+        assert choose_dtype("bf16", CPU, key="trainer.evaluation_precision") == torch.float32
+    line, evaluation = caplog.messages
+    assert evaluation.startswith("trainer.evaluation_precision=bf16: this processor has no")
     assert line == ("trainer.precision=bf16: this processor has no instructions for it; fp32 is used instead")
     assert choose_dtype("auto", CPU) == choose_dtype("fp32", CPU) == torch.float32
-    assert len(caplog.messages) == 1
+    assert len(caplog.messages) == 2
 
 
 def test_a_processor_with_bfloat16_computes_in_it_if_it_is_asked_for(
@@ -58,3 +61,15 @@ def test_auto_is_bfloat16_on_gpus_that_have_it(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert choose_dtype("auto", CUDA) == choose_dtype("bf16", CUDA) == dtype
     assert has_bfloat16(CUDA) == (dtype == torch.bfloat16)
+
+
+def test_the_precision_of_evaluations_changes_the_scores_and_not_the_training(tmp_path: Path) -> None:
+    found = []
+    for name, dtype in PRECISIONS.items():
+        run = start(Regression(), tmp_path / name)
+        run.trainer.evaluation_dtype = dtype
+        score = run.train()["dev/error"]
+        found.append((score, [values["train/loss"] for _, values in run.events if "train/loss" in values]))
+    (exact, losses), (rough, same) = found
+    assert losses == same
+    assert 0 < abs(rough - exact) < 0.05 * exact
