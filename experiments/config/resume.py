@@ -49,6 +49,7 @@ _OF_NO_MATTER = (
     "profile",
     "trainer.device",
     "trainer.num_threads",
+    "trainer.process_timeout_seconds",
     "trainer.save_every",
     "trainer.keep_checkpoints",
     "trainer.check_memory",
