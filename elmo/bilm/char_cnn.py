@@ -135,9 +135,8 @@ class CharCnn(WordLayer):
         return 2 * (convolutions + sum(weight.numel() for weight in linears if weight.dim() == 2))
 
     def activations_per_word(self) -> int:
-        """An estimate for words of ten characters: windows, outputs of all filters, their gradients."""
-        num_filters = sum(number for _, number in self.filters)
-        return 6 * (self.widest_filter * self.embedding.shape[1] + 2 * num_filters)
+        """The maxima before and after the bias, the activation and the highways, all kept for gradients."""
+        return (4 + 3 * len(self.highways)) * sum(number for _, number in self.filters)
 
     def official_options(self) -> dict[str, Any]:
         return {

@@ -111,8 +111,10 @@ class BiLstm(ContextLayers):
         return self.flops_per_word() // 2 - input_weights
 
     def activations_per_token(self) -> int:
-        """Counts the gates and their gradients, the cells and the outputs."""
-        return 2 * len(self.layers) * (12 * self.cell_size + 5 * self.projection_size)
+        """What all layers keep, and what one layer's backward pass makes at a time, in both directions."""
+        kept = 7 * self.cell_size + 5 * self.projection_size  # gates, three of cells; inputs, masks, outputs
+        made = 4 * self.cell_size + 3 * self.projection_size  # gradients of the gates, inputs and outputs
+        return 2 * (len(self.layers) * kept + made)
 
     def official_options(self) -> dict[str, Any]:
         layer = self.lstm_layers()[0]

@@ -1,15 +1,17 @@
 """The floating-point operations that a training step of a biLM needs, counted from the sizes of its batch.
 
 Matrix products alone are counted, a multiplication and its addition as 2; the gradient of a product is two
-products of its size. Of the convolutions, the forward pass is counted at every valid position of the cropped
-words; the backward pass at the position of each filter's maximum, the only one that has a gradient. Whatever
-a program computes beyond that, such as on padding, is no useful work and is not counted.
+products of its size. Where a kernel looks up the convolutions in tables, the products that make the tables are
+counted, and the sums over a window's rows are not. Elsewhere the convolutions' forward pass is counted at every
+valid position of the cropped words, their backward pass at the position of each filter's maximum, the only one
+that has a gradient. What is computed beyond that, such as on padding, is no useful work and is not counted.
 """
 
 from __future__ import annotations
 
 from elmo.bilm.bilm import WordLayer
 from elmo.bilm.char_cnn import CharCnn
+from elmo.bilm.kernels.library import use_kernels
 from elmo.bilm.softmaxes.adaptive import AdaptiveSoftmax
 from elmo.bilm.softmaxes.sampled import SampledSoftmax
 from elmo.bilm.softmaxes.softmax import Softmax
@@ -36,9 +38,13 @@ def _of_words(words: WordLayer, shape: tuple[int, ...]) -> int:
     size = words.embedding.shape[1]
     linears = [*words.highways.parameters(), *([] if words.projection is None else [words.projection.weight])]
     values = FORWARD_AND_BACKWARD * sum(weight.numel() for weight in linears if weight.dim() == 2)
+    products = 2 * num_types * values
     for width, number in words.filters:
-        values += (num_characters - width + 1 + 2) * width * size * number
-    return 2 * num_types * values
+        if use_kernels(words.embedding):
+            products += 2 * FORWARD_AND_BACKWARD * len(words.embedding) * size * width * number
+        else:
+            products += 2 * num_types * (num_characters - width + 1 + 2) * width * size * number
+    return products
 
 
 def _of_softmax(softmax: Softmax, batch: Batch) -> int:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from elmo.errors import InputError, reason_of
 from experiments.io.environment import peak_memory_bytes
+from experiments.training.optimizers import SparseModule
 from experiments.training.trainer import Trainer
 
 # On a CPU, peaks of six models of 2.6 to 105 million parameters were 0.93 to 1.41 times the estimate: a run
@@ -25,6 +27,7 @@ _ONE_VALUE = (
     "RMSprop",
     "SGD",
 )  # optimizers that keep one value for each weight; the others keep two
+_LOADED_LATER = 24 * 2**20  # bytes: libraries and compiled products of a first step
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -32,21 +35,42 @@ _CGROUP_LIMITS = (
 
 
 def estimated_bytes(trainer: Trainer) -> int:
-    """An estimate of the peak: weights, gradients, the optimizer's values, the activations of a batch.
+    """An estimate of the peak: what the process or the device has already, and what `parts` come to."""
+    return sum(parts_of_estimate(trainer).values())
 
-    On the CPU, with the memory that the process has taken so far, the weights included.
+
+def parts_of_estimate(trainer: Trainer) -> dict[str, int]:
+    """The parts of the estimated peak in bytes, before the first step.
+
+    `taken` is all that the process has on a CPU, the weights and what the optimizer made at its start
+    included; on an accelerator the weights alone.
     """
-    trained = sum(parameter.numel() * parameter.element_size() for parameter in trainer.parameters)
-    copies = 1 + (1 if type(trainer.optimizer).__name__ in _ONE_VALUE else 2)
-    if trainer.device.type == "cpu":
-        taken = _resident_bytes()
-    else:
-        taken = sum(
-            tensor.numel() * tensor.element_size() for tensor in trainer.training.model.state_dict().values()
-        )
-    return (
-        taken + copies * trained + trainer.training.reports.activation_bytes(trainer.training.units_per_batch)
-    )
+    training, parameters = trainer.training, trainer.parameters
+    is_cpu = trainer.device.type == "cpu"
+    weights = _bytes(training.model.state_dict().values())
+    values = 1 if type(trainer.optimizer).__name__ in _ONE_VALUE else 2
+    kept = _bytes(v for state in trainer.optimizer.state.values() for v in state.values() if is_cpu)
+    sparse = {id(p) for module in _sparse_modules(training.model) for p in module.parameters()}
+    dense = [parameter for parameter in parameters if id(parameter) not in sparse]
+    return {
+        "taken": _resident_bytes() + _LOADED_LATER if is_cpu else weights,
+        "gradients": _bytes(dense),
+        "optimizer": max(0, values * _bytes(parameters) - kept) + max(map(_one, dense), default=0),
+        "activations": training.reports.activation_bytes(training.units_per_batch),
+    }
+
+
+def _sparse_modules(model: nn.Module) -> Iterator[nn.Module]:
+    """Those whose gradients hold only the rows that were used; these rows are counted as activations."""
+    return (m for m in model.modules() if isinstance(m, SparseModule) and m.has_sparse_gradient)
+
+
+def _one(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(map(_one, tensors))
 
 
 def device_bytes(device: torch.device) -> int | None:

@@ -30,6 +30,9 @@ MODEL_GROUPS = (
 )  # the nodes that a saved model is rebuilt from
 
 
+_BLOCKS = 4 * 2**22  # bytes
+
+
 class LanguageModelReports:
     """The reports of a biLM's training (see `tasks.task.Reports`).
 
@@ -87,10 +90,10 @@ class LanguageModelReports:
         return perplexity_table(figures)
 
     def activation_bytes(self, units_per_batch: int) -> int:
-        """An estimate, with half as many distinct types as tokens, and three pieces of the softmax."""
+        """An estimate, with half as many distinct types as tokens, and some blocks of a softmax's scores."""
         encoder = self.model.encoder
         values = encoder.context.activations_per_token() + encoder.words.activations_per_word() // 2
-        return 4 * units_per_batch * values + 3 * 2**24
+        return 4 * (units_per_batch * values + self.model.softmax.activations(units_per_batch)) + _BLOCKS
 
     def write_reports(self, path: Path) -> None:
         """Nothing: a language model has no reports besides its figures."""

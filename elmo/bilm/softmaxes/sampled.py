@@ -115,6 +115,10 @@ class SampledSoftmax(Softmax):
         vectors, targets = vectors_DNP.flatten(0, 1), targets_DN.flatten()
         return log_probabilities(vectors, self.weight, self.bias.squeeze(1), targets).view(targets_DN.shape)
 
+    def activations(self, num_tokens: int) -> int:
+        """Of the rows that are used: they, their gradient twice, and what an optimizer makes of them."""
+        return 6 * min(2 * (num_tokens + self.num_samples), len(self.weight)) * self.weight.shape[1]
+
     def rows(self) -> list[Rows]:
         """All words."""
         return [Rows(0, len(self.weight), self.weight, self.bias.squeeze(1))]

@@ -86,6 +86,16 @@ class Softmax(nn.Module, ABC):
     def log_probabilities(self, vectors_DNP: Tensor, targets_DN: Tensor) -> Tensor:
         """(D, N) natural logarithms of the targets' probabilities under the exact, full distribution."""
 
+    def activations(self, num_tokens: int) -> int:
+        """An estimate of the number of values that training holds for a batch, all gradients left out.
+
+        Those of the parameters are held twice while they are multiplied by the gradient of the loss.
+
+        Args:
+            num_tokens: of the batch in each direction.
+        """
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def rows(self) -> list[Rows]:
         """Its rows, those of the most frequent words first; [] if another softmax cannot take them over."""
         return []

@@ -16,7 +16,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from elmo.bilm.bilm import build_bilm
+from elmo.bilm.kernels.library import kernels
+from elmo.bilm.kernels.windows import LargestWindows
 from elmo.registry import REGISTRY
+from elmo.text.characters import PAD
 from experiments.benchmark import train as train_module
 from experiments.benchmark.__main__ import benchmark
 from experiments.benchmark.flops import step_flops
@@ -115,6 +118,20 @@ def test_the_convolutions_are_counted_where_they_are_valid_and_backward_at_the_m
     backward = 2 * 2 * TYPES * sum(4 * width * number for width, number in FILTERS)
     linear = 3 * 2 * TYPES * (2 * 24 * 24 + 24 * 8)  # highway and projection
     assert step_flops(model, batch)["words"] == counter.get_total_flops() + backward + linear
+
+
+@pytest.mark.skipif(kernels() is None, reason="no kernels could be compiled here")
+def test_convolutions_that_are_looked_up_are_counted_as_the_products_of_their_tables() -> None:
+    model, batch = model_and_batch({"type": "full"})
+    words = model.float().encoder.words
+    weights = [torch.zeros(width * 4, number, requires_grad=True) for width, number in ((1, 16), (3, 16))]
+    embedding = torch.zeros(words.embedding.shape, requires_grad=True)
+    tables = counted(
+        words, lambda: LargestWindows.apply(batch.types_U, embedding, PAD, *weights)
+    )  # of 16 filters each: a row of a table is as wide as some vectors
+    (_, narrow), (width, _) = FILTERS
+    linear = 3 * 2 * TYPES * (2 * 24 * 24 + 24 * 8)
+    assert step_flops(model, batch)["words"] - linear == tables * (narrow + width * 16) / (16 + width * 16)
 
 
 def test_a_made_up_text_has_the_words_of_its_vocabulary_by_frequency(tmp_path: Path) -> None:
