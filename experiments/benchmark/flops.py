@@ -1,10 +1,11 @@
 """The floating-point operations that a training step of a biLM needs, counted from the sizes of its batch.
 
 Matrix products alone are counted, a multiplication and its addition as 2; the gradient of a product is two
-products of its size. Where a kernel looks up the convolutions in tables, the products that make the tables are
-counted, and the sums over a window's rows are not. Elsewhere the convolutions' forward pass is counted at every
-valid position of the cropped words, their backward pass at the position of each filter's maximum, the only one
-that has a gradient. What is computed beyond that, such as on padding, is no useful work and is not counted.
+products of its size. Where a kernel looks up the convolutions in tables, the products that make the tables
+are counted, and the sums over a window's rows are not. Elsewhere the forward pass of the convolutions is
+counted at every valid position of the cropped words, the backward pass at the position of each filter's
+maximum, the only one that has a gradient. What is computed beyond that, such as on padding, is no useful work
+and is not counted.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from experiments.benchmark.schema import Preset
 
 Figures = dict[str, float]
 _SUMMED = ("flops_per_second", "peak_flops_per_second", "memory_bytes", "estimated_memory_bytes")
+_OF_TORCHRUN = re.compile(r"[WE]\d{4} \d\d:")
 _LATER = 10**9  # steps until what a measured training shall not do
 
 
@@ -117,5 +119,7 @@ def ratios_beside(ours: Mapping[int, float], theirs: Mapping[int, float]) -> lis
 
 
 def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "nothing was said"
+    """The last line, of a process or of those that torchrun has started, whose own words follow theirs."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = list(itertools.takewhile(lambda line: not _OF_TORCHRUN.match(line), lines)) or lines
+    return told[-1] if told else "nothing was said"

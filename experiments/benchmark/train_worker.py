@@ -8,7 +8,6 @@ started by torchrun; each process writes its figures into the directory. The tra
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import sys
 import time
@@ -69,11 +68,13 @@ def measure(trainer: Trainer, *, seconds: float, profile_path: Path | None) -> d
     counted = _CountedBatches(trainer)
     trainer.batches = counted
     marks: list[tuple[float, int, int]] = []  # time, units, FLOPs
+    times: list[float] = []  # on which all processes agree, so that all of them take the same steps
 
     def is_enough() -> bool:
         marks.append((time.perf_counter(), trainer.position.units, sum(counted.flops.values())))
+        times.append(trainer.seconds())
         num_spans = len(marks) - 1 - WARM_UP_SPANS
-        is_late = num_spans > 0 and marks[-1][0] - marks[WARM_UP_SPANS][0] >= seconds
+        is_late = num_spans > 0 and times[-1] - times[WARM_UP_SPANS] >= seconds
         return num_spans >= MOST_SPANS or (is_late and num_spans >= FEWEST_SPANS)
 
     _take_steps(trainer, is_enough)
@@ -85,12 +86,12 @@ def measure(trainer: Trainer, *, seconds: float, profile_path: Path | None) -> d
     figures |= {f"flops/{part}": value / whole for part, value in counted.flops.items()}
     is_cuda = trainer.device.type == "cuda"
     figures["memory_bytes"] = peak_accelerator_memory_bytes() if is_cuda else peak_memory_bytes()
-    times = PartTimes(trainer.device)
-    with told_parts(trainer, times.enter):
+    parts = PartTimes(trainer.device)
+    with told_parts(trainer, parts.enter):
         _take_steps(trainer, _after(PART_SPANS))
-    figures |= {f"share/{part}": share for part, share in times.shares().items()}
+    figures |= {f"share/{part}": share for part, share in parts.shares().items()}
     if profile_path is not None:
-        with traced_steps(trainer, profile_path) as after_step:
+        with traced_steps(trainer, profile_path if trainer.processes.is_first else None) as after_step:
             _take_steps(trainer, _after(WARM_UP_STEPS + TRACED_STEPS + 1), after_step)
     figures["peak_flops_per_second"] = product_peak(trainer.steps.dtype, trainer.device)
     return figures
@@ -123,12 +124,11 @@ def _log_nothing(step: int, values: Mapping[str, float]) -> None:
 def main(arguments: Sequence[str]) -> int:
     """The exit code; the figures are in `figures-RANK.json`."""
     directory, seconds, profile, *overrides = arguments
-    rank = os.environ.get("RANK", "0")
 
     def measured(trainer: Trainer) -> None:
-        profile_path = Path(profile) if profile and rank == "0" else None
+        profile_path = Path(profile) if profile else None
         figures = measure(trainer, seconds=float(seconds), profile_path=profile_path)
-        write_figures(Path(directory) / f"figures-{rank}.json", figures)
+        write_figures(Path(directory) / f"figures-{trainer.processes.rank}.json", figures)
         raise _Enough
 
     def run(config: TrainConfig, overrides: list[str]) -> None:

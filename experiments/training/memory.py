@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from elmo.errors import InputError, reason_of
 from experiments.io.environment import peak_memory_bytes
-from experiments.training.optimizers import SparseModule
+from experiments.training.optimization.optimizers import SparseModule
 from experiments.training.trainer import Trainer
 
-# On a CPU, peaks of six models of 2.6 to 105 million parameters were 0.93 to 1.41 times the estimate: a run
-# whose estimate is this many times the memory would not fit.
+# On a CPU, peaks were 0.93 to 1.03 times the estimate (`experiments.benchmark train`: tiny, small and medium,
+# batching=stream and sentences): a run whose estimate is this many times the memory would not fit.
 BEYOND_DOUBT = 1.2
 LESS = (
     "choose a smaller encoder or vocabulary.max_size, or lower trainer.batch_size (trainer.accumulate_batches"

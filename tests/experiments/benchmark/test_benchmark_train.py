@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,14 @@ from experiments.benchmark import train as train_module
 from experiments.benchmark.__main__ import benchmark
 from experiments.benchmark.flops import step_flops
 from experiments.benchmark.made_up_text import write_text
-from experiments.benchmark.train_rows import RefusedError, joined, median_figures, ratios_beside
+from experiments.benchmark.train_rows import (
+    RefusedError,
+    Row,
+    joined,
+    measure_row,
+    median_figures,
+    ratios_beside,
+)
 from experiments.config.check import COMPONENT_PACKAGES
 from tasks.language_model.model import Batch, LanguageModel
 
@@ -69,8 +77,8 @@ def model_and_batch(softmax: dict[str, Any]) -> tuple[LanguageModel, Batch]:
     return LanguageModel(encoder=encoder, softmax=built).double(), batch
 
 
-def counted(module: torch.nn.Module, call: Any) -> int:
-    """The FLOPs of a module's products, forward and backward, as torch counts them."""
+def counted(call: Any) -> int:
+    """The FLOPs of the products of a call, forward and backward, as torch counts them."""
     with FlopCounterMode(display=False) as counter:
         result: Tensor = call()
         result.sum().backward()
@@ -92,11 +100,9 @@ def test_the_counted_operations_of_recurrence_and_softmax_are_those_that_torch_c
     flops = step_flops(model, batch)
     context, vectors = model.encoder.context, torch.zeros(TYPES, 8, dtype=torch.float64, requires_grad=True)
     state = context.zero_state(SIZES[0])
-    assert flops["context"] == counted(
-        context, lambda: context(vectors, batch.inputs_DN, SIZES, state)[0][-1]
-    )
+    assert flops["context"] == counted(lambda: context(vectors, batch.inputs_DN, SIZES, state)[0][-1])
     top = torch.zeros(2, sum(SIZES), 8, dtype=torch.float64, requires_grad=True)
-    assert flops["softmax"] == counted(model.softmax, lambda: model.softmax(top, batch.plan))
+    assert flops["softmax"] == counted(lambda: model.softmax(top, batch.plan))
 
 
 def test_an_adaptive_softmax_is_counted_by_the_tokens_of_its_clusters() -> None:
@@ -127,7 +133,7 @@ def test_convolutions_that_are_looked_up_are_counted_as_the_products_of_their_ta
     weights = [torch.zeros(width * 4, number, requires_grad=True) for width, number in ((1, 16), (3, 16))]
     embedding = torch.zeros(words.embedding.shape, requires_grad=True)
     tables = counted(
-        words, lambda: LargestWindows.apply(batch.types_U, embedding, PAD, *weights)
+        lambda: LargestWindows.apply(batch.types_U, embedding, PAD, *weights)
     )  # of 16 filters each: a row of a table is as wide as some vectors
     (_, narrow), (width, _) = FILTERS
     linear = 3 * 2 * TYPES * (2 * 24 * 24 + 24 * 8)
@@ -246,6 +252,19 @@ def test_figures_of_several_processes_and_rounds_are_joined() -> None:
     assert figures["tokens_per_second"] == 10
     assert (figures["of_peak"], figures["estimate_to_measured"]) == (0.5, 1.5)
     assert ratios_beside({0: 10.0, 1: 30.0, 2: 9.0}, {0: 5.0, 1: 10.0}) == [2.0, 3.0]
+
+
+def test_why_processes_of_torchrun_have_failed_is_told_in_their_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = (
+        "out of memory: 2 GiB\n\nW1122 03:35:54.870000 1 torch/api.py:1] Sending signal\nTraceback\n=====\n"
+    )
+    failed = subprocess.CompletedProcess([], 1, stdout="", stderr=told)
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: failed)
+    row = Row("tiny", "fp32", "2x1")
+    with pytest.raises(RefusedError, match=r"^tiny fp32 2x1: out of memory: 2 GiB$"):
+        measure_row(row, [], seconds=1.0, scratch=tmp_path, profile=None)
 
 
 @pytest.mark.parametrize(
