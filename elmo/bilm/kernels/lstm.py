@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +20,9 @@ from torch import Tensor
 from elmo.bilm.kernels.library import kernel, pointer
 from elmo.bilm.kernels.threads import side_by_side
 from elmo.bilm.products import Product, linear, rounded
+
+# FLOPs: for a product of this size, the BLAS library needs no longer than calling oneDNN and packing the weight.
+_SMALL_PRODUCT = 10**7
 
 
 class PackedLstm(torch.autograd.Function):
@@ -76,6 +79,13 @@ class PackedLstm(torch.autograd.Function):
 
         side_by_side(run)
         return d_x, d_weights, d_bias, d_projection, *[None] * 7
+
+
+def _product(weight: Tensor, num_rows: int) -> Callable[[Tensor], Tensor]:
+    """x -> x weight, for every step: packed for oneDNN, unless the products are too small to be worth it."""
+    if weight.dtype == torch.float32 and 2 * num_rows * weight.numel() < _SMALL_PRODUCT:
+        return lambda x: x @ weight
+    return Product(weight)
 
 
 class _Part(NamedTuple):
@@ -148,8 +158,8 @@ class _Recurrence:
         H, P, threads = self.num_cells, self.num_outputs, torch.get_num_threads()
         num_inputs = x.shape[1]
         weights = part.weights.to(self.dtype)
-        recurrent = Product(weights[num_inputs:])
-        project = None if part.projection is None else Product(part.projection.to(self.dtype))
+        recurrent = _product(weights[num_inputs:], len(h0))
+        project = None if part.projection is None else _product(part.projection.to(self.dtype), len(h0))
         inputs, h_before = self._buffer(num_inputs + P), self._buffer(P)
         inputs[: self.num_tokens, :num_inputs] = x
         h_before[: len(h0)] = h0 if part.mask is None else h0 * part.mask
@@ -191,10 +201,12 @@ class _Recurrence:
         H, P, threads = self.num_cells, self.num_outputs, torch.get_num_threads()
         weights = part.weights.to(self.dtype)
         num_inputs = len(weights) - P
-        to_h = Product(weights[num_inputs:].T)
-        to_hidden = None if part.projection is None else Product(part.projection.to(self.dtype).T)
+        num_rows = self.steps[0][1]
+        to_h, to_hidden = _product(weights[num_inputs:].T, num_rows), None
+        if part.projection is not None:
+            to_hidden = _product(part.projection.to(self.dtype).T, num_rows)
         d_gates, d_product = self._buffer(4 * H), self._buffer(P)
-        d_cells = part.c0.new_empty(self.steps[0][1], H)
+        d_cells = part.c0.new_empty(num_rows, H)
         d_h: Tensor | None = None
         for start, size, next_size, before in reversed(self.steps):
             rows = slice(start, start + rounded(size))
