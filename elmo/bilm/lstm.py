@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elmo.bilm.bilm import ContextLayers, State
+from elmo.bilm.dropout import dropout
 from elmo.bilm.kernels.library import use_kernels
 from elmo.bilm.kernels.lstm import PackedLstm
 from elmo.bilm.recurrence import Steps, TorchPackedLstm
@@ -94,12 +95,12 @@ class BiLstm(ContextLayers):
 
     def _dropout(self, values_DNP: Tensor, batch_sizes: Sequence[int]) -> Tensor:
         if not (self.variational and self.training and self.dropout):
-            return F.dropout(values_DNP, self.dropout, self.training)
+            return dropout(values_DNP, self.dropout, self.training)
         mask_DBP = self._dropout_mask(values_DNP[:, : batch_sizes[0]])
         return values_DNP * torch.cat([mask_DBP[:, :size] for size in batch_sizes], dim=1)
 
     def _dropout_mask(self, values_DBP: Tensor) -> Tensor:
-        return F.dropout(torch.ones_like(values_DBP), self.dropout)
+        return dropout(torch.ones_like(values_DBP), self.dropout, True)
 
     def flops_per_word(self) -> int:
         return 2 * sum(weight.numel() for layer in self.lstm_layers() for weight in layer.matrices())

@@ -21,7 +21,7 @@ from elmo.bilm.kernels.library import kernel, pointer
 from elmo.bilm.kernels.threads import side_by_side
 from elmo.bilm.products import Product, linear, rounded
 
-# FLOPs: for a product of this size, the BLAS library needs no longer than calling oneDNN and packing the weight.
+# FLOPs: for a smaller product, calling oneDNN and packing the weight take longer than they save.
 _SMALL_PRODUCT = 10**7
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from elmo.bilm.mixes import draw_mask, dropout
+from elmo.bilm.dropout import draw_mask, dropout
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.2, 0.5, 0.9])
