@@ -221,7 +221,7 @@ class LstmLayer(nn.Module):
         device = x_DNP.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.bias.dtype
         clips = (self.cell_clip, self.projection_clip)
-        steps = Steps(batch_sizes, x_DNP.device)
+        steps = Steps(batch_sizes)
         bias = self.bias.clone()
         bias.view(2, 4, -1)[:, 2] += FORGET_BIAS
         mask = None if recurrent_mask is None else recurrent_mask.contiguous()
@@ -229,7 +229,7 @@ class LstmLayer(nn.Module):
             x_DNP = x_DNP.to(self.bias.dtype)
             given = (x_DNP, self.kernel, bias, self.projection, *state, mask)
             if use_kernels(*given, dtype=dtype):
-                h_DNP, h_last, c_last = PackedLstm.apply(*given, steps.sizes, steps.last, clips, dtype)
+                h_DNP, h_last, c_last = PackedLstm.apply(*given, steps.sizes, steps.last(), clips, dtype)
             else:
                 h_DNP, h_last, c_last = TorchPackedLstm.apply(*given, steps, clips, dtype)
         return h_DNP, (h_last, c_last)

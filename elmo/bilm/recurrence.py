@@ -17,7 +17,7 @@ from torch import Tensor
 class Steps:
     """The position of each step's rows on the packed axis."""
 
-    def __init__(self, batch_sizes: Sequence[int], device: torch.device) -> None:
+    def __init__(self, batch_sizes: Sequence[int]) -> None:
         starts = [0]
         for size in batch_sizes:
             starts.append(starts[-1] + size)
@@ -26,10 +26,19 @@ class Steps:
         # rows are sorted by length: those that end at a step are its last ones, which the next step lacks
         next_sizes = [*self.sizes[1:], 0]
         ended = [
-            range(start + next_size, start + size)
+            slice(start + next_size, start + size)
             for start, size, next_size in zip(starts, self.sizes, next_sizes, strict=False)
+            if size > next_size
         ]
-        self.last = torch.tensor([n for rows in reversed(ended) for n in rows], device=device)
+        self._ended = ended[::-1]
+
+    def last(self) -> Tensor:
+        """(B,) where each row ends, on the CPU."""
+        return torch.cat([torch.arange(rows.start, rows.stop) for rows in self._ended])
+
+    def last_of(self, values: Tensor) -> Tensor:
+        """`values` of each row's own last step, on any device without a copy of places to it."""
+        return torch.cat([values[:, rows] for rows in self._ended], dim=1)
 
     def shifted(self, first: Tensor, values: Tensor) -> Tensor:
         """`values` of the previous step at each step, packed; `first` (one entry per row) at step 0."""
@@ -82,7 +91,7 @@ class TorchPackedLstm(torch.autograd.Function):
                 h.clamp_(-clips[1], clips[1])
         ctx.save_for_backward(x, kernel, projection, h0, c0, mask, gates, cells, tanh_cells, hidden, outputs)
         ctx.steps, ctx.clips, ctx.dtype = steps, clips, dtype
-        h_last, c_last = outputs[:, steps.last], cells[:, steps.last]
+        h_last, c_last = steps.last_of(outputs), steps.last_of(cells)
         ctx.mark_non_differentiable(h_last, c_last)
         return outputs, h_last, c_last
 
@@ -185,8 +194,11 @@ def _step_gradient(
 
 
 def _unclipped(values: Tensor, clip: float | None) -> Tensor | None:
-    """Mask of the values that clipping left unchanged; None if it changed none, the usual case."""
+    """Mask of the values that clipping left unchanged; None if it changed none, the usual case.
+
+    On an accelerator there is always a mask: looking into it would wait for the device.
+    """
     if clip is None:
         return None
     unclipped = values.abs() < clip
-    return None if bool(unclipped.all()) else unclipped
+    return None if unclipped.device.type == "cpu" and bool(unclipped.all()) else unclipped

@@ -70,9 +70,9 @@ def emulated_device() -> Iterator[torch.device]:
     with (
         mock.patch.multiple(
             torch,
-            is_autocast_enabled=_as_on_the_cpu(torch.is_autocast_enabled),
-            get_autocast_dtype=_as_on_the_cpu(torch.get_autocast_dtype),
-            autocast=_as_on_the_cpu(torch.autocast),
+            is_autocast_enabled=as_on_the_cpu(torch.is_autocast_enabled),
+            get_autocast_dtype=as_on_the_cpu(torch.get_autocast_dtype),
+            autocast=as_on_the_cpu(torch.autocast),
         ),
         _Dispatch(),
         _Functions(),
@@ -124,7 +124,7 @@ class _Functions(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _as_on_the_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
+def as_on_the_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """Autocast knows no meta device."""
     return lambda device, *args, **kwargs: function("cpu" if device == "meta" else device, *args, **kwargs)
 

@@ -1,0 +1,81 @@
+"""A training step of a language model never waits for its device.
+
+On torch's meta device, tensors have no values: whatever reads one, or mixes in a tensor of the CPU, fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+import torch
+from emulated_device import as_on_the_cpu, emulated_device, no_reading
+from language_models import SOFTMAXES, language_model_training, optimizer_of
+
+from experiments.training.step import TrainingStep
+
+META = torch.device("meta")
+
+
+@pytest.fixture
+def autocast_on_meta() -> Iterator[None]:
+    """Autocast, which knows no meta device, as on the CPU; what is cast is tested by the emulated device."""
+    functions = {
+        name: as_on_the_cpu(getattr(torch, name))
+        for name in ("is_autocast_enabled", "get_autocast_dtype", "autocast")
+    }
+    with mock.patch.multiple(torch, **functions):
+        yield
+
+
+def take_steps(
+    device: torch.device, *, softmax: str, batching: str, dtype: torch.dtype = torch.float32
+) -> TrainingStep:
+    training = language_model_training(device=device, softmax=softmax, batching=batching)
+    steps = TrainingStep(
+        training=training,
+        optimizer=optimizer_of(training),
+        accumulate_batches=1 if softmax == "sparse" else 2,  # equal rows of several batches must be found
+        clip_norm=1.0,
+        dtype=dtype,
+        last_good=str,
+    )
+    if softmax == "sparse" and device == META:  # torch adds no sparse gradient to a tensor there
+        steps.optimizer.step = mock.Mock()  # type: ignore[method-assign]
+    batches = training.batches()
+    for number in (1, 2):
+        steps.set_rates(1 / number)
+        steps.take(number, batches)
+    return steps
+
+
+@pytest.mark.parametrize(("batching", "dtype"), [("sentences", torch.float32), ("stream", torch.bfloat16)])
+@pytest.mark.parametrize("softmax", SOFTMAXES)
+def test_a_step_reads_no_value_and_mixes_in_no_tensor_of_the_cpu(
+    softmax: str, batching: str, dtype: torch.dtype, autocast_on_meta: None
+) -> None:
+    steps = take_steps(META, softmax=softmax, batching=batching, dtype=dtype)
+    with pytest.raises(NotImplementedError, match="meta"):
+        steps.read()  # it would be noticed
+
+
+@pytest.mark.parametrize(
+    ("softmax", "batching", "dtype", "tolerance"),
+    [
+        ("sampled", "stream", torch.float32, 1e-5),
+        ("adaptive", "sentences", torch.float32, 1e-5),
+        ("full", "stream", torch.bfloat16, 1e-2),
+    ],
+)
+def test_steps_without_reading_compute_what_the_cpu_does(
+    softmax: str, batching: str, dtype: torch.dtype, tolerance: float
+) -> None:
+    options = {"softmax": softmax, "batching": batching}
+    expected = take_steps(torch.device("cpu"), **options, dtype=dtype)
+    with emulated_device() as device:
+        with no_reading():
+            actual = take_steps(device, **options, dtype=dtype)
+        figures = actual.read()
+    for ours, theirs in zip(figures, expected.read(), strict=True):
+        assert ours == pytest.approx(theirs, rel=tolerance)
