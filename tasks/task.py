@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -160,6 +160,28 @@ class Training(Protocol):
 
     def rate_factors(self) -> dict[str, float]:
         """Factors of the learning rates, by parameter name; a missing one is 1."""
+        ...
+
+
+@runtime_checkable
+class RecordableTraining(Training, Protocol):
+    """A training whose losses can be recorded as what a device does, and replayed for other batches.
+
+    Its batches have the method `mapped`, which applies a function to each tensor.
+
+    Attributes:
+        has_fixed_shapes: whether shapes return often enough for it.
+        carried: the tensors that are carried from batch to batch; `loss` puts new ones in their place.
+        num_batches: how many batches there were; `loss` counts them.
+    """
+
+    has_fixed_shapes: bool
+    carried: list[Tensor]
+    num_batches: int
+
+    def shape_of(self, batch: Any) -> Hashable | None:
+        """All that the work for a batch depends on besides the values of its tensors; None: it is one of a
+        kind."""
         ...
 
 

@@ -35,6 +35,8 @@ def facts_of(trainer: Trainer) -> dict[str, float | str]:
         "steps": _planned(trainer),
         ESTIMATED_MEMORY: estimated_bytes(trainer),
     }
+    if trainer.device.type != "cpu":
+        facts["gradients"] = trainer.steps.route
     if trainer.position.step:
         facts["resumed after step"] = f"{trainer.position.step:,}"
     return facts

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,3 +27,22 @@ def set_up_process(*, num_threads: int | None, device: torch.device) -> None:
         if mallopt is not None:
             mallopt(_MALLOC_MMAP_MAX, 0)
             mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextmanager
+def tf32_products(device: torch.device) -> Iterator[None]:
+    """Within this, a CUDA device multiplies single-precision matrices with their values rounded to TF32.
+
+    They keep 10 bits of the mantissa and all of the exponent, and sums are in single precision: several times
+    faster, and more exact than bfloat16. Training alone is computed so, evaluations and vectors are not, so
+    that figures of different devices can be compared.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

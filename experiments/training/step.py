@@ -8,17 +8,20 @@ the backward pass of each step, so that a loss that is not finite changes no wei
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from elmo.errors import InputError
+from experiments.training.graphs import RecordedGradients, Recorder, recorder_for
 from experiments.training.precision import products_in
+from experiments.training.process import tf32_products
 from experiments.training.processes.gradients import GradientSum
 from tasks.processes import Processes
-from tasks.task import Batches, Training, TrainingBatch
+from tasks.task import Batches, RecordableTraining, Training, TrainingBatch
 
 
 class NotFiniteError(InputError):
@@ -57,6 +60,7 @@ class TrainingStep:
     Attributes:
         parameters: what the optimizer trains.
         rates: the learning rates of its groups, as of the last `set_rates`.
+        recorded: what computes gradients by recordings; None: they are computed operation by operation.
         enter: called with the name of each part of a step as it begins (see `experiments.profiling.parts`).
     """
 
@@ -83,10 +87,19 @@ class TrainingStep:
             else None
         )
         self.rates = self._full_rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.recorded: RecordedGradients | None = None
+        recorder = recorder_for(training, self.device, accumulate_batches=accumulate_batches)
+        if recorder is not None and self._gradient_sum is None:  # which hooks into the backward pass
+            self.record(recorder)
         self._last_good = last_good
         self._unread: list[_Unread] = []
         self._read: list[Figures] = []
         self._last_batch = ""
+
+    @property
+    def route(self) -> str:
+        """How gradients are computed on an accelerator, for the user."""
+        return "operation by operation" if self.recorded is None else "CUDA graphs, one for each shape"
 
     def set_rates(self, factor: float) -> None:
         """Multiply the optimizer's learning rates at the start by a factor, for the next steps."""
@@ -103,7 +116,8 @@ class TrainingStep:
         is_read_at_once = self.device.type == "cpu"
         if self._gradient_sum is not None:
             self._gradient_sum.begin_step(step)
-        loss, num_units, batch = self._forward_backward(batches)
+        with tf32_products(self.device):
+            loss, num_units, batch = self._forward_backward(batches)
         if self._gradient_sum is not None:
             self.enter("reduction")
             self._gradient_sum.finish([loss, *self.training.partial_sums()], share=batch.share)
@@ -147,15 +161,34 @@ class TrainingStep:
             self.enter("data")
             batch: TrainingBatch = next(batches)
             self.enter("other")
-            with products_in(self.dtype, self.device):
-                loss = self.training.loss(batch)
-            if self._gradient_sum is not None and index == self.accumulate_batches - 1:
-                self._gradient_sum.begin()
-            (loss * (self.training.gradient_scale * batch.share / self.accumulate_batches)).backward()
+            if self.recorded is not None:
+                loss = self.recorded.loss(batch)
+            else:
+                loss = self._backward(batch, is_last=index == self.accumulate_batches - 1)
             self.enter("other")
-            total += loss.detach() * batch.share / self.accumulate_batches
+            total += loss * batch.share / self.accumulate_batches
             num_units += batch.num_units
         return total, num_units, batch
+
+    def _backward(self, batch: Any, *, is_last: bool = True) -> Tensor:
+        """Add the gradients of a batch to those that there are; returns its loss, without a gradient."""
+        with products_in(self.dtype, self.device):
+            loss = self.training.loss(batch)
+        if is_last and self._gradient_sum is not None:
+            self._gradient_sum.begin()
+        (loss * (self.training.gradient_scale * batch.share / self.accumulate_batches)).backward()
+        return loss.detach()
+
+    def record(self, recorder: Recorder) -> None:
+        """From now on, compute gradients by recordings, where the shapes of batches return."""
+        assert isinstance(self.training, RecordableTraining) and self.accumulate_batches == 1
+        self.recorded = RecordedGradients(
+            training=self.training,
+            parameters=self.parameters,
+            backward=self._backward,
+            recorder=recorder,
+            tell=lambda line: print(line, file=sys.stderr),
+        )
 
     def _clip(self) -> Tensor:
         """Scale all gradients so that their global norm is at most `clip_norm`; returns the norm before."""

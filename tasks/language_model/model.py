@@ -6,7 +6,7 @@ Shape legend: U distinct types of a batch, C characters, D = 2 directions, N pac
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,8 @@ from elmo.text.vocabulary import Vocabulary
 from elmo.values import read_record
 from tasks.language_model.corpus import Corpus
 from tasks.language_model.order import Pools
-from tasks.language_model.prefetch import Prefetched
+from tasks.language_model.padding import padded
+from tasks.language_model.prefetch import prefetched
 from tasks.language_model.training_batches import TrainingBatches
 from tasks.processes import Processes
 from tasks.sources.shared.split import Split
@@ -227,9 +228,10 @@ class LanguageModelTraining:
         self.loss_name = model.softmax.loss_name
         self.units_per_epoch = self.train.num_tokens + self.train.num_sentences
         self.units_per_batch = self.batching.tokens_per_batch
-        self._state: State | None = None
+        self.has_fixed_shapes = self.batching.carries_state and model.softmax.can_be_static
+        self.carried: State = []  # no state before the first batch
         self._frozen_batches = frozen_steps * setup.accumulate_batches
-        self._num_batches = 0
+        self.num_batches = 0
         if self.units_per_epoch < self.units_per_batch:
             raise InputError(
                 f"data: the training text has {self.units_per_epoch} predictions, fewer than one batch"
@@ -241,20 +243,27 @@ class LanguageModelTraining:
         setup, pools = self.setup, Pools(corpus=self.train, seed=self.setup.seed)
         batches = self.batching.training_batches(pools, self._builder(self.train))
         planned = TrainingBatches(batches=batches, softmax=self.model.softmax, seed=setup.seed)
-        return planned if setup.device.type == "cpu" else Prefetched(planned, device=setup.device)
+        self.model.softmax.is_static = self.has_fixed_shapes and setup.device.type != "cpu"
+        return prefetched(planned, device=setup.device, prepare=padded if self.has_fixed_shapes else None)
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch in nats; keeps the state for the next call."""
         if self._frozen_batches:  # without a gradient, the optimizer leaves a weight as it is
-            self.model.encoder.requires_grad_(self._num_batches >= self._frozen_batches)
-        self._num_batches += 1
-        before = self._state if batch.carried else None
-        loss, self._state = self.model(batch.to(self.setup.device), before)
+            self.model.encoder.requires_grad_(self.num_batches >= self._frozen_batches)
+        self.num_batches += 1
+        before = self.carried if batch.carried else None
+        loss, self.carried = self.model(batch.to(self.setup.device), before)
         if self.batching.carries_state:  # at every step, so that every checkpoint has it
-            self.model.encoder.set_start_state(self._state)
+            self.model.encoder.set_start_state(self.carried)
             if self.setup.processes.size > 1:
                 torch._foreach_mul_(self.partial_sums(), batch.share)
         return loss
+
+    def shape_of(self, batch: Batch) -> Hashable | None:
+        """The shapes of a batch's tensors; None: it carries no state, or the encoder is frozen as yet."""
+        if self.num_batches <= self._frozen_batches or not batch.carried:
+            return None
+        return (batch.types_U.shape, *batch.batch_sizes, *(part.shape for part in batch.plan.values()))
 
     def describe(self, batch: Batch) -> str:
         """The first words of a batch's first row."""
@@ -283,9 +292,9 @@ class LanguageModelTraining:
     def state_dict(self) -> dict[str, Any]:
         """The initial state of the next batch, of the rows of all processes, and how many there were."""
         rows, state = self.setup.batch_size, None
-        if self._state is not None and self.batching.carries_state:
-            state = [self.setup.processes.joined_rows(part, rows, dim=1) for part in self._state]
-        return {"state": state, "num_batches": self._num_batches}
+        if self.carried and self.batching.carries_state:
+            state = [self.setup.processes.joined_rows(part, rows, dim=1) for part in self.carried]
+        return {"state": state, "num_batches": self.num_batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
@@ -294,11 +303,9 @@ class LanguageModelTraining:
             raise InputError("task.state: not the state of this model; the checkpoint is damaged")
         if not isinstance(num_batches, int) or num_batches < 0:
             raise InputError("task.num_batches: not a number of batches; the checkpoint is damaged")
-        self._num_batches = num_batches
-        own = self.setup.processes.rows(self.setup.batch_size)
-        self._state = None
-        if saved is not None and self.batching.carries_state:
-            self._state = [part[:, own].contiguous().to(self.setup.device) for part in saved]
+        own, self.num_batches = self.setup.processes.rows(self.setup.batch_size), num_batches
+        parts = saved if saved is not None and self.batching.carries_state else []
+        self.carried = [part[:, own].contiguous().to(self.setup.device) for part in parts]
 
     def _fits(self, state: Any) -> bool:
         """Whether a saved state has the parts of the encoder's, and as many rows as the batches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -22,6 +23,13 @@ class _Ahead(NamedTuple):
     copied: torch.cuda.Event | None
 
 
+def prefetched(
+    batches: Batches, *, device: torch.device, prepare: Callable[[Any], Any] | None = None
+) -> Batches:
+    """The batches built ahead if they are for an accelerator (see `Prefetched`), else themselves."""
+    return batches if device.type == "cpu" else Prefetched(batches, device=device, prepare=prepare)
+
+
 class Prefetched:
     """An endless iterator over the batches of another one, which are built ahead.
 
@@ -35,10 +43,13 @@ class Prefetched:
     Args:
         batches: of a language model; nothing else may use it from now on.
         device: of the model.
+        prepare: what the thread makes of a batch before it is copied; None: nothing.
     """
 
-    def __init__(self, batches: Batches, *, device: torch.device) -> None:
-        self._batches, self._device = batches, device
+    def __init__(
+        self, batches: Batches, *, device: torch.device, prepare: Callable[[Any], Any] | None = None
+    ) -> None:
+        self._batches, self._device, self._prepare = batches, device, prepare
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
         self._ahead: deque[Future[_Ahead]] = deque()
@@ -72,6 +83,8 @@ class Prefetched:
 
     def _build(self) -> _Ahead:
         batch = next(self._batches)
+        if self._prepare is not None:
+            batch = self._prepare(batch)
         if self._stream is None:
             return _Ahead(batch, self._batches.state_dict(), None)
         with torch.cuda.stream(self._stream):

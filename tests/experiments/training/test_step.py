@@ -14,6 +14,7 @@ from regression import Regression, Rows, Run, start
 from torch import Tensor
 
 from elmo.errors import InputError
+from experiments.logging.report import facts_of
 from experiments.training.position import Limits, Periods
 from experiments.training.step import TrainingStep
 
@@ -103,6 +104,11 @@ def test_a_bad_batch_is_named_also_when_it_is_told_some_steps_later(
         run.train()
     assert run.trainer.position.step == 7  # it would have been saved
     assert list(tmp_path.glob("checkpoints/step-*")) == []
+
+
+def test_the_facts_say_how_an_accelerator_computes_gradients(tmp_path: Path, device: torch.device) -> None:
+    facts = facts_of(start(OnDevice(device=device), tmp_path).trainer)
+    assert facts.get("gradients") == (None if device.type == "cpu" else "operation by operation")
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, device: torch.device) -> None:
