@@ -58,7 +58,7 @@ class Packing:
             len(lengths) - np.cumsum(np.bincount(lengths))[:-1]
         )  # without the rows that ended before each step
         starts = np.cumsum(sizes) - sizes
-        self._step_M = np.concatenate([np.arange(length) for length in lengths])
+        self._step_M = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         self._last_M = np.repeat(lengths - 1, lengths)
         row_M = np.repeat(row_of, lengths)
         positions_DM = np.stack([starts[self._step_M] + row_M, starts[self._last_M - self._step_M] + row_M])

@@ -104,9 +104,11 @@ class TypeTable:
         width = min(MAX_CHARACTERS, longest + 2 + widest_filter)
         rows = np.full((len(type_ids), width), PAD, dtype=np.int64)
         rows[:, 0] = BEGIN_WORD
-        within = np.arange(longest) < lengths[:, None]
-        positions = (starts[:, None] + np.arange(longest))[within]
-        rows[:, 1 : longest + 1][within] = self.blob[positions]
+        ends = np.cumsum(lengths)
+        within = np.arange(int(lengths.sum()))  # of all words
+        first = np.arange(len(type_ids)) * width + 1  # of each word, in the rows
+        characters = self.blob[within + np.repeat(starts - ends + lengths, lengths)]
+        rows.reshape(-1)[within + np.repeat(first - ends + lengths, lengths)] = characters
         rows[np.arange(len(type_ids)), lengths + 1] = END_WORD
         for marker, character in ((BEGIN_TYPE, BEGIN_SENTENCE), (END_TYPE, END_SENTENCE)):
             rows[type_ids == marker, 1:3] = character, END_WORD

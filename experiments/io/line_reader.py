@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from elmo.errors import InputError
-from tasks.sources.shared.compression import open_decompressed, refuse_unsupported
+from tasks.sources.shared.compression import open_decompressed
 
 STANDARD_STREAM = "-"
 _LOOK_EVERY = 256  # lines, at how far the file is
@@ -104,5 +104,4 @@ def _checked_path(source: str) -> Path:
         raise InputError(f"input: no such file: {source}")
     if not os.access(path, os.R_OK):
         raise InputError(f"input: {source} cannot be read (permission denied)")
-    refuse_unsupported(path, key="input")
     return path

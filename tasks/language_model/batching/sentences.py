@@ -10,8 +10,9 @@ import torch
 
 from elmo.bilm.packing import Packing, bucket_by_length
 from elmo.registry import REGISTRY
+from elmo.text.characters import add_markers
 from elmo.values import Size
-from tasks.language_model.corpus import Sentences, blocks, with_markers
+from tasks.language_model.corpus import Sentences, blocks
 from tasks.language_model.model import Batch, BatchBuilder
 from tasks.language_model.order import BATCHES, Pools, refuse_outside
 
@@ -96,10 +97,12 @@ def batch_of_sentences(sentences: Sequence[np.ndarray], builder: BatchBuilder) -
     A sentence `<S> w1 ... wn </S>` has n + 1 predictions: forward each of `w1 ... wn </S>` from the tokens
     before it, backward each of `wn ... w1 <S>` from the tokens after it.
     """
-    packing = Packing([len(sentence) + 1 for sentence in sentences])
-    marked = [with_markers(sentence) for sentence in sentences]
-    without_last = packing.pack(torch.from_numpy(np.concatenate([ids[:-1] for ids in marked]))).numpy()
-    without_first = packing.pack(torch.from_numpy(np.concatenate([ids[1:] for ids in marked]))).numpy()
+    lengths = np.array([len(sentence) for sentence in sentences])
+    packing = Packing(lengths + 1)
+    marked = add_markers(np.concatenate(sentences), lengths)
+    ends = np.cumsum(lengths + 2)
+    without_last = packing.pack(torch.from_numpy(np.delete(marked, ends - 1))).numpy()
+    without_first = packing.pack(torch.from_numpy(np.delete(marked, ends - lengths - 2))).numpy()
     inputs_DN = np.stack([without_last[0], without_first[1]])
     targets_DN = np.stack([without_first[0], without_last[1]])
     return builder.build(inputs_DN, targets_DN, packing.batch_sizes, carried=False), packing

@@ -1,9 +1,10 @@
-"""Opens files that may be compressed, as their names say: gzip, bzip2, xz, or a zip of one file."""
+"""Opens files that may be compressed, as their names say: gzip, bzip2, xz, zstd, lz4, zip of one file."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zipfile
 import zlib
@@ -15,11 +16,6 @@ from typing import IO, Any
 from elmo.errors import InputError
 
 _Opener = Callable[[IO[bytes], Path], Any]
-_UNSUPPORTED = {
-    ".zst": "zstd -d",
-    ".zstd": "zstd -d",
-    ".lz4": "lz4 -d",
-}  # no module of Python's own reads them
 # A damaged bzip2 file is a plain OSError.
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
@@ -31,16 +27,6 @@ def plain_name(path: Path) -> str:
 
 def is_compressed(path: Path) -> bool:
     return path.suffix.lower() in _OPENERS
-
-
-def refuse_unsupported(path: Path, *, key: str) -> None:
-    """InputError that begins with `key` if no reader decompresses the file."""
-    program = _UNSUPPORTED.get(path.suffix.lower())
-    if program is not None:
-        raise InputError(
-            f"{key}: {path} has a compression that is not supported; use gzip, bzip2, xz or zip,"
-            f" or decompress it first: {program} {path}"
-        )
 
 
 @contextmanager
@@ -73,9 +59,18 @@ def _open_zip(raw: IO[bytes], path: Path) -> IO[bytes]:
         raise InputError(f"{path}: cannot be unpacked ({error}); unpack it and name its file") from error
 
 
+def _open_by_arrow(raw: IO[bytes], compression: str) -> IO[bytes]:
+    import pyarrow  # late: it takes a tenth of a second
+
+    return io.BufferedReader(pyarrow.CompressedInputStream(raw, compression))
+
+
 _OPENERS: dict[str, tuple[str, _Opener]] = {
     ".gz": ("gzip", lambda raw, _: gzip.GzipFile(fileobj=raw)),
     ".bz2": ("bzip2", lambda raw, _: bz2.BZ2File(raw)),
     ".xz": ("xz", lambda raw, _: lzma.LZMAFile(raw)),  # noqa: SIM115
+    ".zst": ("zstd", lambda raw, _: _open_by_arrow(raw, "zstd")),
+    ".zstd": ("zstd", lambda raw, _: _open_by_arrow(raw, "zstd")),
+    ".lz4": ("lz4", lambda raw, _: _open_by_arrow(raw, "lz4")),
     ".zip": ("zip", _open_zip),
 }

@@ -8,10 +8,19 @@ from elmo.errors import InputError
 from elmo.io.reachability import can_reach
 
 
-def load_split(name: str, *, config: str | None, revision: str | None, split: str, advice: str) -> Any:
+def load_split(
+    name: str,
+    *,
+    config: str | None,
+    revision: str | None,
+    split: str,
+    advice: str,
+    streaming: bool = False,
+) -> Any:
     """A split of a data set of the hub; quick InputError if it is neither reachable nor cached.
 
-    `advice` is the end of the error message: what to do without the hub.
+    `advice` is the end of the error message: what to do without the hub. With `streaming`, rows are read over
+    the network as they are needed, and nothing is kept.
     """
     import datasets
 
@@ -20,7 +29,7 @@ def load_split(name: str, *, config: str | None, revision: str | None, split: st
     # The library has no argument for this: in offline mode it uses its cache at once, without retries.
     datasets.config.HF_HUB_OFFLINE = is_offline or not can_reach(endpoint)
     try:
-        return datasets.load_dataset(name, config, revision=revision, split=split)
+        return datasets.load_dataset(name, config, revision=revision, split=split, streaming=streaming)
     except (OSError, ValueError, RuntimeError) as error:  # not found, no such config or split, needs a script
         reason = " ".join(str(error).split())
         if datasets.config.HF_HUB_OFFLINE and isinstance(error, OSError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
-from tasks.sources.shared.compression import is_compressed, open_decompressed, refuse_unsupported
+from tasks.sources.shared.compression import is_compressed, open_decompressed
 
 BATCH_SIZE = 2000  # rows
 
@@ -107,7 +107,6 @@ def _check_readable(path: Path, key: str) -> None:
         )
     if path.stat().st_size == 0:
         raise InputError(f"{key}: {path} is an empty file")
-    refuse_unsupported(path, key=key)
 
 
 def _locate_invalid_bytes(path: Path, encoding: str) -> str | None:

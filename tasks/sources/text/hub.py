@@ -24,12 +24,14 @@ _SUFFIXES = (".parquet", ".json", ".jsonl", ".csv", ".txt")
 
 @REGISTRY.register("data", "hub")
 class HubSource(Source):
-    """A data set on the hub; downloaded once, then available offline.
+    """A data set on the hub; downloaded once, then available offline, or read over the network.
 
     Args:
         name: its name on the hub, `owner/name`.
         config: the name of its configuration; None: the only one.
         revision: a branch or commit; None: the newest (an already prepared corpus is still used).
+        streaming: read rows over the network while the text is prepared, for a data set that is larger than
+            the disk; its files are then not kept.
         text_column: the column of the text; a row is a sentence, or with `prose` a paragraph.
         train_split: the hub's split for training.
         dev_split: the hub's split for selecting the best model; None: a part of the training rows.
@@ -53,6 +55,7 @@ class HubSource(Source):
         name: str,
         config: str | None = None,
         revision: str | None = None,
+        streaming: bool = False,
         text_column: str = "text",
         train_split: str = "train",
         dev_split: str | None = "validation",
@@ -74,6 +77,7 @@ class HubSource(Source):
         self.name = name
         self.config = config
         self.revision = revision
+        self.streaming = streaming
         self.text_column = text_column
         self.skip = skip
         self.prose = prose
@@ -134,6 +138,7 @@ class HubSource(Source):
             config=self.config,
             revision=self.revision,
             split=name,
+            streaming=self.streaming,
             advice="local files will do: data=text data.train='...'",
         )
         yield from dataset.iter(batch_size=BATCH_SIZE)

@@ -62,13 +62,16 @@ def test_windows_line_ends_byte_order_mark_and_gzip_change_nothing(tmp_path: Pat
     assert lines_of(TextSource(train=utf16, encoding="utf-16", split_every=99), "train") == text.splitlines()
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zip"])
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zip", ".zst", ".lz4"])
 def test_compressed_files_are_read_and_damaged_ones_are_told(tmp_path: Path, suffix: str) -> None:
     text = "one zwölf\nthree\n"
     path = tmp_path / f"a::1.txt{suffix}"  # a name that other libraries take for two addresses
     if suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("a.txt", text)
+    elif suffix in (".zst", ".lz4"):
+        with pyarrow.CompressedOutputStream(str(path), {".zst": "zstd", ".lz4": "lz4"}[suffix]) as file:
+            file.write(text.encode())
     else:
         compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
         write(path, compress(text.encode()))
@@ -81,15 +84,6 @@ def test_compressed_files_are_read_and_damaged_ones_are_told(tmp_path: Path, suf
         with pytest.raises(InputError, match=rf"{name}: damaged \w+ file \(") as fault:
             lines_of(source, "train")
         assert "\n" not in str(fault.value)
-
-
-@pytest.mark.parametrize("name", ["a.txt.zst", "a.lz4"])
-def test_a_compression_that_is_not_supported_is_told(tmp_path: Path, name: str) -> None:
-    source = TextSource(train=write(tmp_path / name, "x"))
-    with pytest.raises(
-        InputError, match=r"not supported; use gzip, .*, or decompress it first: \w+ -d .*" + name
-    ):
-        source.check()
 
 
 def test_a_zip_has_one_file(tmp_path: Path) -> None:
@@ -334,6 +328,39 @@ def test_faults_of_local_rows_are_told(tmp_path: Path) -> None:
         HubSource(name="no/matter", train=write(tmp_path / "c.doc", "x")).check()
     with pytest.raises(InputError, match=r"data\.skip: '\(' is not a regular expression"):
         HubSource(name="no/matter", skip="(")
+
+
+def test_a_data_set_of_the_hub_is_read_whole_or_as_a_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    rows = [{"text": f"row {number}"} for number in range(2100)]  # more than a batch
+    (tmp_path / "rows").mkdir()
+    write(tmp_path / "rows" / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    options = {"name": str(tmp_path / "rows"), "dev_split": None, "test_split": None, "split_every": 3000}
+    streamed = lines_of(HubSource(**options, streaming=True), "train")
+    assert streamed == [row["text"] for row in rows[:1499] + rows[1500:]]
+    assert lines_of(HubSource(**options), "train") == streamed
+
+
+def test_files_are_pieces_that_are_read_each_by_itself_unless_a_split_is_taken_off_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        write(tmp_path / f"{name}.txt", f"{name}\n" * 10)
+    monkeypatch.setattr("tasks.sources.text.text.PIECE_BYTES", 30)  # two files
+    held_out = {split: write(tmp_path / split, "x\n") for split in ("dev", "test")}
+    source = TextSource(train=str(tmp_path / "?.txt"), **held_out)
+    pieces = source.pieces("train", seed=1)
+    assert [[line for batch in piece for line in batch.lines] for piece in pieces] == [
+        ["a"] * 10 + ["b"] * 10,
+        ["c"] * 10,
+    ]
+    for options in ({}, {**held_out, "fraction": 0.5}):
+        assert len(TextSource(train=str(tmp_path / "?.txt"), **options).pieces("train", seed=1)) == 1
 
 
 def test_an_unknown_hub_name_without_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
