@@ -23,7 +23,7 @@ from elmo.registry import REGISTRY, ComponentNode
 from elmo.text.characters import BEGIN_TYPE, END_TYPE, TypeTable
 from elmo.text.vocabulary import Vocabulary
 from elmo.values import read_record
-from tasks.language_model.corpus import Corpus
+from tasks.language_model.corpus import Corpus, distinct_ids
 from tasks.language_model.order import Pools
 from tasks.language_model.padding import padded
 from tasks.language_model.prefetch import prefetched
@@ -125,7 +125,7 @@ class BatchBuilder:
     def _build(
         self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
     ) -> Batch:
-        distinct, local_DN = _distinct(inputs_DN)
+        distinct, local_DN = distinct_ids(inputs_DN)
         return Batch(
             types_U=self.words.read(self.types, distinct),
             inputs_DN=torch.from_numpy(local_DN),
@@ -134,21 +134,6 @@ class BatchBuilder:
             carried=carried,
             first_types=inputs_DN[0, np.cumsum([0, *batch_sizes[:11]])[: len(batch_sizes)]],
         )
-
-
-def _distinct(ids_DN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(U,) the distinct ids, ascending, and (D, N) int64 places of all in them.
-
-    As `np.unique`, but each id is sorted together with its position, as one number: sorting numbers is faster
-    than finding their order.
-    """
-    size = ids_DN.size
-    keys = np.sort(ids_DN.reshape(-1).astype(np.int64) * size + np.arange(size))
-    sorted_ids, positions = np.divmod(keys, size)
-    is_new = np.diff(sorted_ids, prepend=-1) != 0
-    local = np.empty(size, dtype=np.int64)
-    local[positions] = np.cumsum(is_new) - 1
-    return sorted_ids[is_new], local.reshape(ids_DN.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
