@@ -22,7 +22,7 @@ MOST_FILES, MOST_LINES = 14, 400
 # room's use, but for the package's face, which shows what lies in the last ones.
 ROOMS = ("elmo", "elmo.text", "elmo.bilm", "elmo.io", "elmo.inference", "tasks", "experiments")
 KERNELS = ROOT / "elmo" / "bilm" / "kernels"
-MOST_PASSED = {"language_model, sentences, adaptive": 17, "text_classification, frozen biLM": 17}
+MOST_PASSED = {"language_model, sentences, adaptive": 18, "text_classification, frozen biLM": 17}
 
 
 def folders(*names: str) -> Iterator[Path]:
