@@ -86,13 +86,14 @@ def measure(trainer: Trainer, *, seconds: float, profile_path: Path | None) -> d
     figures |= {f"flops/{part}": value / whole for part, value in counted.flops.items()}
     is_cuda = trainer.device.type == "cuda"
     figures["memory_bytes"] = peak_accelerator_memory_bytes() if is_cuda else peak_memory_bytes()
+    if profile_path is not None:
+        with traced_steps(trainer, profile_path if trainer.processes.is_first else None) as after_step:
+            _take_steps(trainer, _after(WARM_UP_STEPS + TRACED_STEPS + 1), after_step)
+    trainer.steps.recorded = None  # a step that is replayed has no parts: those of the plain loop are timed
     parts = PartTimes(trainer.device)
     with told_parts(trainer, parts.enter):
         _take_steps(trainer, _after(PART_SPANS))
     figures |= {f"share/{part}": share for part, share in parts.shares().items()}
-    if profile_path is not None:
-        with traced_steps(trainer, profile_path if trainer.processes.is_first else None) as after_step:
-            _take_steps(trainer, _after(WARM_UP_STEPS + TRACED_STEPS + 1), after_step)
     figures["peak_flops_per_second"] = product_peak(trainer.steps.dtype, trainer.device)
     return figures
 
