@@ -14,8 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from elmo.bilm.lstm import LstmLayer, State
+from elmo.bilm.recurrence import Steps, TorchPackedLstm
 
 RAGGED = [4, 3, 3, 2, 1, 1]  # rows of 6, 4, 3 and 1 tokens
 SHAPES: list[dict[str, Any]] = [
@@ -275,3 +278,36 @@ def test_initial_weights_are_glorot_uniform_on_the_fused_shapes_of_each_directio
             assert direction.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
         assert not torch.equal(weight[0], weight[1])
     assert not layer.bias.any()
+
+
+class _Bfloat16Operations(TorchDispatchMode):
+    """Notes the operations that compute with values in bfloat16, other than casts and views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        results = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if not func.is_view and any(tensor.dtype == torch.bfloat16 for tensor in tensors):
+            self.names.add(func._schema.name)
+        return results
+
+
+def test_in_bf16_products_alone_are_rounded_and_cells_gradients_and_weights_are_fp32() -> None:
+    layer = make_layer()
+    x, (h, c) = random_inputs(layer, RAGGED)
+    x.requires_grad_()
+    with _Bfloat16Operations() as seen:
+        outputs, h_last, c_last = TorchPackedLstm.apply(
+            x, layer.kernel, layer.bias, layer.projection, h, c, None,
+            Steps(RAGGED), (layer.cell_clip, layer.projection_clip), torch.bfloat16,
+        )  # fmt: skip
+        outputs.sum().backward()
+    made = [outputs, h_last, c_last, x.grad, *(weight.grad for weight in layer.parameters())]
+    assert {tensor.dtype for tensor in made if tensor is not None} == {torch.float32}
+    # what is added, copied or cast is the result of a product, or becomes an operand of one
+    assert "aten::bmm" in seen.names
+    copied = {"aten::_to_copy", "aten::copy_", "aten::clone", "aten::add.Tensor", "aten::add_", "aten::add"}
+    assert seen.names <= {"aten::bmm"} | copied
