@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from language_models import language_model_training, optimizer_of
+from language_models import ENCODER, language_model_training, optimizer_of
 from torch import Tensor
 
 from experiments.training import graphs
@@ -193,3 +193,22 @@ def test_there_are_no_more_recordings_than_their_memory_allows(monkeypatch: pyte
 def test_shapes_that_never_return_are_not_recorded(batching: str, softmax: str) -> None:
     training = language_model_training(device=CPU, batching=batching, softmax=softmax)
     assert not training.has_fixed_shapes
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("softmax", ["full", "sampled", "sparse"])
+def test_cuda_graphs_compute_what_the_plain_loop_does(softmax: str) -> None:
+    losses = []
+    for is_recorded in (False, True):
+        training = language_model_training(
+            device=torch.device("cuda"), softmax=softmax, encoder={**ENCODER, "dropout": 0.0}
+        )
+        steps = steps_of(training)
+        assert steps.route == "CUDA graphs, one for each shape"
+        steps.recorded = steps.recorded if is_recorded else None
+        batches = training.batches()
+        for number in range(1, 13):
+            steps.set_rates(1 / number)
+            steps.take(number, batches)
+        losses.append([figures.loss for figures in steps.read()])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
