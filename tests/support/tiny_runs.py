@@ -134,7 +134,11 @@ def figures_of(
     """Every training loss and every score of a run, in order."""
     directory = path / name.replace(", ", "-").replace(" ", "_")
     arguments = [*arguments_of(name, directory, files), *changes]
-    with mock.patch("torch.nn.functional.dropout", portable_dropout):
+    with (
+        mock.patch("torch.nn.functional.dropout", portable_dropout),
+        mock.patch("elmo.bilm.dropout.is_drawn_here", lambda *_: False),
+        mock.patch("elmo.bilm.mixes.is_drawn_here", lambda *_: False),
+    ):
         assert run_command(train.main, config_name="train", arguments=arguments) == 0
     found: dict[str, list[float]] = {}
     for line in (directory / "metrics.jsonl").read_text().splitlines():
