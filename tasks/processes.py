@@ -1,6 +1,6 @@
 """The processes that train one model together, each on its rows of every batch.
 
-Shape legend: B rows of a batch.
+Shape legend: B rows of a batch, U distinct types, P vector size.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor
 
 from elmo.errors import InputError
@@ -79,6 +80,17 @@ class Processes:
         whole.transpose(0, dim)[self.rows(number)] = part.detach().cpu().transpose(0, dim)
         return self.sum(whole)
 
+    def joined_vectors(self, own_UP: Tensor, number: int) -> Tensor:
+        """(U, P) vectors of all processes, each of which gives its `rows(number)`; gradients flow back."""
+        joined: Tensor = _JoinedVectors.apply(own_UP, number, self)
+        return joined
+
+    def sum_on_device(self, values: Tensor) -> Tensor:
+        """The sum over the processes, in place, of tensors in memory without gaps, on the device."""
+        with answered(self.rank):
+            dist.all_reduce(values, group=self.gradients)
+        return values
+
     def text_of_first(self, text: str) -> str:
         """The text that the first process gives."""
         if self.size == 1:
@@ -127,6 +139,24 @@ class Processes:
     def _end_if_first_failed(self, *, has_failed: bool) -> None:
         if float(self.sum(torch.tensor(float(has_failed)))) and not self.is_first:
             sys.exit(2)
+
+
+class _JoinedVectors(torch.autograd.Function):
+    """Vectors that each process has computed for its rows, and the sum of their gradients over all."""
+
+    @staticmethod
+    def forward(ctx: Any, own_UP: Tensor, number: int, processes: Processes) -> Tensor:  # type: ignore[override]
+        ctx.processes, ctx.rows, ctx.num_given = processes, processes.rows(number), len(own_UP)
+        whole_UP = own_UP.new_zeros(number, own_UP.shape[1])
+        own = whole_UP[ctx.rows]
+        own.copy_(own_UP[: len(own)])  # what is beyond is padding
+        return processes.sum_on_device(whole_UP)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        summed_UP = ctx.processes.sum_on_device(gradients[0].clone(memory_format=torch.contiguous_format))
+        own_UP = summed_UP[ctx.rows]
+        return F.pad(own_UP, (0, 0, 0, ctx.num_given - len(own_UP))), None, None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ D = 2 directions, N packed tokens (see `elmo.bilm.packing`), P projection, L lay
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -192,15 +192,24 @@ class BiLm(nn.Module):
             part.zero_()
 
     def run_packed(
-        self, inputs_U: Tensor, ids_DN: Tensor, batch_sizes: Sequence[int], state: State | None = None
+        self,
+        inputs_U: Tensor,
+        ids_DN: Tensor,
+        batch_sizes: Sequence[int],
+        state: State | None = None,
+        *,
+        join: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[list[Tensor], State]:
         """Run the word layer on the result of `words.read`, then `ContextLayers.forward`.
 
         Args:
             state: the initial state of the rows; None: the start state.
+            join: completes the word vectors with those of types that other processes compute; None: all are
+                here.
         """
         state = self.start_state(batch_sizes[0]) if state is None else state
-        layers, last = self.context(self.words(inputs_U), ids_DN, batch_sizes, state)
+        vectors_UP = self.words(inputs_U) if join is None else join(self.words(inputs_U))
+        layers, last = self.context(vectors_UP, ids_DN, batch_sizes, state)
         return layers, last
 
     def forward(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ from tasks.processes import Processes
 from tasks.sources.shared.split import Split
 from tasks.task import Batches, Reports, Setup, told
 
+Ids = tuple[np.ndarray, np.ndarray]  # distinct type ids, and for each token its place among them
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -50,6 +53,7 @@ class Batch:
     share: float = 1.0  # of the tokens of all processes that are here; see `tasks.task.TrainingBatch`
     num_others: int = 0  # tokens of other processes
     all_targets_DM: np.ndarray | None = None  # those of all processes; None: there is one
+    join: Callable[[Tensor], Tensor] | None = None  # see `BiLm.run_packed`
 
     @property
     def num_tokens(self) -> int:
@@ -84,6 +88,10 @@ class BatchBuilder:
         target_ids: (V,) vocabulary id of each type.
         words: the word layer that reads the types.
         processes: that share each batch.
+
+    Attributes:
+        deals_types: whether each process reads its part of the distinct types of the whole batch, instead of
+            all that its rows have; then all have to compute the batch together.
     """
 
     def __init__(
@@ -95,7 +103,7 @@ class BatchBuilder:
         processes: Processes | None = None,
     ) -> None:
         self.types, self.target_ids, self.words = types, target_ids, words
-        self.processes = processes or Processes()
+        self.processes, self.deals_types = processes or Processes(), False
 
     def build(
         self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
@@ -107,32 +115,31 @@ class BatchBuilder:
         """
         targets_DM = self.target_ids[targets_DN].astype(np.int64)
         if self.processes.size == 1:
-            return self._build(inputs_DN, targets_DM, batch_sizes, carried=carried)
+            return self._build(inputs_DN, targets_DM, batch_sizes, distinct_ids(inputs_DN), carried)
         row_N = np.concatenate([np.arange(size) for size in batch_sizes])
         own = np.flatnonzero(row_N % self.processes.size == self.processes.rank)
         read = own if len(own) else np.flatnonzero(row_N == 0)
-        steps = np.repeat(np.arange(len(batch_sizes)), batch_sizes)[read]
-        batch = self._build(
-            inputs_DN[:, read], targets_DM[:, read], np.bincount(steps).tolist(), carried=carried
-        )
-        return replace(
-            batch,
-            share=len(own) / len(row_N),
-            num_others=len(row_N) - len(read),
-            all_targets_DM=targets_DM,
-        )
+        sizes = np.bincount(np.repeat(np.arange(len(batch_sizes)), batch_sizes)[read]).tolist()
+        distinct, local_DN = distinct_ids(inputs_DN if self.deals_types else inputs_DN[:, read])
+        ids = (distinct, local_DN[:, read] if self.deals_types else local_DN)
+        batch = self._build(inputs_DN[:, read], targets_DM[:, read], sizes, ids, carried)
+        share, num_others = len(own) / len(row_N), len(row_N) - len(read)
+        return replace(batch, share=share, num_others=num_others, all_targets_DM=targets_DM)
 
     def _build(
-        self, inputs_DN: np.ndarray, targets_DN: np.ndarray, batch_sizes: list[int], *, carried: bool
+        self, inputs_DN: np.ndarray, targets_DN: np.ndarray, sizes: list[int], ids: Ids, carried: bool
     ) -> Batch:
-        distinct, local_DN = distinct_ids(inputs_DN)
+        (distinct, local_DN), number = ids, len(ids[0])
+        is_dealt = self.deals_types and 1 < self.processes.size <= number
+        own = distinct[self.processes.rows(number)] if is_dealt else distinct
         return Batch(
-            types_U=self.words.read(self.types, distinct),
+            types_U=self.words.read(self.types, own),
+            join=partial(self.processes.joined_vectors, number=number) if is_dealt else None,
             inputs_DN=torch.from_numpy(local_DN),
             targets_DN=torch.from_numpy(targets_DN),
-            batch_sizes=batch_sizes,
+            batch_sizes=sizes,
             carried=carried,
-            first_types=inputs_DN[0, np.cumsum([0, *batch_sizes[:11]])[: len(batch_sizes)]],
+            first_types=inputs_DN[0, np.cumsum([0, *sizes[:11]])[: len(sizes)]],
         )
 
 
@@ -166,7 +173,9 @@ class LanguageModel(nn.Module):
             batch: on the model's device, with its plan.
             state: the initial state of the rows; None: the biLM's start state.
         """
-        layers, state = self.encoder.run_packed(batch.types_U, batch.inputs_DN, batch.batch_sizes, state)
+        layers, state = self.encoder.run_packed(
+            batch.types_U, batch.inputs_DN, batch.batch_sizes, state, join=batch.join
+        )
         return self.softmax(layers[-1], batch.plan), state
 
     @torch.no_grad()
@@ -322,7 +331,9 @@ class LanguageModelTraining:
         return True
 
     def _builder(self, corpus: Corpus) -> BatchBuilder:
-        return make_builder(corpus, self.vocabulary, self.model, self.setup.processes)
+        builder = make_builder(corpus, self.vocabulary, self.model, self.setup.processes)
+        builder.deals_types = corpus is self.train
+        return builder
 
     def _evaluation_batches(self) -> Iterator[Batch]:
         batches = self.batching.evaluation_batches(self.dev, self._builder(self.dev))
@@ -345,10 +356,7 @@ def perplexities(
     split: Split = "dev",
     processes: Processes | None = None,
 ) -> dict[str, float]:
-    """Token-weighted perplexities of each direction, and of the mean of their losses, with dropout off.
-
-    With several processes, each scores its rows of the batches, and all get the same figures.
-    """
+    """Token-weighted perplexities of each direction, and of the mean of their losses, with dropout off."""
     was_training = model.training
     model.eval()
     total_D, num_tokens = torch.zeros(2, dtype=torch.float64), 0
@@ -388,12 +396,3 @@ def make_builder(
     target_ids = vocabulary.ids_of(corpus.types)
     words = model.encoder.words
     return BatchBuilder(types=corpus.types, target_ids=target_ids, words=words, processes=processes)
-
-
-def check_batching(batching: Any, encoder: BiLm, *, name: str) -> None:
-    """InputError if the batching `name` carries a state and the encoder has none."""
-    if batching.carries_state and not encoder.carries_state:
-        raise InputError(
-            f"batching: {name} carries the encoder's state from batch to batch, and this encoder has none;"
-            " choose batching=sentences"
-        )

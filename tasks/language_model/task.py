@@ -20,7 +20,6 @@ from tasks.language_model.initial import load_initial, start_from
 from tasks.language_model.model import (
     LanguageModelTraining,
     build_model,
-    check_batching,
     load_language_model,
     score_names,
 )
@@ -56,7 +55,7 @@ class LanguageModelTask:
         with torch.device("meta"):
             model = build_model(setup.nodes, num_types=_most_types(setup.vocabulary))
         batching = REGISTRY.build("batching", setup.nodes["batching"], batch_size=setup.batch_size)
-        check_batching(batching, model.encoder, name=setup.nodes["batching"]["type"])
+        _check_batching(batching, model.encoder, name=setup.nodes["batching"]["type"])
         REGISTRY.build("tokenizer", setup.nodes["tokenizer"])
         build_source(setup.nodes["data"]).check()
 
@@ -150,6 +149,15 @@ def _readable_corpora(setup: Setup, splits: Collection[Split]) -> dict[str, Corp
                 " batching=stream reads sentences of any length"
             )
     return corpora
+
+
+def _check_batching(batching: Any, encoder: BiLm, *, name: str) -> None:
+    """InputError if the batching `name` carries a state and the encoder has none."""
+    if batching.carries_state and not encoder.carries_state:
+        raise InputError(
+            f"batching: {name} carries the encoder's state from batch to batch, and this encoder has none;"
+            " choose batching=sentences"
+        )
 
 
 def build_source(node: Mapping[str, Any]) -> Source:

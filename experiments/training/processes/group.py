@@ -65,7 +65,15 @@ def open_processes(device: torch.device, *, timeout_seconds: float) -> Iterator[
         torch.cuda.set_device(device)
     limit = timedelta(seconds=timeout_seconds)
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=limit)
+        store, rank, size = next(dist.rendezvous("env://", timeout=limit))
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            # torchrun may keep its store when it starts the processes again, with the addresses of the dead
+            store=dist.PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store),
+            rank=rank,
+            world_size=size,
+            timeout=limit,
+        )
         group = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"

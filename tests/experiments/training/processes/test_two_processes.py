@@ -84,6 +84,9 @@ def events(path: Path) -> list[dict[str, float]]:
 
 def assert_same(found: list[dict[str, float]], expected: list[dict[str, float]], *, rel: float) -> None:
     assert len(found) == len(expected)
+    assert found[0] == pytest.approx(
+        expected[0], rel=1e-6
+    )  # of equal weights: loss and norm of the gradients
     for one, other in zip(found, expected, strict=True):
         assert one == pytest.approx(other, rel=rel)
 
