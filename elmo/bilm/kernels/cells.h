@@ -17,7 +17,7 @@ INLINE void NAME(forward_lanes)(
     floats f = sigmoid(NAME(gate)(z + 2 * size, r + 2 * size, bias + 2 * size, count));
     floats o = sigmoid(NAME(gate)(z + 3 * size, r + 3 * size, bias + 3 * size, count));
     floats c = f * load_float(before, count) + i * j;
-    if (clip > 0) c = select_floats(c != c, c, minimum(maximum(c, all(-clip)), all(clip)));
+    if (clip > 0) c = limited(c, -clip, clip);
     floats t = hyperbolic_tangent(c);
     STORE(z, i, count), STORE(z + size, j, count), STORE(z + 2 * size, f, count), STORE(z + 3 * size, o, count);
     store_float(cells, c, count), STORE(tanh_cells, t, count), STORE(hidden, o * t, count);
@@ -105,7 +105,7 @@ void NAME(clip_outputs)(
     for (int64_t k = 0; k < values; k += LANES) {
         const int count = values - k < LANES ? (int)(values - k) : LANES;
         floats x = count == LANES ? LOAD(product + k, LANES) : LOAD(product + k, count);
-        if (clip > 0) x = select_floats(x != x, x, minimum(maximum(x, all(-clip)), all(clip)));
+        if (clip > 0) x = limited(x, -clip, clip);
         if (count == LANES)
             store_float(output + k, x, LANES);
         else

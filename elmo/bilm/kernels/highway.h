@@ -5,7 +5,8 @@ INLINE void NAME(highway_forward_lanes)(
     int count
 ) {
     floats g = sigmoid(LOAD(carry, count) + load_float(carry_bias, count));
-    floats t = maximum(LOAD(transform, count) + load_float(transform_bias, count), all(0.0f));
+    floats t = LOAD(transform, count) + load_float(transform_bias, count);
+    t = select_floats(t < 0.0f, all(0.0f), t);
     floats in = load_float(x, count);
     STORE(carry, g, count), STORE(transform, t, count), store_float(y, in + g * (t - in), count);
 }

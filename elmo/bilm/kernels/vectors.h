@@ -24,9 +24,13 @@ INLINE floats select_floats(ints mask, floats yes, floats no) {
 
 INLINE ints select_ints(ints mask, ints yes, ints no) { return (mask & yes) | (~mask & no); }
 
-INLINE floats minimum(floats a, floats b) { return select_floats(a < b, a, b); } /* b where one is NaN */
+INLINE floats maximum(floats a, floats b) { return select_floats(a > b, a, b); } /* b where one is NaN */
 
-INLINE floats maximum(floats a, floats b) { return select_floats(a > b, a, b); }
+/* x between two limits; a NaN stays one, as everywhere here: a training shall see that it diverges. */
+INLINE floats limited(floats x, float low, float high) {
+    x = select_floats(x < low, all(low), x);
+    return select_floats(x > high, all(high), x);
+}
 
 INLINE floats magnitude(floats x) { return (floats)(bits_of(x) & 0x7fffffff); }
 
@@ -55,9 +59,9 @@ INLINE void store_bfloat16(bfloat16 *to, floats x, int count) {
 }
 
 /* exp(x) with an error of 2 units in the last place (the polynomial of Cephes' expf); x is limited to where the result
-   is a normal number, so that a NaN gives exp(limit): callers test for NaN elsewhere. */
+   is a normal number. */
 INLINE floats exponential(floats x) {
-    x = minimum(maximum(x, all(-87.3f)), all(88.3f));
+    x = limited(x, -87.3f, 88.3f);
     const floats to_integer = all(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
     floats n = (x * 1.44269504088896341f + to_integer) - to_integer;
     floats r = x - n * 0.693359375f + n * 2.12194440e-4f; /* x - n log 2, in two parts */

@@ -25,7 +25,7 @@ INLINE void best_windows(
             for (int v = 0; v < vectors; v++) sum[v] += load_float(row + v * LANES, LANES);
         }
         for (int v = 0; v < vectors; v++) {
-            ints higher = sum[v] > top[v];
+            ints higher = (sum[v] > top[v]) | (sum[v] != sum[v]); /* a NaN is the largest, and stays */
             top[v] = select_floats(higher, sum[v], top[v]);
             where[v] = select_floats(higher, all((float)position), where[v]);
         }

@@ -117,6 +117,25 @@ def test_the_character_cnn(filters: list[list[int]], monkeypatch: pytest.MonkeyP
     both(lambda *_: cnn(characters), list(cnn.parameters()), torch.float32, monkeypatch)
 
 
+@pytest.mark.parametrize(
+    "name", ["embedding", "convolutions.1", "highways.0.transform.bias", "projection.weight"]
+)
+def test_a_weight_that_is_no_number_is_seen_in_the_vectors(name: str) -> None:
+    torch.manual_seed(1)
+    cnn = CharCnn(
+        embedding_size=4, filters=[[1, 3], [2, 20]], num_highways=1, projection_size=6, activation="relu"
+    )
+    torch.nn.init.constant_(cnn.get_parameter(name), float("nan"))
+    assert bool(cnn(torch.randint(0, PAD, (3, 9))).isnan().any())
+
+
+@pytest.mark.parametrize("name", ["kernel", "bias", "projection"])
+def test_a_weight_that_is_no_number_is_seen_in_the_outputs(name: str) -> None:
+    layer = LstmLayer(input_size=6, cell_size=20, projection_size=8, cell_clip=3.0, projection_clip=3.0)
+    torch.nn.init.constant_(layer.get_parameter(name), float("nan"))
+    assert bool(layer(torch.randn(2, 4, 6), [2, 2], layer.zero_state(2))[0].isnan().all())
+
+
 def variational_layers(*, projection_size: int) -> BiLstm:
     return BiLstm(
         cell_size=64,
