@@ -8,6 +8,7 @@
 #define STORE store_float
 #include "cells.h"
 #include "highway.h"
+#include "steps.h"
 #undef NAME
 #undef VALUE
 #undef LOAD

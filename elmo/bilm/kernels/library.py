@@ -25,7 +25,7 @@ from torch import Tensor
 from elmo.files import atomic_write, default_cache_path
 
 SWITCH = "ELMO_KERNELS"  # 0: no kernels are compiled or used
-_SOURCES = ("kernels.c", "cells.h", "highway.h", "softmax.h", "windows.h", "vectors.h")
+_SOURCES = ("kernels.c", "cells.h", "highway.h", "softmax.h", "steps.h", "windows.h", "vectors.h")
 _FLAGS = ("-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-w")
 _FOR_THIS_PROCESSOR = (("-march=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
 _MOST_SECONDS = 60
@@ -61,6 +61,16 @@ def kernel(name: str, dtype: torch.dtype) -> Callable[..., None]:
     """The kernel of this name for products of a dtype."""
     function: Callable[..., None] = getattr(kernels(), f"{name}_{_SUFFIXES[dtype]}")
     return function
+
+
+@functools.cache
+def blas_product() -> ctypes.c_void_p | None:
+    """The address of SGEMM in the BLAS library that torch computes with; None if it is not to be found."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:
+        return ctypes.cast(ctypes.CDLL(str(library)).sgemm_, ctypes.c_void_p)
+    except (OSError, AttributeError):
+        return None
 
 
 def pointer(tensor: Tensor | None, offset: int = 0) -> ctypes.c_void_p | None:

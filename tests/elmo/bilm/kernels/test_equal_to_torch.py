@@ -77,6 +77,15 @@ def test_an_lstm_layer(
     both(run, [x, *layer.parameters()], dtype, monkeypatch)
 
 
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize("projection_size", [16, None])
+def test_an_lstm_layer_with_large_products(
+    projection_size: int | None, with_mask: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elmo.bilm.kernels.steps._SMALL_PRODUCT", 0)
+    test_an_lstm_layer(32, 0.3, projection_size, with_mask, torch.float32, monkeypatch)
+
+
 @pytest.mark.parametrize("num_threads", [2, 3])
 def test_the_directions_side_by_side_are_the_same_bits(num_threads: int) -> None:
     torch.manual_seed(1)
