@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from elmo.errors import InputError
 from elmo.io.model_directory import find_model
 from tasks.sources.shared.fingerprint import digest_files
 from tasks.sources.shared.local_files import find_files
+from tasks.sources.shared.remote_files import File
 
 _SPLITS = ("train", "dev", "test")
 _PARTS_OF_MODELS = (".json", ".safetensors", ".txt", ".hdf5")
@@ -18,6 +19,7 @@ _ADDED_LATER = "warm_state.safetensors"  # by `embed`, to a model that is the sa
 
 def digest_inputs(config: Mapping[str, Any], *, cache_path: Path) -> dict[str, dict[str, str]]:
     """The SHA-256 of each file that a run reads, by config key and file name; paths have no part in it.
+    Of a file at an address, it is that of what the server tells, see `digest_files`.
 
     Files are those of `data.train`, `data.dev` and `data.test`, those that keys of the name `path` give, and
     those of the model that `init_from` names, unless it is a published name. What is not there is left out.
@@ -68,7 +70,7 @@ def _place(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _inputs(config: Mapping[str, Any]) -> Iterator[tuple[str, list[Path]]]:
+def _inputs(config: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[File]]]:
     for split in _SPLITS:
         patterns = _place(config, f"data.{split}")
         if isinstance(patterns, (str, list)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
@@ -15,6 +14,7 @@ from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_l
 from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding
+from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.rows import check_table, match_lines, read_rows, rows_of, suffix_of
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
@@ -151,13 +151,13 @@ class LabelledHub(LabelledSource):
         for path in self._files.find(split):
             yield from self._read_file(path, f"data.{split}")
 
-    def _read_file(self, path: Path, key: str) -> Iterator[LabelledText]:
+    def _read_file(self, path: File, key: str) -> Iterator[LabelledText]:
         if self._line_form is not None and self._is_published_form(path):
             lines = match_lines(path, pattern=self._line_form, encoding=self.line_encoding)
             return self._line_columns.read(lines)
         return self._columns.read(read_rows(path, encoding="utf-8", has_header=True, key=key))
 
-    def _is_published_form(self, path: Path) -> bool:
+    def _is_published_form(self, path: File) -> bool:
         return self._line_form is not None and suffix_of(path) not in _TABLES_OF_THE_HUB
 
     def _read_hub(self, split: str) -> Iterator[LabelledText]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError, shown_with_type
@@ -14,6 +13,7 @@ from tasks.sources.shared.compression import open_decompressed
 from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE
+from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.rows import parse_json, refuse_half_characters
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_files import SplitFiles
@@ -86,7 +86,7 @@ class SquadSource(QuestionSource):
         """Whether a split is a part of the training data."""
         return split != "test" and "dev" not in self._files.given
 
-    def _find(self, split: Split) -> list[Path] | None:
+    def _find(self, split: Split) -> list[File] | None:
         """The files that contain a split, perhaps with another one; None: it is on the hub."""
         origin: Split = "train" if self._is_taken_off(split) else split
         return self._files.find(origin) if origin in self._files.given else None
@@ -119,7 +119,7 @@ class SquadSource(QuestionSource):
             )
 
 
-def _read_file(path: Path) -> Iterator[tuple[str, Passage]]:
+def _read_file(path: File) -> Iterator[tuple[str, Passage]]:
     """The passages of an official file, each with its article's title."""
     content = _load_json(path)
     if not isinstance(content, dict):
@@ -132,7 +132,7 @@ def _read_file(path: Path) -> Iterator[tuple[str, Passage]]:
             yield title, Passage(place[:-1], _field(passage, "context", str, place), tuple(questions))
 
 
-def _load_json(path: Path) -> Any:
+def _load_json(path: File) -> Any:
     try:
         with open_decompressed(path) as (content, _):
             text = content.read().decode("utf-8-sig")

@@ -10,27 +10,27 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 from elmo.errors import InputError
+from tasks.sources.shared.remote_files import File
 
-_Opener = Callable[[IO[bytes], Path], Any]
+_Opener = Callable[[IO[bytes], File], Any]
 # A damaged bzip2 file is a plain OSError.
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
-def plain_name(path: Path) -> str:
+def plain_name(path: File) -> str:
     """The name of a file without the suffix of its compression."""
     return path.name.removesuffix(path.suffix) if is_compressed(path) else path.name
 
 
-def is_compressed(path: Path) -> bool:
+def is_compressed(path: File) -> bool:
     return path.suffix.lower() in _OPENERS
 
 
 @contextmanager
-def open_decompressed(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+def open_decompressed(path: File) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """The content of a file, and the file itself, whose position tells how much of it has been read.
 
     Raises:
@@ -48,7 +48,7 @@ def open_decompressed(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
             raise InputError(f"{path}: damaged {kind} file ({error})") from error
 
 
-def _open_zip(raw: IO[bytes], path: Path) -> IO[bytes]:
+def _open_zip(raw: IO[bytes], path: File) -> IO[bytes]:
     archive = zipfile.ZipFile(raw)
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) != 1:

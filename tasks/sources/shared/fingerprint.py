@@ -1,4 +1,5 @@
-"""Fingerprints of data depend on the content of its files, not on their paths or times."""
+"""Fingerprints of data depend on the content of its files, not on their paths or times; of remote files, on
+what their servers tell."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from elmo.files import atomic_write
+from tasks.sources.shared.remote_files import RemoteFile
 
 _REMEMBERED_SIZE = 1 << 18  # bytes; digests of larger files are cached
 _CHUNK_SIZE = 1 << 20  # bytes
@@ -19,13 +21,18 @@ _CLOCK_TICK = 2.0  # seconds; two changes within this time may have the same tim
 def digest_files(facts: Any, *, cache_path: Path) -> Any:
     """Replace each path in `facts` by a digest of its file's content.
 
+    A remote file is not read: its digest is of its address, its size, and its hash or time on the server.
+
     Args:
-        facts: plain values for JSON and paths of files.
+        facts: plain values for JSON and files.
         cache_path: digests of large files are cached below it, as long as the file's size, times and inode do
             not change, so that gigabytes are not read at every start.
     """
 
     def digest(path: object) -> str:
+        if isinstance(path, RemoteFile):
+            told = json.dumps([path.url, path.size, path.version])
+            return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
         assert isinstance(path, Path), f"neither a plain value nor a path: {path!r}"
         return _remembered_digest(path, cache_path / "digests")
 

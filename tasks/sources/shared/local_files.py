@@ -1,4 +1,4 @@
-"""The user's files: found by path or glob, checked, and read in batches of lines or rows."""
+"""The user's files: found by path, glob or address, checked, and read in batches of lines or rows."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import codecs
 import glob
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
 from tasks.sources.shared.compression import is_compressed, open_decompressed
+from tasks.sources.shared.remote_files import File, RemoteFile, find_remote, is_remote
 
 BATCH_SIZE = 2000  # rows
 
 
-def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
-    """The files of paths and globs, each once, in the given order; those of a glob are sorted by name.
+def find_files(patterns: str | list[str], *, key: str) -> list[File]:
+    """The files of paths, addresses and globs, each once, in the given order; a glob's are sorted by name.
 
     Raises:
         InputError: `key: fault`: a glob matches nothing, or a file is missing, empty or unreadable.
     """
-    found: dict[Path, None] = {}
+    found: dict[File, None] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        path = Path(pattern).expanduser()
-        # os.path: a name that no file can have, such as one of 300 characters, is not there
-        is_there = os.path.exists(path)
-        matches = [path] if is_there else sorted(map(Path, glob.glob(str(path), recursive=True)))
+        matches = find_remote(pattern, key=key) if is_remote(pattern) else _find_local(pattern)
         if not matches:
             what = "no file matches" if glob.has_magic(pattern) else "no such file:"
             raise InputError(f"{key}: {what} {pattern}")
@@ -36,28 +34,41 @@ def find_files(patterns: str | list[str], *, key: str) -> list[Path]:
     if not found:
         raise InputError(f"{key}: no file is given")
     for path in found:
-        _check_readable(path, key)
+        if isinstance(path, Path):
+            _check_readable(path, key)
     return list(found)
 
 
-def count_bytes(paths: list[Path]) -> int | None:
-    """The files' total size in bytes; None if one is compressed."""
-    return None if any(map(is_compressed, paths)) else sum(path.stat().st_size for path in paths)
+def _find_local(pattern: str) -> Sequence[File]:
+    path = Path(pattern.removeprefix("file://")).expanduser()
+    # os.path: a name that no file can have, such as one of 300 characters, is not there
+    is_there = os.path.exists(path)
+    return [path] if is_there else sorted(map(Path, glob.glob(str(path), recursive=True)))
 
 
-def group_files(paths: list[Path], *, size: int) -> list[list[Path]]:
+def count_bytes(paths: list[File]) -> int | None:
+    """The files' total size in bytes; None if one is compressed, or its server does not tell."""
+    sizes = [None if is_compressed(path) else _size_of(path) for path in paths]
+    return None if None in sizes else sum(filter(None, sizes))
+
+
+def group_files(paths: list[File], *, size: int) -> list[list[File]]:
     """The files in order, in groups of at least `size` bytes, but for the last one."""
-    groups, room = list[list[Path]](), 0
+    groups, room = list[list[File]](), 0
     for path in paths:
         if room <= 0:
             groups.append([])
             room = size
         groups[-1].append(path)
-        room -= path.stat().st_size
+        room -= _size_of(path) or size  # one of unknown size ends its group
     return groups
 
 
-def read_lines(path: Path, *, encoding: str) -> Iterator[tuple[int, list[str]]]:
+def _size_of(path: File) -> int | None:
+    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
+
+
+def read_lines(path: File, *, encoding: str) -> Iterator[tuple[int, list[str]]]:
     """The lines of a text file, perhaps compressed, in batches with the number (from 1) of their first line.
 
     Line ends of any system and a byte-order mark are removed.
@@ -77,14 +88,16 @@ def read_lines(path: Path, *, encoding: str) -> Iterator[tuple[int, list[str]]]:
         raise InputError(_locate_invalid_bytes(path, encoding) or f"{path}: {error}") from error
 
 
-def read_parquet(path: Path, *, key: str) -> Iterator[dict[str, list[Any]]]:
+def read_parquet(path: File, *, key: str) -> Iterator[dict[str, list[Any]]]:
     """The rows of a parquet file, in batches of columns; InputError that begins with `key` if damaged."""
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(str(path), pre_buffer=False) as file:
-            for batch in file.iter_batches(batch_size=BATCH_SIZE):
+        with path.open("rb") as file, pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
+            for batch in table.iter_batches(batch_size=BATCH_SIZE):
                 yield batch.to_pydict()
+    except InputError:  # a remote file's
+        raise
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InputError(f"{key}: {path} cannot be read: {' '.join(str(error).split())}") from error
 
@@ -109,7 +122,7 @@ def _check_readable(path: Path, key: str) -> None:
         raise InputError(f"{key}: {path} is an empty file")
 
 
-def _locate_invalid_bytes(path: Path, encoding: str) -> str | None:
+def _locate_invalid_bytes(path: File, encoding: str) -> str | None:
     """The error message for the first bytes that are invalid in an encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     number, line = 0, b""

@@ -15,6 +15,7 @@ from elmo.errors import InputError
 from elmo.values import Pattern
 from tasks.sources.shared.compression import plain_name
 from tasks.sources.shared.local_files import read_lines, read_parquet
+from tasks.sources.shared.remote_files import File
 
 Column: TypeAlias = str | int  # a name, or in a file without header a number from 1
 Delimiter: TypeAlias = Annotated[str, Pattern(r'[^"\r\n]', "one character, such as ';' or '|'")]
@@ -31,13 +32,13 @@ class Row(NamedTuple):
     values: Mapping[Column, Any]
 
 
-def suffix_of(path: Path) -> str:
+def suffix_of(path: File) -> str:
     """A file's suffix, before that of its compression."""
     return Path(plain_name(path)).suffix.lower()
 
 
 def read_rows(
-    path: Path, *, encoding: str, has_header: bool, key: str, delimiter: str | None = None
+    path: File, *, encoding: str, has_header: bool, key: str, delimiter: str | None = None
 ) -> Iterator[Row]:
     """A table's rows in order, without blank lines; a json file is an array of objects, or an object a line.
 
@@ -68,7 +69,7 @@ def read_rows(
         yield from rows_of(read_parquet(path, key=key), str(path))
 
 
-def match_lines(path: Path, *, pattern: re.Pattern[str], encoding: str) -> Iterator[Row]:
+def match_lines(path: File, *, pattern: re.Pattern[str], encoding: str) -> Iterator[Row]:
     """The named groups of each non-blank line; tabs within a group become spaces.
 
     The line of a csv is its fields, joined by tabs.
@@ -94,13 +95,13 @@ def rows_of(batches: Iterable[Mapping[str, list[Any]]], name: str) -> Iterator[R
             yield Row(f"{name}:{number}", dict(zip(batch, values, strict=True)))
 
 
-def check_table(path: Path, *, key: str) -> None:
+def check_table(path: File, *, key: str) -> None:
     """InputError if `read_rows` does not support the file's format."""
     if suffix_of(path) not in TABLE_SUFFIXES:
         raise InputError(f"{key}: {path} is none of {', '.join(TABLE_SUFFIXES)}")
 
 
-def _numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def _numbered_lines(path: File, encoding: str) -> Iterator[tuple[int, str]]:
     """The non-blank lines and their numbers."""
     for first, lines in read_lines(path, encoding=encoding):
         for number, line in enumerate(lines, first):
@@ -108,7 +109,7 @@ def _numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _lines_or_records(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def _lines_or_records(path: File, encoding: str) -> Iterator[tuple[int, str]]:
     if suffix_of(path) != ".csv":
         return _numbered_lines(path, encoding)
     lines = (line for _, batch in read_lines(path, encoding=encoding) for line in batch)
@@ -194,7 +195,7 @@ def _named_rows(records: Iterable[tuple[int, list[str]]], name: str, *, has_head
             raise InputError(f"{name}:{number}: {error}") from error
 
 
-def _read_objects(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
+def _read_objects(path: File, encoding: str) -> Iterator[tuple[int, Any]]:
     """The items of a json file's array with their numbers, or the values of lines with the lines' numbers."""
     lines = _numbered_lines(path, encoding)
     first = next(lines, None)

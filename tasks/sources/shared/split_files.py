@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from elmo.errors import InputError
 from tasks.sources.shared.local_files import find_files
+from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.split import SPLITS, Split
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles:
-    """Paths or globs of each split; None: the split has no files."""
+    """Paths, addresses or globs of each split; None: the split has no files."""
 
     train: str | list[str] | None
     dev: str | list[str] | None
@@ -23,17 +23,17 @@ class SplitFiles:
     def given(self) -> tuple[Split, ...]:
         return tuple(split for split in SPLITS if self._patterns(split) is not None)
 
-    def find(self, split: Split) -> list[Path]:
+    def find(self, split: Split) -> list[File]:
         """A split's files; InputError if there are none."""
         patterns = self._patterns(split)
         if patterns is None:
             raise InputError(f"data.{split}: missing; give a path or a glob")
         return find_files(patterns, key=f"data.{split}")
 
-    def find_all(self, splits: Collection[Split]) -> dict[Split, list[Path]]:
+    def find_all(self, splits: Collection[Split]) -> dict[Split, list[File]]:
         """The files of several splits; InputError if a file is in two of them."""
         found = {split: self.find(split) for split in SPLITS if split in splits}
-        split_of: dict[Path, Split] = {}
+        split_of: dict[File, Split] = {}
         for split, paths in found.items():
             for path in paths:
                 other = split_of.setdefault(path.resolve(), split)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from elmo.errors import InputError
@@ -13,6 +12,7 @@ from elmo.registry import REGISTRY
 from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.hub_access import load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, count_bytes, read_lines, read_parquet
+from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.rows import read_rows, suffix_of
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
@@ -164,12 +164,12 @@ class HubSource(Source):
         return "" if self._skip and self._skip.fullmatch(line) else line
 
 
-def _check_table(path: Path, key: str) -> None:
+def _check_table(path: File, key: str) -> None:
     if suffix_of(path) not in _SUFFIXES:
         raise InputError(f"{key}: {path} is none of {', '.join(_SUFFIXES)}; for plain text use data=text")
 
 
-def _read_table(path: Path, key: str) -> Iterator[dict[Any, list[Any]]]:
+def _read_table(path: File, key: str) -> Iterator[dict[Any, list[Any]]]:
     """The rows of a file in batches of columns; the only column of a txt file is `text`."""
     if suffix_of(path) == ".parquet":
         yield from read_parquet(path, key=key)

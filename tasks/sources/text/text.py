@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from elmo.registry import REGISTRY
 from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.local_files import check_encoding, count_bytes, group_files, read_lines
+from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.split import SPLITS, Split, origin_of
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.text.source import LineBatch, Source
@@ -26,11 +26,11 @@ _MOST_LINES = 4000  # of a paragraph: bounds the memory for a file without blank
 
 @REGISTRY.register("data", "text")
 class TextSource(Source):
-    """Text from files given by path or glob.
+    """Text from files given by path, glob or address.
 
     Args:
-        train: paths or globs, read in this order, the files of a glob by name; may only be missing if just
-            `test` is evaluated.
+        train: paths or globs, also addresses of fsspec such as s3://bucket/part-*.txt.zst, read in this
+            order, the files of a glob by name; may only be missing if just `test` is evaluated.
         dev: the same for selecting the best model; None: a part of `train`.
         test: the same for the final scores; None: a part of `train`.
         encoding: Python's name of the encoding of all files; a byte-order mark is removed.
@@ -82,10 +82,10 @@ class TextSource(Source):
             return super().pieces(split, seed=seed)  # which line is whose depends on all lines before it
         return [self._read(paths) for paths in group_files(self._find(split), size=PIECE_BYTES)]
 
-    def _find(self, split: Split) -> list[Path]:
+    def _find(self, split: Split) -> list[File]:
         return self._files.find(origin_of(split, self._files.given))
 
-    def _read(self, paths: Iterable[Path]) -> Iterator[LineBatch]:
+    def _read(self, paths: Iterable[File]) -> Iterator[LineBatch]:
         for path in paths:
             batches: Iterable[tuple[int, list[str]]] = read_lines(path, encoding=self.encoding)
             if self.prose:

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import fsspec
+
 from experiments.records.input_files import changed_inputs, digest_inputs
 
 
@@ -73,3 +75,17 @@ def test_each_change_is_a_line(tmp_path: Path) -> None:
 def test_published_names_and_keys_of_other_meanings_have_no_files(tmp_path: Path) -> None:
     config = {"data": {"train": 3, "path": str(tmp_path)}, "init_from": "original"}
     assert digest_inputs(config, cache_path=tmp_path) == {}
+
+
+def test_a_file_at_an_address_is_known_by_what_its_server_tells(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    config = {"data": {"type": "text", "train": "memory://records/*.txt"}}
+    memory.pipe_file("/records/a.txt", b"one\n")
+    before = digest_inputs(config, cache_path=tmp_path)
+    assert list(changed_inputs(before, config, cache_path=tmp_path)) == []
+    memory.pipe_file("/records/a.txt", b"two\n")
+    (line,) = changed_inputs(before, config, cache_path=tmp_path)
+    assert line == "data.train: a.txt is not the file that the run read: its content differs"
+    memory.rm("/records/a.txt")
+    (line,) = changed_inputs(before, config, cache_path=tmp_path)
+    assert line == "data.train: what the run read is not there any more (memory://records/*.txt)"
