@@ -74,7 +74,7 @@ def test_the_wheel_has_all_files_of_the_packages_and_conf(wheel: Path) -> None:
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".typed", ".html")
+        if path.suffix in (".py", ".typed", ".html", ".c", ".h")
     }
     expected |= {f"experiments/conf/{path.relative_to(CONF)}" for path in CONF.rglob("*.yaml")}
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

@@ -64,13 +64,20 @@ def kernel(name: str, dtype: torch.dtype) -> Callable[..., None]:
 
 
 @functools.cache
+def torch_library() -> ctypes.CDLL | None:
+    """torch's own library for the CPU, with the BLAS library and OpenMP that it computes with."""
+    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
+        path = Path(torch.__file__).parent / "lib" / name
+        if path.exists():
+            return ctypes.CDLL(str(path))
+    return None
+
+
+@functools.cache
 def blas_product() -> ctypes.c_void_p | None:
     """The address of SGEMM in the BLAS library that torch computes with; None if it is not to be found."""
-    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
-    try:
-        return ctypes.cast(ctypes.CDLL(str(library)).sgemm_, ctypes.c_void_p)
-    except (OSError, AttributeError):
-        return None
+    function = getattr(torch_library(), "sgemm_", None)
+    return None if function is None else ctypes.cast(function, ctypes.c_void_p)
 
 
 def pointer(tensor: Tensor | None, offset: int = 0) -> ctypes.c_void_p | None:

@@ -18,7 +18,7 @@ from elmo.bilm.kernels.library import blas_product, kernel, kernels, pointer
 from elmo.bilm.products import Product, rounded
 
 # FLOPs of the largest product of a step: below, calls from Python take longer than oneDNN's products save.
-_SMALL_PRODUCT = 10**8
+_SMALL_PRODUCT = 4 * 10**7
 
 
 class Part(NamedTuple):
