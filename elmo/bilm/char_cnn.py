@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from elmo.bilm.bilm import WordLayer
 from elmo.bilm.kernels.highway import CpuHighway
 from elmo.bilm.kernels.library import use_kernels
-from elmo.bilm.kernels.windows import LargestWindows
+from elmo.bilm.kernels.windows import CharacterFilters
 from elmo.bilm.products import rounded
 from elmo.errors import InputError, shown
 from elmo.text.characters import MAX_CHARACTERS, NUM_CHARACTERS, PAD, TypeTable
@@ -88,14 +88,17 @@ class CharCnn(WordLayer):
 
     def forward(self, characters_UC: Tensor) -> Tensor:
         """(U, C) character ids, C at least the widest filter -> (U, P) word vectors."""
+        num_types = len(characters_UC)
+        num_rows = rounded(num_types) if characters_UC.device.type == "cpu" else num_types
         if torch.is_grad_enabled() and use_kernels(self.embedding):
-            maxima = LargestWindows.apply(characters_UC, self.embedding, PAD, *self.convolutions)
+            filters = (*self.convolutions, *self.convolution_biases)
+            vectors_UF = CharacterFilters.apply(
+                characters_UC, self.embedding, PAD, self.activation == "tanh", num_rows, *filters
+            )
         else:
             maxima = self._convolve(F.embedding(characters_UC, self.embedding))
-        vectors_UF = ACTIVATIONS[self.activation](maxima + torch.cat(list(self.convolution_biases)))
-        num_types = len(vectors_UF)
-        if vectors_UF.device.type == "cpu":  # see `elmo.bilm.products`
-            vectors_UF = F.pad(vectors_UF, (0, 0, 0, rounded(num_types) - num_types))
+            vectors_UF = ACTIVATIONS[self.activation](maxima + torch.cat(list(self.convolution_biases)))
+            vectors_UF = F.pad(vectors_UF, (0, 0, 0, num_rows - num_types))
         for highway in self.highways:
             vectors_UF = highway(vectors_UF)
         vectors_UP = vectors_UF if self.projection is None else self.projection(vectors_UF)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-_MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_MAX = -1, -4  # of glibc's mallopt
+_MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_MAX, _MALLOC_ARENA_MAX = -1, -4, -8  # of glibc's mallopt
 
 
 def set_up_process(*, num_threads: int | None, device: torch.device) -> None:
@@ -27,6 +27,7 @@ def set_up_process(*, num_threads: int | None, device: torch.device) -> None:
         if mallopt is not None:
             mallopt(_MALLOC_MMAP_MAX, 0)
             mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
+            mallopt(_MALLOC_ARENA_MAX, 1)  # threads take blocks that others have freed, instead of new memory
 
 
 @contextmanager

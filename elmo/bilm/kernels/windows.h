@@ -1,9 +1,10 @@
-/* The character convolutions of one width with the maximum over positions.
+/* The character convolutions of one width: the maximum over positions, plus the bias, activated.
 
    A convolution over character vectors is a sum over its offsets of (vector of the character there) x (weight of the
    offset). There are only 261 characters: with tables[offset][character] = vector x weight, computed once a step, a
    window's value is the sum of `width` rows of tables. */
 
+#define COLUMNS 64 /* whose tables' rows fit into the first cache */
 #define MOST_LANES 4 /* vectors whose sums, maxima and positions fit into registers */
 
 /* The number of positions until the padding begins: every window from there on reads the padding alone. */
@@ -12,9 +13,13 @@ INLINE int used_length(const int64_t *characters, int length, int64_t padding) {
     return length;
 }
 
+INLINE floats activated(floats x, int is_tanh) {
+    return is_tanh ? hyperbolic_tangent(x) : select_floats(x < 0.0f, all(0.0f), x);
+}
+
 INLINE void best_windows(
-    int width, int last, int num_characters, int stride, const int64_t *ids, const float *tables, float *best,
-    uint8_t *positions, int vectors
+    int width, int last, int num_characters, int stride, int is_tanh, const int64_t *ids, const float *tables,
+    const float *bias, float *out, uint8_t *positions, int vectors, int count
 ) {
     floats top[MOST_LANES] = {{0}}, where[MOST_LANES] = {{0}};
     for (int v = 0; v < vectors; v++) top[v] = all(-__builtin_inff());
@@ -33,50 +38,87 @@ INLINE void best_windows(
     for (int v = 0; v < vectors; v++) {
         typedef uint8_t bytes __attribute__((vector_size(LANES)));
         bytes at = __builtin_convertvector(where[v], bytes);
-        store_float(best + v * LANES, top[v], LANES);
+        floats x = activated(top[v] + load_float(bias + v * LANES, count), is_tanh);
+        store_float(out + v * LANES, x, count);
         memcpy(positions + v * LANES, &at, LANES);
     }
 }
 
-/* The window with the largest value, for each type and filter; the first of equal ones.
+/* The activated largest window of each type and filter; of equal windows the first.
 
    characters (types, length): ids below num_characters. tables (width, num_characters, stride): the filters are the
-   first columns; stride is a multiple of LANES. best (types, stride): the largest values; positions: where. */
+   first `number` columns; stride is a multiple of LANES. out: a row of out_stride values for each type. positions
+   (types, stride): where the largest window begins. */
 void windows_forward(
-    int types, int length, int width, int num_characters, int stride, int64_t padding, const int64_t *characters,
-    const float *tables, float *best, uint8_t *positions, int threads
+    int types, int length, int width, int number, int num_characters, int stride, int out_stride, int is_tanh,
+    int64_t padding, const int64_t *characters, const float *tables, const float *bias, float *out, uint8_t *positions,
+    int threads
 ) {
 #pragma omp parallel for if (threads > 1) num_threads(threads) schedule(dynamic, 16)
     for (int type = 0; type < types; type++) {
-        const int64_t *ids = characters + (int64_t)type * length, start = (int64_t)type * stride;
+        const int64_t *ids = characters + (int64_t)type * length;
+        float *y = out + (int64_t)type * out_stride;
+        uint8_t *at = positions + (int64_t)type * stride;
         int last = used_length(ids, length, padding); /* the first window of padding alone */
         if (last > length - width) last = length - width;
         int from = 0;
-        for (; from + MOST_LANES * LANES <= stride; from += MOST_LANES * LANES)
-            best_windows(width, last, num_characters, stride, ids, tables + from, best + start + from,
-                         positions + start + from, MOST_LANES);
-        for (; from < stride; from += LANES)
-            best_windows(width, last, num_characters, stride, ids, tables + from, best + start + from,
-                         positions + start + from, 1);
+        for (; from + MOST_LANES * LANES <= number; from += MOST_LANES * LANES)
+            best_windows(width, last, num_characters, stride, is_tanh, ids, tables + from, bias + from, y + from,
+                         at + from, MOST_LANES, LANES);
+        for (; from + LANES <= number; from += LANES)
+            best_windows(width, last, num_characters, stride, is_tanh, ids, tables + from, bias + from, y + from,
+                         at + from, 1, LANES);
+        if (from < number)
+            best_windows(width, last, num_characters, stride, is_tanh, ids, tables + from, bias + from, y + from,
+                         at + from, 1, number - from);
     }
 }
 
-/* Adds the gradient of `best` to that of the tables, at the rows that made up each largest window. A thread has columns
-   of its own, so that the order of the sums, and with it every bit, does not depend on the threads. */
-void windows_backward(
-    int types, int length, int width, int num_characters, int stride, const int64_t *characters,
-    const uint8_t *positions, const float *d_best, float *d_tables, int threads
+/* The gradients of `count` neighbouring columns; `step` is the size of one offset's table. */
+INLINE void scatter(
+    int types, int length, int width, int64_t step, int stride, int out_stride, int is_tanh, const int64_t *characters,
+    const uint8_t *positions, const float *out, const float *d_out, float *d_tables, float *d_bias, int count
 ) {
-#pragma omp parallel for if (threads > 1) num_threads(threads)
-    for (int from = 0; from < stride; from += LANES)
-        for (int type = 0; type < types; type++) {
-            const int64_t *ids = characters + (int64_t)type * length, start = (int64_t)type * stride;
-            for (int k = from; k < from + LANES; k++) {
-                const float d = d_best[start + k];
-                if (d == 0) continue; /* relu switched the filter off */
-                const int64_t *window = ids + positions[start + k];
-                for (int offset = 0; offset < width; offset++)
-                    d_tables[((int64_t)offset * num_characters + window[offset]) * stride + k] += d;
-            }
+    for (int type = 0; type < types; type++) {
+        const int64_t *ids = characters + (int64_t)type * length, start = (int64_t)type * out_stride;
+        int64_t rows[256]; /* where each character's row of a table begins; a position fits into a byte */
+        for (int place = 0; place < length; place++) rows[place] = ids[place] * stride;
+        for (int k = 0; k < count; k++) {
+            const float y = out[start + k];
+            const float d = is_tanh ? d_out[start + k] * (1 - y * y) : y > 0 ? d_out[start + k] : 0;
+            const int64_t *window = rows + positions[(int64_t)type * stride + k];
+            float *to = d_tables + k;
+            d_bias[k] += d;
+            for (int offset = 0; offset < width; offset++, to += step) to[window[offset]] += d;
         }
+    }
+}
+
+/* Adds the gradient of `out` to that of the bias, and to that of the tables at the rows that made up each largest
+   window. A thread has columns of its own, so that the order of the sums, and with it every bit, does not depend on the
+   threads. length is below 256. */
+void windows_backward(
+    int types, int length, int width, int number, int num_characters, int stride, int out_stride, int is_tanh,
+    const int64_t *characters, const uint8_t *positions, const float *out, const float *d_out, float *d_tables,
+    float *d_bias, int threads
+) {
+    const int64_t step = (int64_t)num_characters * stride;
+#pragma omp parallel for if (threads > 1) num_threads(threads)
+    for (int from = 0; from < number; from += COLUMNS) {
+        const int count = number - from < COLUMNS ? number - from : COLUMNS;
+#define WIDTH(constant)                                                                                                \
+    scatter(types, length, constant, step, stride, out_stride, is_tanh, characters, positions + from, out + from,      \
+            d_out + from, d_tables + from, d_bias + from, count)
+        switch (width) { /* with a constant width, the compiler unrolls the innermost loop */
+        case 1: WIDTH(1); break;
+        case 2: WIDTH(2); break;
+        case 3: WIDTH(3); break;
+        case 4: WIDTH(4); break;
+        case 5: WIDTH(5); break;
+        case 6: WIDTH(6); break;
+        case 7: WIDTH(7); break;
+        default: WIDTH(width);
+        }
+#undef WIDTH
+    }
 }

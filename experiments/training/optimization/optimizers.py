@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from elmo.errors import InputError, suggest
 from elmo.registry import REGISTRY
@@ -17,6 +17,7 @@ from elmo.values import LearningRate, read_value
 from experiments.training.optimization.row_sparse import Adagrad
 
 SPARSE_OPTIMIZERS = ("Adagrad", "SGD")
+FUSED_OPTIMIZERS = ("Adagrad", "Adam", "AdamW")  # torch has a step in one pass over each parameter
 # One evaluates the loss several times a step, one takes sparse gradients only.
 UNFIT_OPTIMIZERS = ("LBFGS", "SparseAdam")
 
@@ -77,7 +78,19 @@ class OptimizerChoice:
             settings[index, factor]["params"].append(parameter)
         self._check_patterns({index for index, _ in settings}, named)
         self._check_gradients(model)
-        return self._make([settings[key] for key in sorted(settings)])
+        groups = [settings[key] for key in sorted(settings)]
+        if self._can_be_fused(named.values()):
+            groups = [{"fused": True, **group} for group in groups]
+        return self._make(groups)
+
+    def _can_be_fused(self, parameters: Iterable[Tensor]) -> bool:
+        """Whether a step can be one pass over each parameter, on a CPU; an option of the user stays."""
+        chosen = {key for options in (self.options, *self.groups) for key in options}
+        return (
+            self.cls.__name__ in FUSED_OPTIMIZERS
+            and not chosen & {"fused", "foreach", "differentiable"}
+            and all(p.device.type == "cpu" and p.dtype == torch.float32 for p in parameters)
+        )
 
     def _settings_of(self, index: int, factor: float) -> dict[str, Any]:
         """The options of a group, the last being that of parameters without a pattern."""
