@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from experiments.train import Figures
 
-# The threads of GNU OpenMP wait for the next computation by spinning, some 4 ms: they hold cores on which a
-# biLM's second direction, or another process, could compute. It reads this when torch is first imported.
+# The threads of GNU OpenMP wait for the next computation by spinning, some 4 ms: they hold cores on which the
+# second direction of a biLM, or another process, could compute. It reads this when torch is first imported.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 

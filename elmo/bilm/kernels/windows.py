@@ -87,8 +87,8 @@ class CharacterFilters(torch.autograd.Function):
 
 
 def _padded(weight: Tensor, embedding_KE: Tensor) -> Tensor:
-    """(W, E, S), with columns of zeros: one vector more than needed, as rows that are powers of two apart share
-    a few lines of a processor's cache; the gradient then took four times as long.
+    """(W, E, S), with columns of zeros: a vector more than needed, as rows whose distance is a power of two
+    share a few lines of a processor's cache; the gradient then took four times as long.
     """
     return F.pad(
         weight.view(-1, embedding_KE.shape[1], weight.shape[1]), (0, -weight.shape[1] % _LANES + _LANES)
