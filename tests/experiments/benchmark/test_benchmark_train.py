@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from elmo.bilm.bilm import build_bilm
 from elmo.bilm.kernels.library import kernels
-from elmo.bilm.kernels.windows import LargestWindows
+from elmo.bilm.kernels.windows import CharacterFilters
 from elmo.registry import REGISTRY
 from elmo.text.characters import PAD
 from experiments.benchmark import train as train_module
@@ -131,13 +131,14 @@ def test_convolutions_that_are_looked_up_are_counted_as_the_products_of_their_ta
     model, batch = model_and_batch({"type": "full"})
     words = model.float().encoder.words
     weights = [torch.zeros(width * 4, number, requires_grad=True) for width, number in ((1, 16), (3, 16))]
+    biases = [torch.zeros(16, requires_grad=True) for _ in weights]
     embedding = torch.zeros(words.embedding.shape, requires_grad=True)
     tables = counted(
-        lambda: LargestWindows.apply(batch.types_U, embedding, PAD, *weights)
-    )  # of 16 filters each: a row of a table is as wide as some vectors
+        lambda: CharacterFilters.apply(batch.types_U, embedding, PAD, False, TYPES, *weights, *biases)
+    )  # of 16 filters each: a row of a table has a vector of 16 columns more
     (_, narrow), (width, _) = FILTERS
     linear = 3 * 2 * TYPES * (2 * 24 * 24 + 24 * 8)
-    assert step_flops(model, batch)["words"] - linear == tables * (narrow + width * 16) / (16 + width * 16)
+    assert step_flops(model, batch)["words"] - linear == tables * (narrow + width * 16) / (32 + width * 32)
 
 
 def test_a_made_up_text_has_the_words_of_its_vocabulary_by_frequency(tmp_path: Path) -> None:
