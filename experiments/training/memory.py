@@ -15,8 +15,9 @@ from experiments.io.environment import peak_memory_bytes
 from experiments.training.optimization.optimizers import SparseModule
 from experiments.training.trainer import Trainer
 
-# On a CPU, peaks were 0.93 to 1.03 times the estimate (`experiments.benchmark train`: tiny, small and medium,
-# batching=stream and sentences): a run whose estimate is this many times the memory would not fit.
+# On a CPU, estimates were 0.94 to 1.07 times the peak (`experiments.benchmark train`: all sizes with
+# batching=stream, tiny and small with sentences): a run whose estimate is this many times the memory would
+# not fit.
 BEYOND_DOUBT = 1.2
 LESS = (
     "choose a smaller encoder or vocabulary.max_size, or lower trainer.batch_size (trainer.accumulate_batches"
