@@ -24,7 +24,7 @@ from experiments.config.choices import (
     TrainingPrecision,
     VectorType,
 )
-from experiments.config.sections import LoggerConfig, Section
+from experiments.config.sections import InferenceConfig, LoggerConfig, Section, bad_device
 from experiments.records.schema import DiffConfig, RerunConfig
 from experiments.sweep.schema import SweepConfig
 from experiments.tune.schema import TuneConfig
@@ -74,7 +74,7 @@ class TrainerConfig(Section):
     def disagreements(self) -> Iterator[str]:
         if self.limits() == (None,) * 3:
             yield "max_steps: nothing ends the run; set one of max_steps, max_epochs, max_minutes"
-        yield from _bad_device(self.device)
+        yield from bad_device(self.device)
         if "/" not in self.metric:
             yield f"metric: expected split/quantity, such as dev/perplexity, got {self.metric!r}"
 
@@ -155,19 +155,6 @@ class FindLrConfig(TrainConfig):
         ):
             if value:
                 yield f"{key}: belongs to a run, and a sweep makes none; leave it out"
-
-
-@dataclass
-class InferenceConfig(Section):
-    """The common keys of all commands that run a saved model."""
-
-    device: str = "auto"
-    num_threads: Threads | None = None
-    progress: Progress = Progress.auto
-    plugins: list[str] = field(default_factory=list)
-
-    def disagreements(self) -> Iterator[str]:
-        yield from _bad_device(self.device)
 
 
 @dataclass
@@ -390,11 +377,6 @@ def store_schemas() -> None:
     """Makes the schemas known to Hydra, as `train_schema` and so on: a yaml of that name would hide one."""
     for command, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{command}_schema", node=schema)
-
-
-def _bad_device(device: str) -> Iterator[str]:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        yield f"device: expected auto, cpu, cuda, cuda:<number> or mps, got {device!r}"
 
 
 store_schemas()

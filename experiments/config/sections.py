@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from elmo.values import Threads
 from experiments.config.choices import Progress, WandbMode
 
 
@@ -30,3 +32,22 @@ class LoggerConfig(Section):
     tensorboard: bool = True
     curves: bool = True
     progress: Progress = Progress.auto
+
+
+@dataclass
+class InferenceConfig(Section):
+    """The common keys of all commands that run a saved model."""
+
+    device: str = "auto"
+    num_threads: Threads | None = None
+    progress: Progress = Progress.auto
+    plugins: list[str] = field(default_factory=list)
+
+    def disagreements(self) -> Iterator[str]:
+        yield from bad_device(self.device)
+
+
+def bad_device(device: str) -> Iterator[str]:
+    """The fault of a device's name, if it has one."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        yield f"device: expected auto, cpu, cuda, cuda:<number> or mps, got {device!r}"
