@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from elmo.bilm.products import padded
 from elmo.bilm.softmaxes.cross_entropy import log_probabilities, summed_loss
 from elmo.bilm.softmaxes.softmax import Plan, Rows, Softmax
 from elmo.errors import InputError
@@ -115,7 +116,10 @@ class AdaptiveSoftmax(Softmax):
         scores = [score(vectors_NP, self.head_weight, self.head_bias, plan["head"])]
         for index, weight in enumerate(self.weights):
             vectors = vectors_NP.index_select(0, plan[f"tokens_{index}"])
-            small = F.linear(vectors, self.projections[index])
+            if vectors.device.type == "cpu":  # see `products.rounded`
+                small = F.linear(padded(vectors), self.projections[index])[: len(vectors)]
+            else:
+                small = F.linear(vectors, self.projections[index])
             scores.append(score(small, weight, self.biases[index], plan[f"classes_{index}"]))
         return scores
 

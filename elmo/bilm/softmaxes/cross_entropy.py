@@ -65,7 +65,7 @@ def block_values(device: torch.device) -> int:
 
 def scores_of(inputs_KP: Tensor, weight_CP: Tensor, bias_C: Tensor) -> Tensor:
     """(K, C) weight x + bias in the bias's dtype, the product in that of the inputs."""
-    rows = padded(inputs_KP) if inputs_KP.device.type == "cpu" else inputs_KP
+    rows = _rows(inputs_KP)
     if inputs_KP.dtype == bias_C.dtype:
         return linear(rows, weight_CP, bias_C)[: len(inputs_KP)]
     return linear(rows, weight_CP.to(inputs_KP.dtype), None)[: len(inputs_KP)] + bias_C
@@ -82,14 +82,26 @@ def to_softmax(scores_KC: Tensor) -> tuple[Tensor, Tensor]:
     return softmax_KC, highest_K - softmax_KC.amax(1).log()
 
 
-def add_product(total: Tensor, a: Tensor, b: Tensor, *, is_first: bool) -> None:
-    """total += a b, in place; the first product replaces what is in `total`, which needs no zeros before."""
-    if a.dtype == total.dtype:
-        torch.addmm(total, a, b, beta=0 if is_first else 1, out=total)
-    elif is_first:
-        total.copy_(a @ b)
-    else:
-        total.add_(a @ b)
+def add_products(
+    d_inputs_KP: Tensor,
+    d_weight_CP: Tensor,
+    errors_KC: Tensor,
+    inputs_KP: Tensor,
+    weight_CP: Tensor,
+    *,
+    is_first_block: bool,
+    is_first_piece: bool,
+) -> None:
+    """Add the errors of a block of scores to the gradients of inputs and weight, in place.
+
+    The products are in the dtype of the inputs. The first one for a gradient replaces what is in it, which
+    needs no zeros before.
+    """
+    errors, inputs = errors_KC.to(inputs_KP.dtype), inputs_KP
+    if inputs.dtype != d_weight_CP.dtype:
+        errors, inputs = _rows(errors), _rows(inputs)
+    _add_product(d_inputs_KP, errors, weight_CP, is_first=is_first_block)
+    _add_product(d_weight_CP, errors.T, inputs, is_first=is_first_piece)
 
 
 class _SummedLoss(torch.autograd.Function):
@@ -127,9 +139,15 @@ class _SummedLoss(torch.autograd.Function):
                 # the gradient of the loss by the scores: softmax minus 1 at the target
                 errors_KC.scatter_add_(1, place_K1, -is_here_K1.to(errors_KC.dtype))
                 d_bias[classes] += errors_KC.sum(0)
-                errors = errors_KC.to(dtype)
-                add_product(d_vectors[tokens], errors, cast[classes], is_first=classes.start == 0)
-                add_product(d_weight[classes], errors.T, inputs, is_first=tokens.start == 0)
+                add_products(
+                    d_vectors[tokens],
+                    d_weight[classes],
+                    errors_KC,
+                    inputs,
+                    cast[classes],
+                    is_first_block=classes.start == 0,
+                    is_first_piece=tokens.start == 0,
+                )
         if not pieces:
             d_weight.zero_()
         ctx.save_for_backward(d_vectors, d_weight, d_bias)
@@ -139,6 +157,17 @@ class _SummedLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         d_vectors, d_weight, d_bias = (saved * gradients[0] for saved in ctx.saved_tensors)
         return d_vectors, d_weight, d_bias, None, None
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor, *, is_first: bool) -> None:
+    """total += a b, in place, without rows that `a` has beyond those of `total`; the first product replaces
+    what is in `total`."""
+    if a.dtype == total.dtype:
+        torch.addmm(total, a, b, beta=0 if is_first else 1, out=total)
+    elif is_first:
+        total.copy_((a @ b)[: len(total)])
+    else:
+        total.add_((a @ b)[: len(total)])
 
 
 def _pieces(num_tokens: int, weight_VP: Tensor) -> tuple[list[slice], int]:
@@ -159,6 +188,11 @@ def _scan(inputs_KP: Tensor, weight_VP: Tensor, bias_V: Tensor, targets_K: Tenso
         chosen_K += (scores_KC.gather(1, place_K1) * is_here_K1)[:, 0]
         normalizer_K = torch.logaddexp(normalizer_K, to_softmax(scores_KC)[1])
     return normalizer_K, chosen_K
+
+
+def _rows(rows: Tensor) -> Tensor:
+    """The rows of a product; padded on a CPU, where oneDNN keeps a kernel for each number of rows."""
+    return padded(rows) if rows.device.type == "cpu" else rows
 
 
 def _places(targets_K: Tensor, classes: slice) -> tuple[Tensor, Tensor]:

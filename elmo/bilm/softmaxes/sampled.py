@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from elmo.bilm.softmaxes.cross_entropy import (
     FEWEST_TOKENS,
-    add_product,
+    add_products,
     block_values,
     log_probabilities,
     product_dtype,
@@ -204,11 +204,17 @@ class _SummedSampledLoss(torch.autograd.Function):
                 d_bias_R.index_add_(0, candidates, errors_KS.sum(0))
                 d_bias_R.index_add_(0, targets, -share_K1[:, 0])
                 d_weight_RP.index_add_(0, targets, -share_K1 * vectors_KP)
-                errors = errors_KS.to(dtype)
                 d_vectors_KP = d_vectors_DNP[direction, tokens]
-                add_product(d_vectors_KP, errors, table_SP, is_first=True)
+                add_products(
+                    d_vectors_KP,
+                    d_table_SP,
+                    errors_KS,
+                    inputs_KP,
+                    table_SP,
+                    is_first_block=True,
+                    is_first_piece=tokens.start == 0,
+                )
                 d_vectors_KP.addcmul_(share_K1, own_KP, value=-1)
-                add_product(d_table_SP, errors.T, inputs_KP, is_first=tokens.start == 0)
             d_weight_RP.index_add_(0, candidates, d_table_SP)
         ctx.save_for_backward(d_vectors_DNP, d_weight_RP, d_bias_R)
         return loss
