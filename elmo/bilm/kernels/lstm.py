@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from elmo.bilm.kernels.library import kernel, pointer
-from elmo.bilm.kernels.steps import Kept, Part, make_steps
+from elmo.bilm.kernels.steps import Kept, Part, Sizes, make_steps
 from elmo.bilm.kernels.threads import side_by_side
 from elmo.bilm.products import linear, rounded
 
@@ -39,9 +39,8 @@ class PackedLstm(torch.autograd.Function):
         clips: tuple[float | None, float | None],
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.recurrence = recurrence = _Recurrence(
-            batch_sizes, weights.shape[2] // 4, h0_DBP.shape[2], clips, dtype
-        )
+        sizes = Sizes(batch_sizes, weights.shape[2] // 4, h0_DBP.shape[2], clips, dtype)
+        ctx.recurrence = recurrence = _Recurrence(sizes)
         outputs_DNP = x_DNI.new_empty(2, x_DNI.shape[1], h0_DBP.shape[2])
         c0_DBH = c0_DBH.contiguous()
         parts = _directions(weights, bias, projection, c0_DBH, mask_DBP)
@@ -94,19 +93,11 @@ def _directions(
 
 
 class _Recurrence:
-    """One layer; each direction is one call. The arguments are those of `OneDnnSteps`."""
+    """One layer; each direction is one call."""
 
-    def __init__(
-        self,
-        batch_sizes: Sequence[int],
-        num_cells: int,
-        num_outputs: int,
-        clips: tuple[float | None, float | None],
-        dtype: torch.dtype,
-    ) -> None:
-        self.num_tokens, self.num_cells, self.num_outputs = sum(batch_sizes), num_cells, num_outputs
-        self.dtype = dtype
-        self.steps = make_steps(batch_sizes, num_cells, num_outputs, clips, dtype)
+    def __init__(self, sizes: Sizes) -> None:
+        self.num_tokens, self.num_cells, self.num_outputs = sum(sizes.batch_sizes), *sizes[1:3]
+        self.dtype, self.steps = sizes.dtype, make_steps(sizes)
 
     def forward(self, part: Part, x: Tensor, h0: Tensor, outputs: Tensor) -> Kept:
         """Write the (N, P) outputs of the (N, I) inputs."""

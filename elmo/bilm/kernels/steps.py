@@ -41,26 +41,23 @@ class Kept(NamedTuple):
     hidden: Tensor  # (M, H): sigmoid(o) tanh(c)
 
 
+class Sizes(NamedTuple):
+    """What one direction is besides its weights."""
+
+    batch_sizes: Sequence[int]  # number of rows of each step
+    num_cells: int  # H
+    num_outputs: int  # P
+    clips: tuple[float | None, float | None]  # of the cells and of the outputs; None: no limit
+    dtype: torch.dtype  # of the products
+
+
 class OneDnnSteps:
-    """Each product is a call of oneDNN with packed weights; the numbers of rows are rounded.
+    """Each product is a call of oneDNN with packed weights; the numbers of rows are rounded."""
 
-    Args:
-        batch_sizes: number of rows of each step.
-        num_cells, num_outputs: H and P.
-        clips: of the cells and of the outputs; None: no limit.
-        dtype: of the products.
-    """
-
-    def __init__(
-        self,
-        batch_sizes: Sequence[int],
-        num_cells: int,
-        num_outputs: int,
-        clips: tuple[float | None, float | None],
-        dtype: torch.dtype,
-    ) -> None:
-        self.num_cells, self.num_outputs = num_cells, num_outputs
-        self.cell_clip, self.output_clip = (ctypes.c_float(clip or 0.0) for clip in clips)
+    def __init__(self, sizes: Sizes) -> None:
+        batch_sizes, dtype = sizes.batch_sizes, sizes.dtype
+        self.num_cells, self.num_outputs = sizes.num_cells, sizes.num_outputs
+        self.cell_clip, self.output_clip = (ctypes.c_float(clip or 0.0) for clip in sizes.clips)
         starts = list(itertools.accumulate(batch_sizes, initial=0))
         # for each step: where its rows begin, their number, that of the next step, where the one before began
         self.steps = list(zip(starts, batch_sizes, [*batch_sizes[1:], 0], [0, *starts], strict=False))
@@ -152,23 +149,13 @@ class OneDnnSteps:
 
 
 class BlasSteps:
-    """All steps are one call of C, which calls the BLAS library; for small products in single precision.
+    """All steps are one call of C, which calls the BLAS library; for small products in single precision."""
 
-    Args:
-        batch_sizes, num_cells, num_outputs, clips: see `OneDnnSteps`.
-    """
-
-    def __init__(
-        self,
-        batch_sizes: Sequence[int],
-        num_cells: int,
-        num_outputs: int,
-        clips: tuple[float | None, float | None],
-    ) -> None:
-        self.sizes = torch.tensor(batch_sizes)
-        self.num_rows, self.num_cells, self.num_outputs = batch_sizes[0], num_cells, num_outputs
-        self.clips = [ctypes.c_float(clip or 0.0) for clip in clips]
-        self.first = (blas_product(), len(batch_sizes), pointer(self.sizes), num_cells, num_outputs)
+    def __init__(self, sizes: Sizes) -> None:
+        self.batch_sizes = torch.tensor(sizes.batch_sizes)
+        self.num_rows, self.num_cells, self.num_outputs = sizes.batch_sizes[0], *sizes[1:3]
+        self.clips = [ctypes.c_float(clip or 0.0) for clip in sizes.clips]
+        self.first = (blas_product(), len(self.batch_sizes), pointer(self.batch_sizes), *sizes[1:3])
 
     def forward(self, part: Part, weight_P4H: Tensor, h_before: Tensor, kept: Kept, outputs: Tensor) -> None:
         """See `OneDnnSteps.forward`."""
@@ -192,18 +179,11 @@ class BlasSteps:
         _in_c("lstm_backward")(*self.first, *addresses, *self.clips, torch.get_num_threads())
 
 
-def make_steps(
-    batch_sizes: Sequence[int],
-    num_cells: int,
-    num_outputs: int,
-    clips: tuple[float | None, float | None],
-    dtype: torch.dtype,
-) -> OneDnnSteps | BlasSteps:
+def make_steps(sizes: Sizes) -> OneDnnSteps | BlasSteps:
     """The faster way for these sizes."""
-    num_flops = 2 * batch_sizes[0] * num_outputs * 4 * num_cells
-    if dtype == torch.float32 and num_flops < _SMALL_PRODUCT and blas_product() is not None:
-        return BlasSteps(batch_sizes, num_cells, num_outputs, clips)
-    return OneDnnSteps(batch_sizes, num_cells, num_outputs, clips, dtype)
+    num_flops = 2 * sizes.batch_sizes[0] * sizes.num_outputs * 4 * sizes.num_cells
+    is_small = sizes.dtype == torch.float32 and num_flops < _SMALL_PRODUCT
+    return BlasSteps(sizes) if is_small and blas_product() is not None else OneDnnSteps(sizes)
 
 
 def _in_c(name: str) -> ctypes._NamedFuncPointer:  # type: ignore[name-defined]
