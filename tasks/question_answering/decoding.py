@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tasks.heads.span_head import SpanScores
-from tasks.question_answering.located_text import LocatedText
 from tasks.question_answering.scores import Prediction
+from tasks.supervised.located_text import LocatedText
 
 NO_ANSWER = -1  # index of the first and the last word if there is no answer
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from elmo.errors import shown
 from elmo.text.tokenizers.tokenizer import Tokenizer
 from tasks.question_answering.decoding import NO_ANSWER
-from tasks.question_answering.located_text import LocatedText, locate_words, window_ranges
 from tasks.sources.questions.source import Answer, Passage, Question
 from tasks.supervised.batches import ExampleBatch
 from tasks.supervised.feature_store import FeatureStore
+from tasks.supervised.located_text import LocatedText, locate_words, window_ranges
 from tasks.supervised.representation import Window, WindowBatch
 
 Answered = TypeVar("Answered")

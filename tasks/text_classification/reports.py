@@ -10,13 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from elmo.files import atomic_write, json_text
-from tasks.pictures import literal, picture
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.shared.split import SPLITS, Split
+from tasks.supervised.confusion import draw_confusion
 from tasks.supervised.encoder_parts import EncoderParts
 from tasks.supervised.example_scores import ExampleScores, write_example_scores
 from tasks.supervised.reports import SupervisedReports, Table, with_mixes
@@ -31,9 +30,6 @@ from tasks.text_classification.scores import (
     scores,
     text_accuracies,
 )
-
-_LABELS_WITH_NUMBERS = 30  # a plot with more labels has only colours
-_LARGEST_PICTURE = 40.0  # inches
 
 
 class Results(NamedTuple):
@@ -209,24 +205,6 @@ def write_reports(path: Path, results: Results, split: str) -> None:
     if not results.decision.multi_label:
         counts_VV = confusion_matrix(results.predicted(), results.gold)
         draw_confusion(path / "plots" / "confusion.png", counts_VV, results.labels)
-
-
-def draw_confusion(path: Path, counts_VV: Tensor, labels: Sequence[str]) -> None:
-    """Plot counts as a PNG: gold labels in rows, predicted ones in columns, coloured by share of the row."""
-    size = min(2.5 + 0.45 * len(labels), _LARGEST_PICTURE)
-    with picture(path, size=(size + 1, size), texts=labels) as figure:
-        axes = figure.subplots()
-        percent_VV = 100 * counts_VV / counts_VV.sum(dim=1, keepdim=True).clamp_min(1)
-        image = axes.imshow(percent_VV.numpy(), cmap="Blues", vmin=0, vmax=100)
-        figure.colorbar(image, ax=axes, label="percent of the gold label")
-        axes.set_xticks(range(len(labels)), [literal(label) for label in labels], rotation=90)
-        axes.set_yticks(range(len(labels)), [literal(label) for label in labels])
-        axes.set(xlabel="predicted", ylabel="gold")
-        if len(labels) <= _LABELS_WITH_NUMBERS:
-            for row, column in torch.cartesian_prod(*[torch.arange(len(labels))] * 2).tolist():
-                colour = "white" if percent_VV[row, column] > 50 else "black"
-                text = str(int(counts_VV[row, column]))
-                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
 
 
 def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

@@ -19,9 +19,9 @@ from tasks.heads.span_head import SpanScores
 from tasks.question_answering.baselines import most_similar_sentences
 from tasks.question_answering.decoding import NO_ANSWER, FoundAnswer, best_spans, merge_windows, span_losses
 from tasks.question_answering.examples import QuestionExamples, QuestionReader, target_of
-from tasks.question_answering.located_text import LocatedText, find_sentences, locate_words, window_ranges
 from tasks.question_answering.word_matches import match_features
 from tasks.sources.questions.source import Answer, Passage, Question
+from tasks.supervised.located_text import LocatedText, find_sentences, locate_words, window_ranges
 
 PENN = WordsTokenizer(split_contractions=True)
 CONTEXT = "Don't panic.  The U.S. won (3\u20131)!\n\n\u201cÉcole\u201d 😀 e\u0301t\u00e9."
