@@ -84,15 +84,19 @@ class SampledSoftmax(Softmax):
         num_types, all_targets = len(self.weight), targets_DN if all_targets_DM is None else all_targets_DM
         drawn = [log_uniform_candidates(num_types, self.num_samples, rng) for _ in targets_DN]
         samples_DS = np.stack([ids for ids, _ in drawn])
-        rows_R = np.unique(np.concatenate([all_targets.ravel(), samples_DS.ravel()]))
+        is_used_V = np.zeros(num_types, dtype=bool)
+        is_used_V[all_targets] = is_used_V[samples_DS] = True
+        rows_R = np.flatnonzero(is_used_V)
         if self.is_static:
             rows_R = _with_unused(rows_R, min(num_types, all_targets.size + samples_DS.size))
         counts_DR = np.stack([log_expected_count(rows_R, tries, num_types) for _, tries in drawn])
-        hits_DN = np.stack([_places(*pair) for pair in zip(targets_DN, samples_DS, strict=True)])
+        place_V = _places(rows_R, num_types)
+        pairs = zip(targets_DN, samples_DS, strict=True)
+        hits_DN = np.stack([_places(samples, num_types)[targets] for targets, samples in pairs])
         return {
-            "rows": torch.from_numpy(rows_R.astype(np.int64)),
-            "targets": torch.from_numpy(np.searchsorted(rows_R, targets_DN)),
-            "candidates": torch.from_numpy(np.searchsorted(rows_R, samples_DS)),
+            "rows": torch.from_numpy(rows_R),
+            "targets": torch.from_numpy(place_V[targets_DN]),
+            "candidates": torch.from_numpy(place_V[samples_DS]),
             "hits": torch.from_numpy(hits_DN),
             "log_counts": torch.from_numpy(counts_DR.astype(np.float32)),
         }
@@ -248,7 +252,10 @@ def log_uniform_candidates(
         draws = np.append(
             draws, np.minimum(np.exp(uniform * math.log1p(num_types)).astype(np.int64) - 1, num_types - 1)
         )
-        first = np.sort(np.unique(draws, return_index=True)[1])
+        # the first of equal draws, without sorting: it is the last one that is written
+        number, first_V = np.arange(len(draws)), np.empty(num_types, dtype=np.int64)
+        first_V[draws[::-1]] = number[::-1]
+        first = np.flatnonzero(first_V[draws] == number)
         if len(first) >= num_samples:
             first = first[:num_samples]
             return draws[first], int(first[-1]) + 1
@@ -261,9 +268,8 @@ def log_expected_count(ids: np.ndarray, tries: int, num_types: int) -> np.ndarra
     return expected
 
 
-def _places(targets_N: np.ndarray, samples_S: np.ndarray) -> np.ndarray:
-    """(N,) the place of each target among the samples, S for one that is not there."""
-    order = np.argsort(samples_S)
-    place_N = np.searchsorted(samples_S, targets_N, sorter=order)
-    found_N = order[np.minimum(place_N, len(samples_S) - 1)]
-    return np.where(samples_S[found_N] == targets_N, found_N, len(samples_S))
+def _places(ids: np.ndarray, num_types: int) -> np.ndarray:
+    """(V,) the place of each type among some distinct ones; their number for a type that is not there."""
+    place_V = np.full(num_types, len(ids))
+    place_V[ids] = np.arange(len(ids))
+    return place_V
