@@ -12,7 +12,7 @@ from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns, TextTable
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
 from tasks.sources.shared.fraction import Fraction
-from tasks.sources.shared.hub_access import load_split
+from tasks.sources.shared.hub_access import hub_label_names, load_split
 from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding
 from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.rows import check_table, match_lines, read_rows, rows_of, suffix_of
@@ -163,10 +163,11 @@ class LabelledHub(LabelledSource):
     def _read_hub(self, split: str) -> Iterator[LabelledText]:
         advice = "local files will do: data.train='...' data.test='...'"
         data = load_split(self.name, config=self.config, revision=self.revision, split=split, advice=advice)
-        names = _names_of(data.features.get(self._columns.label_column))
+        names = hub_label_names(data.features.get(self._columns.label_column))
         columns = self._columns
         if columns.label_names is None and names is not None:
-            columns = dataclasses.replace(columns, label_names=names)
+            named = {str(number): name for number, name in enumerate(names)}
+            columns = dataclasses.replace(columns, label_names=named)
         return columns.read(rows_of(data.iter(batch_size=BATCH_SIZE), f"{self.name}:{split}"))
 
 
@@ -181,14 +182,3 @@ def _compile(pattern: str | None, *, needed: tuple[str, ...]) -> re.Pattern[str]
         if column not in compiled.groupindex:
             raise InputError(f"data.line_pattern: {pattern!r} has no group named {column!r}")
     return compiled
-
-
-def _names_of(feature: Any) -> dict[str, str] | None:
-    """The hub's names of a column's numbers, by number; None if the column is not a class label."""
-    import datasets
-
-    if isinstance(feature, datasets.List):
-        return _names_of(feature.feature)
-    if not isinstance(feature, datasets.ClassLabel):
-        return None
-    return {str(number): name for number, name in enumerate(feature.names)}

@@ -39,3 +39,12 @@ def load_split(
         ) from error
     finally:
         datasets.config.HF_HUB_OFFLINE = is_offline
+
+
+def hub_label_names(feature: Any) -> list[str] | None:
+    """The hub's names of a column's numbers, from 0; None if it has no class labels, nor lists of them."""
+    import datasets
+
+    if isinstance(feature, datasets.List):
+        return hub_label_names(feature.feature)
+    return list(feature.names) if isinstance(feature, datasets.ClassLabel) else None

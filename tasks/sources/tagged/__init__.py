@@ -1,0 +1,1 @@
+"""Sources of sentences with a tag for each word."""
