@@ -18,6 +18,7 @@ from experiments.config.root import with_plugins_of_run
 from experiments.config.save import plain_config
 from experiments.io.run_directory import hold_directory
 from experiments.sweep.checks import check_jobs
+from experiments.sweep.data_files import read_data_files
 from experiments.sweep.engine import Engine, Job
 from experiments.sweep.grid import jobs_of, needs, read_plan
 from experiments.sweep.launchers.launcher import Launcher, Run
@@ -29,7 +30,10 @@ from experiments.sweep.view import View
 from experiments.training.stop import Stop
 
 # Keys of the sweep itself; all others are of its jobs, which have no name and no dry run of their own.
-OWN_KEYS = ("sweep", "question", "base", "pretraining", "grid", "launcher", "name", "dry_run", "progress")
+OWN_KEYS = (
+    *("sweep", "question", "base", "pretraining", "grid", "data_files", "launcher"),
+    *("name", "dry_run", "progress"),
+)
 
 
 def run_sweep(arguments: Sequence[str], *, run: Run) -> int:
@@ -67,7 +71,11 @@ def _sweep(config: SweepConfig, given: Arguments, run: Run) -> int:
     chosen = HydraConfig.get().runtime.choices.get("sweep")
     path = RUNS / (config.name or str(chosen or _stable_name(given.overrides)))
     plan = read_plan(
-        base=config.base, grid=config.grid, pretraining=config.pretraining, given=given.overrides
+        base=config.base,
+        grid=config.grid,
+        pretraining=config.pretraining,
+        given=given.overrides,
+        data_files=None if config.data_files is None else read_data_files(Path(config.data_files)),
     )
     if chosen is None and not any(plan.grids) and not given.is_multirun:
         raise InputError(

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from elmo.errors import InputError, shown
+from elmo.errors import InputError, shown, suggest
+from experiments.sweep.data_files import DataFiles, with_data_files
 from experiments.sweep.overrides import (
     key_of,
     merged,
@@ -37,27 +38,49 @@ class Setting(NamedTuple):
 Axes = dict[str, list[Setting]]
 
 
+class Source(NamedTuple):
+    """A biLM that jobs start from.
+
+    Attributes:
+        value: which it is of those of one name; empty for the only one.
+        overrides: of its pretraining.
+        place: where it is, if it need not be trained.
+    """
+
+    value: str
+    overrides: list[str]
+    place: str | None = None
+
+
 class Plan(NamedTuple):
     """What a sweep is made of.
 
     Attributes:
         base: overrides of all jobs.
         grids: each is crossed by itself, and all of them are run.
-        pretraining: the jobs that come first, by name; a list of variants each.
+        pretraining: the biLMs, by name; those to be trained are the jobs that come first.
+        data_files: overrides of the jobs on a data set.
     """
 
     base: list[str]
     grids: list[Axes]
-    pretraining: dict[str, list[Setting]]
+    pretraining: dict[str, list[Source]]
+    data_files: DataFiles
 
 
 def read_plan(
-    *, base: Mapping[str, Any], grid: Any, pretraining: Mapping[str, Any], given: Sequence[str]
+    *,
+    base: Mapping[str, Any],
+    grid: Any,
+    pretraining: Mapping[str, Any],
+    given: Sequence[str],
+    data_files: DataFiles | None = None,
 ) -> Plan:
     """The plan of a sweep's file with the overrides of a command line.
 
     Args:
         base, grid, pretraining: of the file; {} if there is none.
+        data_files: see `Plan`; None: none.
         given: overrides of `experiments.train`; one of an axis replaces its values, a swept one adds an axis,
             and any other is of all jobs.
 
@@ -84,6 +107,7 @@ def read_plan(
             str(name): _variants(values, f"{PRETRAINING}.{name}", shared)
             for name, values in pretraining.items()
         },
+        data_files=data_files or {},
     )
 
 
@@ -94,9 +118,12 @@ def jobs_of(plan: Plan, path: Path) -> list[JobRecord]:
         InputError: two jobs have one name or are the same, or a pretraining that is named is not there.
     """
     pretraining = [
-        JobRecord(_named(PRETRAINING, name, variant), {}, variant.overrides, role="pretraining")
-        for name, variants in plan.pretraining.items()
-        for variant in variants
+        JobRecord(
+            _named(name, source), {}, with_data_files(source.overrides, plan.data_files), role="pretraining"
+        )
+        for name, sources in plan.pretraining.items()
+        for source in sources
+        if source.place is None
     ]
     jobs = [job for axes in plan.grids for job in _crossed(axes, plan, path)]
     _refuse_duplicates([*pretraining, *jobs])
@@ -146,10 +173,17 @@ def _setting(key: str, text: str) -> Setting:
     return Setting(read_value(text), [f"{key}={text}"])
 
 
-def _variants(values: Any, where: str, shared: list[str]) -> list[Setting]:
-    """The runs of a pretraining: its lists are crossed."""
+def _variants(values: Any, where: str, shared: list[str]) -> list[Source]:
+    """The biLMs of one name: runs and models that are there, or a run for each combination of the lists."""
+    places = values if isinstance(values, (list, tuple)) else [values]
+    if places and all(isinstance(place, str) for place in places):
+        _refuse_absent(places, where)
+        labels = [_safe(place) for place in places] if len(places) > 1 else [""]
+        return [Source(label, [], place) for label, place in zip(labels, places, strict=True)]
     if not isinstance(values, Mapping):
-        raise InputError(f"{where}: expected a mapping of overrides, got {shown(values)}")
+        raise InputError(
+            f"{where}: expected a mapping of overrides, or a run or model that is there, got {shown(values)}"
+        )
     texts = override_texts(values)
     axes = {
         key_of(text): [_setting(key_of(text), value_text(value)) for value in values]
@@ -159,12 +193,21 @@ def _variants(values: Any, where: str, shared: list[str]) -> list[Setting]:
     several = {key for key, settings in axes.items() if len(settings) > 1}
     fixed = [text for text in texts if key_of(text) not in axes]
     return [
-        Setting(
+        Source(
             _label({key: setting for key, setting in chosen if key in several}),
             merged(shared, fixed, *(setting.overrides for _, setting in chosen)),
         )
         for chosen in _combinations(axes)
     ]
+
+
+def _refuse_absent(places: Sequence[str], where: str) -> None:
+    from elmo.io.published import PUBLISHED  # late: few sweeps need it
+
+    for place in places:
+        if not Path(place).is_dir() and place not in PUBLISHED:
+            known = suggest(place, PUBLISHED)
+            raise InputError(f"{where}: {place}: no such directory and no published model{known}")
 
 
 def _is_shared(text: str) -> bool:
@@ -175,6 +218,7 @@ def _is_shared(text: str) -> bool:
 def _crossed(axes: Axes, plan: Plan, path: Path) -> Iterator[JobRecord]:
     for chosen in _combinations(axes):
         overrides = merged(plan.base, *(setting.overrides for _, setting in chosen))
+        overrides = with_data_files(overrides, plan.data_files)
         for source, texts in _sources(overrides, plan, path):
             settings = [*source.items(), *chosen]
             values = {axis: setting.value for axis, setting in settings}
@@ -182,9 +226,9 @@ def _crossed(axes: Axes, plan: Plan, path: Path) -> Iterator[JobRecord]:
 
 
 def _sources(overrides: list[str], plan: Plan, path: Path) -> Iterator[tuple[dict[str, Setting], list[str]]]:
-    """A job for each variant of the pretraining that it names, whose directory takes the name's place.
+    """A job for each biLM of the name in its `init_from`, whose place takes that of the name.
 
-    Where there are several variants, which one it is, is an axis of the pretraining's name.
+    Where there are several, which one it is, is an axis of that name.
     """
     named = [text for text in overrides if text.startswith(f"init_from={PRETRAINING}/")]
     if not named:
@@ -194,15 +238,16 @@ def _sources(overrides: list[str], plan: Plan, path: Path) -> Iterator[tuple[dic
     if name not in plan.pretraining:
         known = ", ".join(plan.pretraining) or "none"
         raise InputError(f"init_from: {PRETRAINING}/{name}: not among the sweep's pretrainings ({known})")
-    variants = plan.pretraining[name]
-    for variant in variants:
-        place = path / _named(PRETRAINING, name, variant)
-        axis = {name: Setting(variant.value, [])} if len(variants) > 1 else {}
-        yield axis, merged(overrides, [f"init_from={value_text(str(place))}"])
+    sources = plan.pretraining[name]
+    for source in sources:
+        place = str(path / _named(name, source)) if source.place is None else source.place
+        axis = {name: Setting(source.value, [])} if len(sources) > 1 else {}
+        yield axis, merged(overrides, [f"init_from={value_text(place)}"])
 
 
-def _named(folder: str, name: str, variant: Setting) -> str:
-    return f"{folder}/{name},{variant.value}" if variant.value else f"{folder}/{name}"
+def _named(name: str, source: Source) -> str:
+    """The directory of a pretraining within the sweep's."""
+    return f"{PRETRAINING}/{name},{source.value}" if source.value else f"{PRETRAINING}/{name}"
 
 
 def _combinations(axes: Axes) -> Iterator[list[tuple[str, Setting]]]:

@@ -15,12 +15,14 @@ from experiments.config.sections import Section
 
 @dataclass
 class SweepConfig(Section):
-    """Root of conf/sweep.yaml; `experiments.sweep.grid` says what `base`, `grid` and `pretraining` mean."""
+    """Root of conf/sweep.yaml; `experiments.sweep.grid` says what `base`, `grid` and `pretraining` mean,
+    and `experiments.sweep.data_files` what stands in that file."""
 
     question: str | None = None
     base: dict[str, Any] = field(default_factory=dict)
     pretraining: dict[str, Any] = field(default_factory=dict)
     grid: Any = field(default_factory=dict)
+    data_files: str | None = None
     launcher: dict[str, Any] = MISSING
     name: str | None = None
     dry_run: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from elmo.errors import InputError
+from experiments.sweep.data_files import read_data_files
 from experiments.sweep.grid import jobs_of, needs, read_plan
 from experiments.sweep.overrides import read_value, value_text
 from experiments.sweep.record import JobRecord
@@ -102,6 +103,37 @@ def test_each_seed_of_a_pretraining_is_an_axis_of_the_jobs_that_name_it() -> Non
     assert names(found)[:2] == ["pretraining/bilm,seed=1", "pretraining/bilm,seed=2"]
     assert [job.axes["bilm"] for job in found[2:]] == ["seed=1", "seed=2"]
     assert [needs(job, found, PATH) for job in found[2:]] == [[name] for name in names(found)[:2]]
+
+
+def test_a_run_that_is_there_takes_the_place_of_a_pretraining_and_several_are_an_axis(
+    tmp_path: Path,
+) -> None:
+    grid = {"system": {"word": {}, "elmo": {"init_from": "pretraining/bilm"}}}
+    place = str(tmp_path / "english")
+    with pytest.raises(InputError, match=r"pretraining.bilm: .*/english: no such directory and no published"):
+        jobs(grid, pretraining={"bilm": place})
+    (tmp_path / "english").mkdir()
+    word, elmo = jobs(grid, pretraining={"bilm": place})
+    assert (word.overrides, elmo.overrides) == ([], [f"init_from={place}"])
+    found = jobs(grid, pretraining={"bilm": [place, "original-5.5B"]})
+    assert names(found) == ["system=word", "bilm=english,system=elmo", "bilm=original-5.5B,system=elmo"]
+    assert found[-1].overrides == ["init_from=original-5.5B"] and not needs(found[-1], found, PATH)
+    with pytest.raises(InputError, match=r"pretraining.bilm: expected a mapping of overrides, or a run or"):
+        jobs(grid, pretraining={"bilm": 3})
+
+
+def test_the_files_of_a_data_set_are_of_the_jobs_that_choose_it_and_of_no_other(tmp_path: Path) -> None:
+    (tmp_path / "files.yaml").write_text("sick: {train: a b.txt, columns: {text: s}}\ntrec: {train: t.txt}\n")
+    files = read_data_files(tmp_path / "files.yaml")
+    grid = {"study": {"pairs": {"data": "sick"}, "mine": {"data": "sick", "data.train": "mine"}, "other": {}}}
+    plan = read_plan(base={}, grid=grid, pretraining={"bilm": {"data": "trec"}}, given=[], data_files=files)
+    bilm, *found = jobs_of(plan, PATH)
+    assert set(bilm.overrides) == {"data=trec", "data.train=t.txt"}
+    assert [set(job.overrides) for job in found] == [
+        {"data=sick", "data.train='a b.txt'", "data.columns.text=s"},
+        {"data=sick", "data.train=mine", "data.columns.text=s"},
+        set(),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,15 @@ def test_an_interrupted_sweep_saves_its_jobs_writes_the_table_and_says_how_to_go
         (["sweep=small", "name=taken"], "runs/taken: holds a run; give another name="),
         (["sweep=heads", "optimizer.learning_rate=0.1"], "runs/heads/system=word,seed=1: was run with other"),
         (["sweep=typo"], "grdi: unknown key; nearest: grid (in sweep/typo.yaml)"),
+        (["sweep=small", "data_files=none.yaml"], "none.yaml: cannot be read as a config ("),
+        (
+            ["sweep=small", "data_files=files.yaml"],
+            "files.yaml: sst2: expected a mapping such as {train: FILE},",
+        ),
+        (
+            ["sweep=elmo", "pretraining.bilm=runs/none"],
+            "pretraining.bilm: runs/none: no such directory and no",
+        ),
         ([], "sweep: nothing varies; give a file, sweep=NAME, or several values, such as seed=1,2"),
     ],
 )
@@ -221,6 +230,11 @@ def test_a_fault_is_a_line_before_the_first_job(
     (home / "mine/sweep/small.yaml").write_text(
         "# @package _global_\nbase: {task: sentiment}\ngrid: {seed: [1, 2]}\n"
     )
+    (home / "mine/sweep/elmo.yaml").write_text(
+        "# @package _global_\nbase: {task: sentiment, encoder: elmo, init_from: pretraining/bilm}\n"
+        "pretraining: {bilm: {}}\ngrid: {seed: [1, 2]}\n"
+    )
+    (home / "files.yaml").write_text("sst2: train.tsv\n")
     (home / "runs" / "taken").mkdir()
     (home / "runs" / "taken" / "config.yaml").write_text("seed: 1\n")
     before = sorted(home.rglob("*"))
