@@ -17,13 +17,12 @@ from experiments.compare.claims import make_claims, pairs_of, units_of
 from experiments.compare.comparison import Comparison, Goal, Group, Interval, LeftOut
 from experiments.compare.costs import costs_of, devices_of
 from experiments.compare.differences import columns_of
-from experiments.compare.grouping import Grouping, group_runs, order_of, refuse_different_tasks
+from experiments.compare.grouping import Grouping, group_runs, order_of
+from experiments.compare.metric import goal_of, metric_of, refuse_different_tasks, shared_name
 from experiments.compare.reading import Material, by_value, names, seconds_of
 from experiments.compare.remarks import remarks
 from experiments.compare.statistics.intervals import t_interval
 from experiments.io.run_record import RunRecord
-
-_LOWER_IS_BETTER = ("loss", "perplexity", "error")  # parts of the names of such metrics
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ def compare(material: Material, wishes: Wishes) -> Comparison:
     """
     _refuse_nothing(material)
     refuse_different_tasks(material.runs)
-    metric, goal = _metric_of(material.runs, wishes.metric)
-    material = _without_diverged(material, f"test/{metric}")
+    goal = goal_of(material.runs, wishes.metric)
+    material = _without_diverged(material, wishes.metric)
     if wishes.refuses_incomplete and material.left_out:
         raise InputError("\n".join(f"{path}: {reason}" for path, reason, _ in material.left_out))
     is_study = material.sweep is not None and material.sweep.kind == "study"
@@ -66,9 +65,10 @@ def compare(material: Material, wishes: Wishes) -> Comparison:
         axes = dict.fromkeys(axis for each in material.axes for axis in each)
         by, over = by or [], [*over, *(axis for axis in axes if axis not in (by or []))]
     grouping = group_runs(material, by=by, over=over, may_repeat=is_study)
+    metric = shared_name(metric_of(run, wishes.metric) for run in material.runs)
     if "perplexity" in metric:
         _refuse_different_vocabularies(material.runs)
-    groups = _groups(material, grouping, metric, goal, is_study=is_study)
+    groups = _groups(material, grouping, wishes.metric, goal, is_study=is_study)
     chosen = _chosen(groups, goal)
     baseline = None if wishes.baseline is None else _find_baseline(groups, wishes.baseline)
     pairs = [] if is_study else pairs_of(groups, baseline=baseline, chosen=chosen)
@@ -90,9 +90,7 @@ def compare(material: Material, wishes: Wishes) -> Comparison:
         ),
         chosen=chosen,
         left_out=material.left_out,
-        warnings=list(
-            remarks(material, groups, metric, has_baseline=baseline is not None, is_study=is_study)
-        ),
+        warnings=list(remarks(material, groups, has_baseline=baseline is not None, is_study=is_study)),
         hours=sum(map(seconds_of, everything)) / 3600 + lost,
         lost_hours=lost,
         device=devices_of(everything),
@@ -108,31 +106,15 @@ def _refuse_nothing(material: Material) -> None:
         raise InputError(f"no finished run to compare ({reasons})")
 
 
-def _metric_of(runs: Sequence[RunRecord], wanted: str | None) -> tuple[str, Goal]:
-    """The metric's name without the split, and its goal."""
-    found = by_value(runs, lambda run: str(run.section("trainer").get("metric")))
-    own = {name.rpartition("/")[2] for name in found}
-    if wanted is None and len(own) > 1:
-        parts = "; ".join(f"{name} ({names(paths)})" for name, paths in found.items())
-        raise InputError(f"the runs chose their models by different metrics: {parts}; give metric=NAME")
-    metric = (wanted or next(iter(own))).rpartition("/")[2]
-    without = [run for run in runs if f"test/{metric}" not in run.figures]
-    if without:
-        known = [key.removeprefix("test/") for key in without[0].figures if key.startswith("test/")]
-        raise InputError(
-            f"metric: no test/{metric} in {names(run.path for run in without)}{suggest(metric, known)}"
-        )
-    goals = {run.section("trainer").get("metric_goal") for run in runs}
-    if own == {metric} and len(goals) == 1:
-        return metric, "minimize" if goals == {"minimize"} else "maximize"
-    return metric, "minimize" if any(word in metric for word in _LOWER_IS_BETTER) else "maximize"
-
-
-def _without_diverged(material: Material, metric: str) -> Material:
+def _without_diverged(material: Material, wanted: str | None) -> Material:
     """The material without runs whose score is not finite."""
-    is_finite = [_is_number(run.figures[metric]) for run in material.runs]
-    diverged = [run for run, finite in zip(material.runs, is_finite, strict=True) if not finite]
-    left_out = [LeftOut(run.path, f"{metric} is not finite", seconds_of(run) / 3600) for run in diverged]
+    metrics = [f"test/{metric_of(run, wanted)}" for run in material.runs]
+    is_finite = [_is_number(run.figures[metric]) for run, metric in zip(material.runs, metrics, strict=True)]
+    left_out = [
+        LeftOut(run.path, f"{metric} is not finite", seconds_of(run) / 3600)
+        for run, metric, finite in zip(material.runs, metrics, is_finite, strict=True)
+        if not finite
+    ]
     kept = [place for place, finite in enumerate(is_finite) if finite]
     found = dataclasses.replace(
         material,
@@ -156,18 +138,19 @@ def _refuse_different_vocabularies(runs: Sequence[RunRecord]) -> None:
 
 
 def _groups(
-    material: Material, grouping: Grouping, metric: str, goal: Goal, *, is_study: bool
+    material: Material, grouping: Grouping, wanted: str | None, goal: Goal, *, is_study: bool
 ) -> list[Group]:
     columns = columns_of(material.runs, material.axes)
     groups = []
     for key, places in grouping.members:
         places = sorted(places, key=lambda place: order_of(place, grouping.over, columns))
-        group = _group(grouping, key, [material.runs[place] for place in places], metric)
+        runs = [material.runs[place] for place in places]
+        group = _group(grouping, key, runs, metric_of(runs[0], wanted))
         if "init_from" in columns:
             bilms = [columns["init_from"][place] for place in places]
             group = dataclasses.replace(group, bilms=[None if name is None else str(name) for name in bilms])
         groups.append(_with_best(group, goal) if is_study else _with_intervals(group))
-    return _with_examples(groups, metric)
+    return _with_examples(groups)
 
 
 def _group(grouping: Grouping, key: dict[str, Any], runs: list[RunRecord], metric: str) -> Group:
@@ -180,6 +163,7 @@ def _group(grouping: Grouping, key: dict[str, Any], runs: list[RunRecord], metri
         key=key,
         system=grouping.label(key, with_data=False),
         data_set="" if data_key is None else grouping.label({data_key: key[data_key]}),
+        metric=metric,
         runs=runs,
         scores=scores,
         dev_scores=np.array([math.nan if value is None else value for value in dev], dtype=np.float64),
@@ -227,9 +211,9 @@ def _interval(values: np.ndarray) -> Interval:
     return Interval(float(values.mean()), *((None, None) if found is None else (found.low, found.high)))
 
 
-def _with_examples(groups: list[Group], metric: str) -> list[Group]:
+def _with_examples(groups: list[Group]) -> list[Group]:
     """The groups with the scores of each test example, where all groups of a data set have them."""
-    found = [_examples_of(group, metric) for group in groups]
+    found = [_examples_of(group) for group in groups]
     numbers: dict[str, set[int | None]] = {}
     for group, examples in zip(groups, found, strict=True):
         numbers.setdefault(group.data_set, set()).add(None if examples is None else examples.shape[1])
@@ -239,14 +223,14 @@ def _with_examples(groups: list[Group], metric: str) -> list[Group]:
     ]
 
 
-def _examples_of(group: Group, metric: str) -> np.ndarray | None:
+def _examples_of(group: Group) -> np.ndarray | None:
     """(R, N) the examples are in the order of the data, which is the same as the test sets are equal."""
     rows = []
     for run in group.runs:
         stored = run.predictions("test")
-        if stored is None or metric not in stored.scores:
+        if stored is None or group.metric not in stored.scores:
             return None
-        rows.append(np.asarray(stored.scores[metric], dtype=np.float64))
+        rows.append(np.asarray(stored.scores[group.metric], dtype=np.float64))
     return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
 
 

@@ -51,6 +51,7 @@ class Group:
         key: the values of the keys that the comparison is by.
         system: the label without the data set.
         data_set: the value of the key that decides the test set; empty if all groups have the same.
+        metric: of the scores, without the split; each data set has its own.
         runs: R records, sorted by what the comparison is over.
         scores: (R,) test scores.
         dev_scores: (R,) scores on dev of the same models; NaN where there is none.
@@ -69,6 +70,7 @@ class Group:
     key: dict[str, Any]
     system: str
     data_set: str
+    metric: str
     runs: list[RunRecord]
     scores: np.ndarray
     dev_scores: np.ndarray
@@ -195,7 +197,7 @@ class Comparison:
     """Groups of runs, what may be claimed of their differences, and what all of it has cost.
 
     Attributes:
-        metric: on the test split, such as `test/accuracy`.
+        metric: on the test split, such as `test/accuracy`; `test/score` where data sets have different ones.
         dev_metric: the same on dev.
         goal: of the metric.
         by: the keys whose values make the groups.
@@ -236,6 +238,16 @@ class Comparison:
     def data_sets(self) -> list[str]:
         """The data sets in the order of the groups; one empty name if all groups have the same test set."""
         return list(dict.fromkeys(group.data_set for group in self.groups))
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """The metric of each data set without the split."""
+        return {group.data_set: group.metric for group in self.groups}
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether data sets have metrics of their own."""
+        return len(set(self.metrics.values())) > 1
 
     @property
     def is_study(self) -> bool:

@@ -92,14 +92,6 @@ def group_runs(
     return grouping
 
 
-def refuse_different_tasks(runs: Sequence[RunRecord]) -> None:
-    """InputError if the runs are of several tasks."""
-    found = by_value(runs, lambda run: str(run.section("task").get("type")))
-    if len(found) > 1:
-        parts = [f"{task} ({names(paths)})" for task, paths in found.items()]
-        raise InputError(f"runs of different tasks: {'; '.join(parts)}; compare those of one")
-
-
 def order_of(place: int, over: Sequence[str], columns: Mapping[str, Column]) -> tuple[Any, ...]:
     """The place of a run within its group: by its values of `over`."""
     return _order([columns[key][place] for key in over if key in columns])

@@ -14,14 +14,13 @@ _SHOWN_LABELS = 5
 
 
 def remarks(
-    material: Material, groups: Sequence[Group], metric: str, *, has_baseline: bool, is_study: bool
+    material: Material, groups: Sequence[Group], *, has_baseline: bool, is_study: bool
 ) -> Iterator[str]:
     """The lines of a comparison's warnings.
 
     Args:
         material: its runs, and what was left out.
         groups: of it.
-        metric: without the split.
         has_baseline: whether the user named one.
         is_study: whether the runs are the trials of a search.
     """
@@ -47,11 +46,13 @@ def remarks(
             f"one biLM each: {_some(lonely)}; what is claimed of them holds for it alone, and for the method"
             " with several pretrainings (over=[seed,init_from])"
         )
-    if any(group.examples is None for group in groups) and len(groups) > 1 and not is_study:
-        yield (
-            f"no claim about new examples: not all runs have stored {metric} of each test example"
-            f" ({names(run.path for group in groups if group.examples is None for run in group.runs)})"
-        )
+    for metric in dict.fromkeys(group.metric for group in groups if group.examples is None):
+        without = [group for group in groups if group.examples is None and group.metric == metric]
+        if len(groups) > 1 and not is_study:
+            yield (
+                f"no claim about new examples: not all runs have stored {metric} of each test example"
+                f" ({names(run.path for group in without for run in group.runs)})"
+            )
     crowded = max((sum(other.data_set == group.data_set for other in groups) for group in groups), default=0)
     if crowded > MOST_PAIRED and not has_baseline and not is_study:
         yield f"{crowded} groups: each is compared with the one chosen on dev; baseline=GROUP names another"

@@ -59,6 +59,7 @@ def sample_group(
         key=key,
         system=name,
         data_set=data_set,
+        metric="accuracy",
         runs=runs,
         scores=values,
         dev_scores=values + 1,

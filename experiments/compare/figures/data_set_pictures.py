@@ -30,7 +30,7 @@ def profiles(comparison: Comparison) -> list[Picture]:
     def draw(figure: Figure) -> None:
         side = "above" if comparison.goal == "maximize" else "below"
         x, y = f"{axis_label(comparison.metric)}", f"share of runs {side}"
-        (axes,) = panels(figure, [""], x=x, y=y)
+        (axes,) = panels(figure, [""], x=x, y=[y])
         lines = [
             Line(
                 wrapped(across.systems[index]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.compare.comparison import Comparison, Group, Interval
-from experiments.compare.figures.style import Look, look_of, wrapped
+from experiments.compare.figures.style import Look, axis_label, look_of, wrapped
 from tasks.pictures import empty_figure, save_figure
 
 if TYPE_CHECKING:
@@ -105,14 +105,19 @@ def panels_size(number: int) -> tuple[float, float]:
     return _SMALL_PANEL[0] * columns, _SMALL_PANEL[1] * -(-number // columns) + 0.6
 
 
-def panels(figure: Figure, names: Sequence[str], *, x: str, y: str) -> list[Axes]:
-    """Axes for each name, in rows; the names are titles where there are several."""
+def metric_label(comparison: Comparison, data_set: str, *, split: str = "test") -> str:
+    """The name of a data set's metric with its unit."""
+    return axis_label(f"{split}/{comparison.metrics[data_set]}")
+
+
+def panels(figure: Figure, names: Sequence[str], *, x: str, y: Sequence[str]) -> list[Axes]:
+    """Axes for each name with its own y label, in rows; the names are titles where there are several."""
     columns = min(len(names), _PANELS_PER_ROW)
     grid = figure.subplots(-(-len(names) // columns), columns, squeeze=False).ravel().tolist()
     for axes in grid[len(names) :]:
         axes.remove()
-    for axes, name in zip(grid, names, strict=False):
-        axes.set(xlabel=x, ylabel=y)
+    for axes, name, label in zip(grid, names, y, strict=False):
+        axes.set(xlabel=x, ylabel=label)
         axes.spines[["top", "right"]].set_visible(False)
         if len(names) > 1:
             axes.set_title(wrapped(name), fontsize="medium")

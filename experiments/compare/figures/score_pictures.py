@@ -19,6 +19,7 @@ from experiments.compare.figures.picture import (
     is_study,
     legend_right,
     looks_of,
+    metric_label,
     name_of,
     panels,
     panels_size,
@@ -54,7 +55,7 @@ def strips(comparison: Comparison) -> list[Picture]:
                 [ends_of(group.interval) for group in groups],
                 [looks[group.system] for group in groups],
             )
-            axes.set_xlabel(axis_label(comparison.metric))
+            axes.set_xlabel(metric_label(comparison, name))
             axes.set_title(wrapped(name), fontsize="medium")
 
     if is_study(comparison):
@@ -155,6 +156,7 @@ def _is_grid(groups: Sequence[Group], keys: Sequence[str]) -> bool:
 
 def _grid(comparison: Comparison, groups: list[Group], keys: list[str], name: str, title: str) -> Picture:
     rows, columns = (_ordered([group.key.get(key) for group in groups]) for key in keys)
+    label = axis_label(f"test/{groups[0].metric}")
     values = np.full((len(rows), len(columns)), np.nan)
     texts = [["" for _ in columns] for _ in rows]
     for group in groups:
@@ -169,10 +171,10 @@ def _grid(comparison: Comparison, groups: list[Group], keys: list[str], name: st
         names = ([shown_value(value) for value in values] for values in (rows, columns))
         image = draw_heat_map(axes, values, rows=next(names), columns=next(names), texts=texts)
         axes.set(ylabel=wrapped(keys[0]), xlabel=wrapped(keys[1]))
-        figure.colorbar(image, ax=axes, label=axis_label(comparison.metric))
+        figure.colorbar(image, ax=axes, label=label)
 
     caption = (
-        f"Mean {axis_label(comparison.metric)}, with half of its {percent(comparison)} interval where"
+        f"Mean {label}, with half of its {percent(comparison)} interval where"
         f" there are several runs; {seeds_phrase(comparison)}. A cross: no run."
     )
     return Picture(name, title, caption, size_of(len(rows), len(columns)), draw)
@@ -191,7 +193,7 @@ def against_number(comparison: Comparison) -> list[Picture]:
     looks = dict(zip(names, map(look_of, range(len(names))), strict=True))
 
     def draw(figure: Figure) -> None:
-        grid = panels(figure, list(parts), x=key, y=axis_label(comparison.metric))
+        grid = panels(figure, list(parts), x=key, y=[metric_label(comparison, name) for name in parts])
         for axes, groups in zip(grid, parts.values(), strict=True):
             members: dict[str, list[Group]] = {}
             for group in sorted(groups, key=lambda group: group.key[key]):
@@ -232,7 +234,8 @@ def trade_offs(comparison: Comparison) -> list[Picture]:
     factor, unit = time_unit([group.costs.seconds or 0 for groups in parts.values() for group in groups])
 
     def draw(figure: Figure) -> None:
-        grid = panels(figure, list(parts), x=f"{unit} of a run", y=axis_label(comparison.metric))
+        labels = [metric_label(comparison, name) for name in parts]
+        grid = panels(figure, list(parts), x=f"{unit} of a run", y=labels)
         for axes, groups in zip(grid, parts.values(), strict=True):
             draw_trade_off(
                 axes,

@@ -16,6 +16,7 @@ from experiments.compare.figures.picture import (
     groups_by_data_set,
     is_study,
     looks_of,
+    metric_label,
     name_of,
     panels,
     panels_size,
@@ -43,7 +44,7 @@ def learning_curves(comparison: Comparison) -> list[Picture]:
     if is_study(comparison):
         return []
     parts = {name: _best_on_dev(comparison, part) for name, part in groups_by_data_set(comparison).items()}
-    curves = {id(group): _curves(comparison, group) for part in parts.values() for group in part}
+    curves = {id(group): _curves(group) for part in parts.values() for group in part}
     pictures = []
     for unit in ("step", *_units_apart(list(curves.values())), "seconds"):
         drawn = {name: [g for g in part if curves[id(g)].get(unit)] for name, part in parts.items()}
@@ -60,7 +61,8 @@ def _learning_curve(
     factor, name = time_unit(ends) if unit == "seconds" else (1.0, "steps" if unit == "step" else unit)
 
     def draw(figure: Figure) -> None:
-        grid = panels(figure, list(parts), x=name, y=axis_label(comparison.dev_metric))
+        labels = [metric_label(comparison, part, split="dev") for part in parts]
+        grid = panels(figure, list(parts), x=name, y=labels)
         for axes, groups in zip(grid, parts.values(), strict=True):
             lines = [
                 _curve_line(name_of(group), looks[group.system], curves[id(group)][unit], factor)
@@ -95,12 +97,13 @@ def _curve_line(name: str, look: Look, curves: list[Curve], factor: float) -> Li
     )
 
 
-def _curves(comparison: Comparison, group: Group) -> Curves:
+def _curves(group: Group) -> Curves:
     found: Curves = defaultdict(list)
+    metric = f"dev/{group.metric}"
     for run in group.runs:
-        events = [event for event in run.events() if comparison.dev_metric in event]
+        events = [event for event in run.events() if metric in event]
         for unit in ("step", *_UNITS, "seconds"):
-            curve = curve_of(events, comparison.dev_metric, unit=unit)
+            curve = curve_of(events, metric, unit=unit)
             if len(curve.x):
                 found[unit].append(curve)
     return found
@@ -135,7 +138,7 @@ def budget_curves(comparison: Comparison) -> list[Picture]:
     def draw(figure: Figure) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        (axes,) = panels(figure, [""], x="trials", y=f"expected best {axis_label(comparison.dev_metric)}")
+        (axes,) = panels(figure, [""], x="trials", y=[f"expected best {axis_label(comparison.dev_metric)}"])
         lines = [
             Line(wrapped(curve.label), look_of(index), x, curve.expected, curve.low, curve.high)
             for index, curve in enumerate(known)

@@ -49,6 +49,7 @@ def _group_row(comparison: Comparison, place: int) -> dict[str, Any]:
     return {
         "group": group.label,
         **group.key,
+        **_metric(comparison, group),
         "n": group.num_units,
         "runs": len(group.runs),
         **{
@@ -62,14 +63,24 @@ def _group_row(comparison: Comparison, place: int) -> dict[str, Any]:
     }
 
 
+def _metric(comparison: Comparison, group: Group) -> dict[str, Any]:
+    """A column for the metric, where data sets have metrics of their own."""
+    return {"metric": group.metric} if comparison.has_metrics else {}
+
+
 def _run_rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
     for group in comparison.groups:
         for run, score, dev, seed in zip(
             group.runs, group.scores.tolist(), group.dev_scores.tolist(), group.seeds, strict=True
         ):
-            row = {"run": str(run.path), "group": group.label, **group.key, "seed": seed}
-            row |= {comparison.metric: score, comparison.dev_metric: dev, "seconds": seconds_of(run)}
+            row = {"run": str(run.path), "group": group.label, **group.key, **_metric(comparison, group)}
+            row |= {
+                "seed": seed,
+                comparison.metric: score,
+                comparison.dev_metric: dev,
+                "seconds": seconds_of(run),
+            }
             rows.append(row)
     return rows
 

@@ -91,7 +91,9 @@ def _with_reductions(comparison: Comparison, rows: list[list[str]]) -> list[list
 def _rows_of_data_sets(comparison: Comparison) -> list[list[str]]:
     found = {(group.system, group.data_set): place for place, group in enumerate(comparison.groups)}
     best = best_of(comparison)
-    rows = [["system", *map(escaped, comparison.data_sets)]]
+    metrics = comparison.metrics
+    heads = [f"{name} ({metrics[name]})" if comparison.has_metrics else name for name in comparison.data_sets]
+    rows = [["system", *map(escaped, heads)]]
     for system in dict.fromkeys(group.system for group in comparison.groups):
         places = [found.get((system, data_set)) for data_set in comparison.data_sets]
         cells = [

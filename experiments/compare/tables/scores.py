@@ -34,11 +34,13 @@ class TextTable(NamedTuple):
 def group_table(comparison: Comparison) -> TextTable:
     """A row for each group: scores with intervals, validation beside test, and costs."""
     keys = comparison.by or ["runs"]
-    columns = [*keys, "n", f"{comparison.metric} (95 % interval)", comparison.dev_metric, "chosen on dev"]
+    columns = [*keys, *["metric"] * comparison.has_metrics, "n", f"{comparison.metric} (95 % interval)"]
+    columns += [comparison.dev_metric, "chosen on dev"]
     columns += ["trained", "frozen", "s per run", "device-hours", "peak MiB"]
     rows = [
         [
             *([shown_value(group.key[key]) for key in comparison.by] or [group.label]),
+            *[group.metric] * comparison.has_metrics,
             _number_of_runs(group),
             with_half_width(group.interval),
             "" if math.isnan(group.dev_interval.estimate) else with_half_width(group.dev_interval),
@@ -69,7 +71,7 @@ def retrained_table(comparison: Comparison) -> TextTable:
     columns += ["runs needed"] * wants_number + ["error reduction %"] * wants_reduction
     rows = []
     for claim in comparison.claims:
-        row = [pair_name(comparison, claim), *_evidence_cells(claim.retrained)]
+        row = [pair_name(comparison, claim), *evidence_cells(claim.retrained)]
         row.append("" if claim.smallest_difference is None else f"{claim.smallest_difference:.2f}")
         if has_order:
             row += _order_cells(claim)
@@ -95,7 +97,7 @@ def retrained_table(comparison: Comparison) -> TextTable:
 def examples_table(comparison: Comparison) -> TextTable:
     """The second claim: a row for each pair whose runs have stored the scores of each example."""
     rows = [
-        [pair_name(comparison, claim), *_evidence_cells(claim.examples)]
+        [pair_name(comparison, claim), *evidence_cells(claim.examples)]
         for claim in comparison.claims
         if claim.examples is not None
     ]
@@ -178,7 +180,8 @@ def _number_of_runs(group: Group) -> str:
     )
 
 
-def _evidence_cells(evidence: Evidence | None) -> list[str]:
+def evidence_cells(evidence: Evidence | None) -> list[str]:
+    """The difference, p, p after the correction, and whether a difference was found."""
     if evidence is None:
         return ["", "", "", ""]
     found = "" if evidence.adjusted_p is None else "yes" if evidence.is_found else "no"

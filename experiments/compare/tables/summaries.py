@@ -1,9 +1,9 @@
-"""Tables of a comparison beyond its groups and pairs: systems over data sets, budgets."""
+"""A comparison's tables beyond groups and pairs: gains on a baseline, systems over data sets, budgets."""
 
 from __future__ import annotations
 
 from experiments.compare.comparison import AcrossDataSets, BudgetCurve, Comparison
-from experiments.compare.tables.scores import TextTable, with_half_width
+from experiments.compare.tables.scores import TextTable, evidence_cells, with_ends, with_half_width
 
 _BUDGETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -30,6 +30,29 @@ def across_table(comparison: Comparison, across: AcrossDataSets) -> TextTable:
         )
     title = f"Over {len(across.data_sets)} data sets: {comparison.metric}"
     return TextTable(title, columns, rows, notes, "data_sets")
+
+
+def gains_table(comparison: Comparison) -> TextTable:
+    """A row for each claim with an error reduction, as table 1 of Peters et al. (2018) has them."""
+    groups = comparison.groups
+    columns = ["data set", "metric", "n", "baseline", "its score", "system", "score", "increase"]
+    columns += ["relative error reduction % [95 %]", "p (Holm)", "found"]
+    rows = []
+    for claim in comparison.claims:
+        system, baseline = groups[claim.first], groups[claim.second]
+        if claim.error_reduction is not None:
+            row = [system.data_set or "all", system.metric, str(system.num_units)]
+            row += [baseline.system, with_half_width(baseline.interval)]
+            row += [system.system, with_half_width(system.interval)]
+            row += [f"{claim.retrained.difference.estimate:+.2f}", with_ends(claim.error_reduction)]
+            row += evidence_cells(claim.retrained)[2:]
+            rows.append(row)
+    notes = [
+        "relative error reduction: how much smaller the error, 100 - score, is than the baseline's, in"
+        " percent of that; of the errors' geometric means over runs, with an interval of Student's t of the"
+        " logarithms (paired where runs are)"
+    ]
+    return TextTable(f"Gains: {comparison.metric} beside the baseline's", columns, rows, notes, "gains")
 
 
 def budget_table(comparison: Comparison) -> TextTable:

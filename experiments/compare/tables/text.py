@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from experiments.compare.comparison import Comparison
 from experiments.compare.tables.scores import TextTable, examples_table, group_table, retrained_table
-from experiments.compare.tables.summaries import across_table, budget_table
+from experiments.compare.tables.summaries import across_table, budget_table, gains_table
 from experiments.logging.progress import summary_table
 
 
 def tables_of(comparison: Comparison) -> list[TextTable]:
     """All tables of a comparison that have rows."""
     found = [group_table(comparison)]
+    if any(claim.error_reduction is not None for claim in comparison.claims):
+        found.append(gains_table(comparison))
     if comparison.claims:
         found.append(retrained_table(comparison))
     if any(claim.examples is not None for claim in comparison.claims):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import write_run
@@ -11,6 +13,7 @@ from elmo.errors import InputError
 from experiments.compare.build import Wishes, compare
 from experiments.compare.comparison import Comparison
 from experiments.compare.reading import read_runs, read_sweep_runs
+from experiments.compare.tables.text import markdown
 from experiments.sweep.record import JobRecord, SweepRecord, write_sweep
 
 
@@ -167,6 +170,60 @@ def test_several_data_sets_are_compared_each_for_itself_when_by_names_them(tmp_p
     assert sorted(pairs) == [("elmo, sst2", "word, sst2"), ("elmo, trec", "word, trec")]
     assert found.across is not None and found.across.systems == ["elmo", "word"]
     assert found.across.improvement.tolist() == [[0.5, 1.0], [0.0, 0.5]]
+
+
+def write_tasks(path: Path, **changes: Any) -> None:
+    """A sweep of two systems on two tasks, each with its own metric and three seeds."""
+    jobs = []
+    settings: dict[str, dict[str, Any]] = {
+        "questions": {"data": "trec", "task__type": "text_classification"},
+        "answers": {
+            "data": "bbc",
+            "task__type": "question_answering",
+            "trainer__metric": "dev/f1",
+            **changes,
+        },
+    }
+    for task, values in settings.items():
+        for system, gain in (("baseline", 0.0), ("elmo", 4.0)):
+            for seed in (1, 2, 3):
+                name, score = f"{task},{system},{seed}", 80.0 + seed + gain
+                figures = {"dev/f1": score - 20, "test/f1": score - 20} if task == "answers" else {}
+                encoder = "elmo" if system == "elmo" else "word"
+                write_run(path / name, score, figures=figures, encoder=encoder, seed=seed, **values)
+                jobs.append(JobRecord(name, {"task": task, "system": system, "seed": seed}, []))
+    write_sweep(path, SweepRecord("tasks", "sweep", jobs))
+
+
+def test_several_tasks_are_compared_each_by_its_own_metric(tmp_path: Path) -> None:
+    write_tasks(tmp_path)
+    found = compare(read_sweep_runs(tmp_path), Wishes(baseline="baseline", error_reduction=True))
+    assert (found.metric, found.metrics) == ("test/score", {"questions": "accuracy", "answers": "f1"})
+    assert [(group.label, group.interval.estimate) for group in found.groups] == [
+        ("questions, baseline", 82.0),
+        ("questions, elmo", 86.0),
+        ("answers, baseline", 62.0),
+        ("answers, elmo", 66.0),
+    ]
+    assert [(claim.first, claim.second) for claim in found.claims] == [(1, 0), (3, 2)]
+    reduction = found.claims[1].error_reduction
+    assert reduction is not None and reduction.low is not None and reduction.high is not None
+    logarithms = [math.log(35 / 39), math.log(34 / 38), math.log(33 / 37)]  # of the errors' ratios
+    middle = math.fsum(logarithms) / 3
+    half = 4.30265273 * math.sqrt(sum((value - middle) ** 2 for value in logarithms) / 2 / 3)
+    expected = [100 * (1 - math.exp(value)) for value in (middle, middle + half, middle - half)]
+    assert reduction == pytest.approx(expected)
+    text = markdown(found)
+    assert "| answers | f1 | 3 | baseline | 62.00 ± 2.48 | elmo | 66.00 ± 2.48 | +4.00 | +10.53 [+" in text
+    assert "no claim about new examples: not all runs have stored f1 of each" in text
+
+
+def test_tasks_whose_metrics_have_different_goals_are_refused(tmp_path: Path) -> None:
+    write_tasks(tmp_path, trainer__metric_goal="minimize")
+    with pytest.raises(
+        InputError, match=r"metrics with different goals are not compared: maximize \(.*; give"
+    ):
+        compare(read_sweep_runs(tmp_path), Wishes())
 
 
 def test_what_a_data_set_decides_needs_no_name(tmp_path: Path) -> None:
