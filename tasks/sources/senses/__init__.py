@@ -1,0 +1,1 @@
+"""Sources of sentences some of whose words are tagged with their sense."""
