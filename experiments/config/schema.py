@@ -25,6 +25,7 @@ from experiments.config.choices import (
     VectorType,
 )
 from experiments.config.sections import InferenceConfig, LoggerConfig, Section, bad_device
+from experiments.neighbours.schema import NeighboursConfig
 from experiments.records.schema import DiffConfig, RerunConfig
 from experiments.sweep.schema import SweepConfig
 from experiments.tune.schema import TuneConfig
@@ -370,6 +371,7 @@ SCHEMAS: dict[str, type] = {
     "benchmark_statistics": BenchmarkStatisticsConfig,
     "benchmark_train": BenchmarkTrainConfig,
     "tune": TuneConfig,
+    "neighbours": NeighboursConfig,
 }
 
 
