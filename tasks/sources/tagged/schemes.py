@@ -4,7 +4,7 @@
 (Ramshaw and Marcus 1995): the same, but `B-` stands only where a span follows another one of its label.
 `bioul` (Ratinov and Roth 2009): `L-` is the last word of a span, `U-` the only one; `E-` and `S-` (BIOES) are
 other names of these two. `brackets` (the CoNLL tables of OntoNotes): `(PER*` begins a span, `*)` ends it, `*`
-is any other word. With `none`, tags are no spans, such as parts of speech.
+is any other word; the star may be missing. With `none`, tags are no spans, such as parts of speech.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DataScheme: TypeAlias = Literal["none", "bio", "iob1", "bioul", "bioes", "bracke
 
 OUTSIDE = "O"
 _PREFIXES = {"bio": "BI", "iob1": "BI", "bioul": "BIUL"}
-_BRACKETS = re.compile(r"(?:\(([^()*]+))?\*(\))?")
+_BRACKETS = re.compile(r"(?=.)(?:\(([^()*]+))?\*?(\))?")
 _OTHER_NAMES = {"E": "L", "S": "U"}
 
 

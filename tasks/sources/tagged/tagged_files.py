@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from elmo.registry import REGISTRY
 from tasks.sources.shared.fraction import Fraction
 from tasks.sources.shared.local_files import check_encoding
-from tasks.sources.shared.split import SPLITS, Split, origin_of
+from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
 from tasks.sources.tagged.columns import ColumnForm, Delimiter
 from tasks.sources.tagged.schemes import DataScheme
-from tasks.sources.tagged.source import TaggedSentence, TaggedSource, no_strata
+from tasks.sources.tagged.source import TaggedSentence
 from tasks.sources.tagged.tag_columns import ColumnChoice, TagColumns
+from tasks.sources.tagged.tagged_paths import TaggedPaths
 
 
 @REGISTRY.register("data", "tagged_files")
-class TaggedFiles(TaggedSource):
+class TaggedFiles(TaggedPaths):
     """Tagged sentences from files given by path or glob, perhaps compressed.
 
     Files named jsonl, json or parquet are tables with a list of words and one of tags in each row; all others
@@ -71,8 +72,10 @@ class TaggedFiles(TaggedSource):
         self.scheme = scheme
         self.language = language
         self.fraction = fraction
-        self._files = SplitFiles(train=train, dev=dev, test=test)
-        self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        super().__init__(
+            files=SplitFiles(train=train, dev=dev, test=test),
+            shares=SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed),
+        )
         self._columns = TagColumns(
             word_column=word_column,
             tag_column=tag_column,
@@ -86,17 +89,8 @@ class TaggedFiles(TaggedSource):
             encoding=encoding,
         )
 
-    def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        self._files.find_all({origin_of(split, self._files.given) for split in splits})
+    def read_file(self, path: File, *, key: str) -> Iterator[TaggedSentence]:
+        return self._columns.read_file(path, key=key)
 
-    def describe_examples(self, split: Split) -> dict[str, Any]:
-        files = self._files.find(origin_of(split, self._files.given))
-        shares = self._shares.describe(split, self._files.given)
-        return {"files": files, "columns": self._columns.describe()} | shares
-
-    def examples(self, split: Split) -> Iterator[TaggedSentence]:
-        return self._shares.take(split, self._files.given, self._read, no_strata)
-
-    def _read(self, split: Split) -> Iterator[TaggedSentence]:
-        for path in self._files.find(split):
-            yield from self._columns.read_file(path, key=f"data.{split}")
+    def describe_columns(self) -> dict[str, Any]:
+        return self._columns.describe()

@@ -55,6 +55,7 @@ def test_each_scheme_writes_and_reads_the_same_spans(scheme: Scheme, tags: str) 
         ("brackets", "(a*) (b* * *) *", "B-a B-b I-b I-b O", 0),
         ("brackets", "(a* * (b* *", "B-a I-a B-b I-b", 2),  # neither is closed
         ("brackets", "* *) (b*)", "O O B-b", 1),
+        ("brackets", "(a) (b* *)", "B-a B-b I-b", 0),  # as OntoNotes writes names of one word
     ],
 )
 def test_tags_that_break_a_scheme_are_repaired_and_counted(
@@ -79,6 +80,7 @@ def test_tags_without_spans_stay_as_they_are() -> None:
         ("bio", "L-a", r"'L-a' is no tag of data\.scheme=bio; bioul has it"),
         ("bioul", "", "'' is no tag of data.scheme=bioul"),
         ("bioul", "o", "'o' is no tag of"),
+        ("brackets", "", r"'' is no tag of data\.scheme=brackets"),
         ("brackets", "(a*))", r"'\(a\*\)\)' is no tag of data\.scheme=brackets"),
     ],
 )

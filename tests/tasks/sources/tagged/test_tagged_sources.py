@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
+import datasets
+import pyarrow
+import pyarrow.parquet
 import pytest
 import yaml  # type: ignore[import-untyped]
 from places import SHARED
@@ -124,6 +128,163 @@ def test_a_fault_of_columns_is_told_with_its_line(
     with pytest.raises(InputError, match=message) as fault:
         read(write(tmp_path / "a.txt", content), **options)
     assert "\n" not in str(fault.value)
+
+
+def test_shared_task_files_are_read_by_their_presets(tmp_path: Path) -> None:
+    news = write(tmp_path / "eng.testb", "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nFri NNP B-NP I-PER\n")
+    assert [s.tags for s in preset("conll2003", test=news, scheme="iob1").examples("test")] == [
+        ("B-ORG", "B-PER")
+    ]
+    chunks = preset("conll2003", test=news, scheme="iob1", tag_column="chunk_tags")
+    assert [s.tags for s in chunks.examples("test")] == [("B-NP", "B-NP")]
+    table = [
+        "#begin document (bc/x); part 000",
+        "bc/x  0  0  Mr.    NNP  (NP*  -   -   -  A  (PERSON*  (ARG0*  (3",
+        "bc/x  0  1  Li     NNP  *)    -   -   -  A  *)        *)      3)",
+        "bc/x  0  2  saw    VBD  *     see 01  1  A  *         (V*)    -",
+        "bc/x  0  3  Rome   NNP  *     -   -   -  A  (GPE)     (ARG1*) -",
+        "",
+        "bc/x  0  0  Yes    UH   *     -   -   -  A  *         -",
+        "",
+        "#end document",
+    ]
+    path = write(tmp_path / "x.v4_gold_conll", "\n".join(table))
+    assert list(preset("ontonotes", test=path).examples("test")) == [
+        TaggedSentence(f"{path}:2", ("Mr.", "Li", "saw", "Rome"), ("B-PERSON", "I-PERSON", "O", "B-GPE")),
+        TaggedSentence(f"{path}:7", ("Yes",), ("O",)),
+    ]
+    roles = ("B-ARG0", "I-ARG0", "B-V", "B-ARG1")
+    assert list(preset("srl_files", test=path).examples("test")) == [
+        TaggedSentence(f"{path}:4", ("Mr.", "Li", "saw", "Rome"), roles, predicate=2)
+    ]
+
+
+def test_each_predicate_of_a_sentence_is_an_example(tmp_path: Path) -> None:
+    """As in CoNLL-2005: word, syntax, entities, sense, predicate, and the arguments of each predicate."""
+    rows = ["He * * - - (A0*) (A0*)", "wants * * 01 want (V*) *", "to * * - - (A1* *", "go * * 01 go *) (V*)"]
+    path = write(tmp_path / "a.txt", "\n".join(rows) + "\n")
+    columns = {
+        "word_column": 1,
+        "predicate_column": 5,
+        "first_argument_column": 6,
+        "last_argument_column": -1,
+    }
+    source = preset("srl_files", test=path, **columns)
+    assert source.has_predicates and source.has_spans
+    assert list(source.examples("test")) == [
+        TaggedSentence(f"{path}:2", ("He", "wants", "to", "go"), ("B-A0", "B-V", "B-A1", "I-A1"), 1),
+        TaggedSentence(f"{path}:4", ("He", "wants", "to", "go"), ("B-A0", "O", "O", "B-V"), 3),
+    ]
+    assert [batch.lines for batch in source.lines("test")] == [["He wants to go"]]
+    with pytest.raises(InputError, match=r"a\.txt:1: the sentence has 2 predicates .*, but 1 columns of arg"):
+        list(preset("srl_files", test=path, **(columns | {"first_argument_column": 7})).examples("test"))
+
+
+def test_a_sentence_may_have_ten_thousand_words_and_any_characters(tmp_path: Path) -> None:
+    words = ["#", "\u00a0", "a\u2028b", "\u200b", "\ufeff", "O", "-", "Stra\u00dfe"]
+    lines = [f"{word}\tO" for word in (*words, *map(str, range(10_000)))]
+    path = write(tmp_path / "a.txt", b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    for delimiter in ("tab", "any"):
+        (sentence,) = read(path, delimiter=delimiter)
+        assert sentence.words[:8] == tuple(words) and len(sentence.words) == 10_008
+
+
+def test_tables_have_lists_of_words_and_tags(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        {"tokens": ["EU", "says"], "tags": ["B-ORG", "O"]},
+        {"tokens": [], "tags": []},
+        {"tokens": ["a\tb"], "tags": ["I-ORG"]},
+    ]
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    expected = [
+        TaggedSentence(f"{path}:1", ("EU", "says"), ("B-ORG", "O")),
+        TaggedSentence(f"{path}:3", ("a\tb",), ("B-ORG",), repaired=1),
+    ]
+    assert read(path, word_column="tokens", tag_column="tags") == expected
+    assert "1 sentences without words were left out" in caplog.text
+    table = pyarrow.table({"tokens": [["EU", "says"]], "tags": [[1, 0]]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    (numbered,) = read(
+        str(tmp_path / "a.parquet"), word_column="tokens", tag_column="tags", tag_names=["O", "B-ORG"]
+    )
+    assert numbered.tags == ("B-ORG", "O")
+    (unnamed,) = read(str(tmp_path / "a.parquet"), word_column="tokens", tag_column="tags", scheme="none")
+    assert unnamed.tags == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tokens": ["a"]}, r"a\.jsonl:1: no column 'tags' \(data\.tag_column\), only tokens"),
+        (
+            {"tokens": "a b", "tags": ["O"]},
+            r"a\.jsonl:1: column 'tokens' \(data\.word_column\) has 'a b' \(str\)",
+        ),
+        ({"tokens": ["a", "b"], "tags": ["O"]}, r"a\.jsonl:1: 2 words, but 1 tags"),
+        ({"tokens": ["a"], "tags": ["X"]}, r"a\.jsonl:1: 'X' is no tag of data\.scheme=bio"),
+        (
+            {"tokens": ["a"], "tags": [7]},
+            r"a\.jsonl:1: tag 7 has no name; data\.tag_names has those of 0 to 1",
+        ),
+        ({"tokens": ["a"], "tags": [None]}, r"a\.jsonl:1: None is no tag \(data\.tag_column=tags\)"),
+        (
+            {"tokens": ["a", ""], "tags": ["O", "O"]},
+            r"a\.jsonl:1: '' is no word \(data\.word_column=tokens\)",
+        ),
+        ({"tokens": ["a\nb"], "tags": ["O"]}, r"a\.jsonl:1: 'a\\nb' is no word"),
+        ({"tokens": ["\ud800"], "tags": ["O"]}, r"a\.jsonl:1: character 1 is half of a surrogate pair"),
+    ],
+)
+def test_a_fault_of_a_table_is_told_with_its_line(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=message):
+        read(path, word_column="tokens", tag_column="tags", tag_names=["O", "B-a"])
+
+
+def test_the_hub_names_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = datasets.ClassLabel(names=["O", "B-person", "I-person"])
+    features = {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(names)}
+    rows = {"tokens": [["Ann", "Lee", "ran"]], "ner_tags": [[1, 2, 0]]}
+    data = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+    asked: list[Any] = []
+
+    def load(*args: Any, **options: Any) -> datasets.Dataset:
+        asked.append((args, options["config"], options["split"]))
+        return data
+
+    monkeypatch.setattr("tasks.sources.tagged.tagged_hub.load_split", load)
+    source = preset("wnut17")
+    source.check_examples()
+    assert list(source.examples("dev")) == [
+        TaggedSentence(
+            "flaitenberger/wnut_17:validation:1", ("Ann", "Lee", "ran"), ("B-person", "I-person", "O")
+        )
+    ]
+    assert asked == [(("flaitenberger/wnut_17",), None, "validation")]
+    assert source.describe_examples("dev")["hub_split"] == "validation"
+    treebank = preset("ud", config="fr_gsd", tag_column="ner_tags")
+    assert [sentence.tags for sentence in treebank.examples("test")] == [("B-person", "I-person", "O")]
+
+
+def test_missing_splits_are_taken_off_train_and_a_fraction_is_nested(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "".join(f"word{number} O\n\n" for number in range(100)))
+    source = TaggedFiles(train=path)
+    splits = [{sentence.name for sentence in source.examples(split)} for split in SPLITS]
+    assert [len(split) for split in splits] == [72, 8, 20] and len(set.union(*splits)) == 100
+    assert source.describe_examples("dev")["taken"] == {"test": 0.2, "dev": 0.1}
+    small, large = (
+        {s.name for s in TaggedFiles(train=path, fraction=share).read_examples("train", seed=3)}
+        for share in (0.1, 0.5)
+    )
+    assert len(small) == 7 and len(large) == 36 and small < large < splits[0]
+
+
+def test_tagged_sentences_are_running_text_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "He O\nruns O\n\n. O\n")
+    source = TaggedFiles(train=path, dev=path, test=path)
+    (batch,) = source.read_lines("train", seed=1)
+    assert (batch.lines, batch.first_line, batch.prose) == (["He runs", "."], 1, False)
+    assert source.describe("train") != source.describe_examples("train")
 
 
 def test_a_column_zero_is_refused_at_once() -> None:
