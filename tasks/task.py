@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from elmo.io.model_directory import SavedModel
 from tasks.processes import Processes
-from tasks.sources.labelled.text_table import TextTable
+from tasks.sources.shared.rows import InputTable
 
 Report = Callable[[int, int, float | None], None]  # words, sentences, fraction done (None: unknown)
 Tell = Callable[[str, int, int], None]  # split that is scored, units done, units of the whole split
@@ -281,10 +281,10 @@ class TablePredictor(Predictor, Protocol):
     """A predictor of texts that reads tables by the columns of the training data.
 
     Attributes:
-        table: where the text of a row is.
+        table: where the texts of a row are.
     """
 
-    table: TextTable
+    table: InputTable
 
 
 @runtime_checkable

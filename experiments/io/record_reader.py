@@ -15,6 +15,7 @@ from tasks.sources.labelled.text_table import TextTable
 from tasks.sources.shared.rows import (
     SEPARATORS,
     Column,
+    InputTable,
     columns_of,
     name_fields,
     read_rows,
@@ -45,7 +46,7 @@ class RecordReader:
         InputError: a table is to be read as text.
     """
 
-    def __init__(self, lines: LineReader, *, format: str, table: TextTable | None) -> None:
+    def __init__(self, lines: LineReader, *, format: str, table: InputTable | None) -> None:
         self._lines, self._table = lines, table
         self.name = lines.name
         self._suffix = suffix_of(Path(lines.name))
@@ -106,13 +107,13 @@ class RecordReader:
             return None
         for suffix, separator in SEPARATORS.items():
             names = [name.strip('"') for name in text.split(self._table.delimiter or separator)]
-            if len(names) > 1 and self._table.text_column in names:
+            if len(names) > 1 and all(column in names for column in self._table.known_by):
                 return _FORMATS[suffix]
         return None
 
     def _fields(self, lines: Iterable[tuple[int, bytes]], first_line: int) -> Iterator[tuple[int, int, Raw]]:
         """The rows of csv or tsv; a line that is not UTF-8 ends it, as the rows after it are in doubt."""
-        table = self._table or TextTable()
+        table: InputTable = self._table or TextTable()
         records = split_fields(
             (self._decoded_at(number, line) for number, line in lines),
             suffix=f".{self._format}",
@@ -140,8 +141,8 @@ class RecordReader:
 
     def _check_columns(self, number: int) -> None:
         try:
-            if self._table is not None and DEFAULT_FIELD not in self._columns:
-                self._table.check(self._columns)
+            if self._table is not None:
+                self._table.check_input(self._columns)
         except InputError as error:
             raise InputError(f"{self.name}:{number}: {error}") from error
 

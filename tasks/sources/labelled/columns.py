@@ -88,21 +88,7 @@ class LabelledColumns:
             return None
         if not text:
             raise InputError("empty text; data.empty_texts=skip leaves such rows out")
-        return LabelledText(self._name(row, places), text, self._labels(row))
-
-    def _name(self, row: Row, places: dict[str, str]) -> str:
-        column = self.table.id_column
-        if column is None:
-            return row.place
-        refuse_missing(column, "id_column", row.values)
-        name = _as_word(row.values[column])
-        if not name:
-            raise InputError(f"no id in column {column!r}")
-        refuse_half_characters(name)
-        if name in places:
-            raise InputError(f"duplicate id {name!r} (first at {places[name]})")
-        places[name] = row.place
-        return name
+        return LabelledText(name_of(row, self.table.id_column, places), text, self._labels(row))
 
     def _labels(self, row: Row) -> tuple[str, ...]:
         refuse_missing(self.label_column, "label_column", row.values)
@@ -122,22 +108,55 @@ class LabelledColumns:
         return [label for label in labels if label.strip()]
 
     def _label(self, value: Any) -> str:
-        label = _as_word(value)
-        if not label:
-            is_missing = value is None or label == ""
-            what = "no label" if is_missing else f"{reprlib.repr(value)}, which is not a label,"
-            scores = "; labels are words or whole numbers, scores cannot be learned" * isinstance(
-                value, float
-            )
-            raise InputError(f"{what} in column {self.label_column!r}{scores}")
-        refuse_half_characters(label)
-        if self.label_names is None or label in self.label_names.values():
-            return label
-        if label not in self.label_names:
-            raise InputError(f"unknown label {label!r}; known: {', '.join(self.label_names)}")
-        return self.label_names[label]
+        return label_of(value, column=self.label_column, names=self.label_names)
 
 
-def _as_word(value: Any) -> str | None:
+def name_of(row: Row, id_column: Column | None, places: dict[str, str]) -> str:
+    """An example's name: its id, or its place in the file where there is no column of ids.
+
+    Args:
+        row: of the example.
+        id_column: of ids; None: there is none.
+        places: the place of each id so far; this one is added.
+
+    Raises:
+        InputError: without the row's place: the id is missing, or was there before.
+    """
+    if id_column is None:
+        return row.place
+    refuse_missing(id_column, "id_column", row.values)
+    name = as_word(row.values[id_column])
+    if not name:
+        raise InputError(f"no id in column {id_column!r}")
+    refuse_half_characters(name)
+    if name in places:
+        raise InputError(f"duplicate id {name!r} (first at {places[name]})")
+    places[name] = row.place
+    return name
+
+
+def label_of(value: Any, *, column: Column, names: Mapping[str, str] | None) -> str:
+    """The label of a cell; InputError, without the row's place, if it is none.
+
+    Args:
+        value: of the cell.
+        column: of the cell, for messages.
+        names: from a label in the data to its name; other labels are errors. None: it is used as it is.
+    """
+    label = as_word(value)
+    if not label:
+        is_missing = value is None or label == ""
+        what = "no label" if is_missing else f"{reprlib.repr(value)}, which is not a label,"
+        scores = "; labels are words or whole numbers, scores cannot be learned" * isinstance(value, float)
+        raise InputError(f"{what} in column {column!r}{scores}")
+    refuse_half_characters(label)
+    if names is None or label in names.values():
+        return label
+    if label not in names:
+        raise InputError(f"unknown label {label!r}; known: {', '.join(names)}")
+    return names[label]
+
+
+def as_word(value: Any) -> str | None:
     """The text of a label's or an id's cell; None if it is neither text nor a whole number."""
     return str(value).strip() if isinstance(value, str | int) else None

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from elmo.errors import InputError, shown
 from tasks.sources.labelled.text_table import TextTable
@@ -30,6 +30,13 @@ class LabelledText(NamedTuple):
     name: str
     text: str
     labels: tuple[str, ...]
+
+
+class HasLabels(Protocol):
+    """An example with the names of its labels."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
 
 
 class LabelledSource(Cuttable, ABC):
@@ -79,7 +86,7 @@ class LabelledSource(Cuttable, ABC):
         )
 
 
-def count_labels(examples: Iterable[LabelledText]) -> Counter[str]:
+def count_labels(examples: Iterable[HasLabels]) -> Counter[str]:
     """The number of texts of each label; InputError for labels that are no classes."""
     counts: Counter[str] = Counter()
     num_texts = 0
@@ -90,7 +97,7 @@ def count_labels(examples: Iterable[LabelledText]) -> Counter[str]:
     return counts
 
 
-def rarest_labels(examples: Sequence[LabelledText]) -> list[str]:
+def rarest_labels(examples: Sequence[HasLabels]) -> list[str]:
     """For each text its rarest label; "" if it has no label. InputError for labels that are no classes."""
     counts = count_labels(examples)
     return [min(example.labels, key=lambda label: (counts[label], label), default="") for example in examples]
@@ -104,8 +111,8 @@ def _refuse_no_classes(labels: Sequence[str], num_texts: int) -> None:
     numbers = [float(label) for label in labels if _NUMBER.fullmatch(label)]
     if len(numbers) == len(labels) and any(not number.is_integer() for number in numbers):
         raise InputError(
-            f"{given}, numbers from {min(numbers):g} to {max(numbers):g}: they are scores, and no task here"
-            " predicts scores (regression); give classes, such as ranges of the scores"
+            f"{given}, numbers from {min(numbers):g} to {max(numbers):g}: they are scores (regression),"
+            " which only task=relatedness predicts, of pairs; give classes, such as ranges of the scores"
         )
     if len(labels) > num_texts / 2:
         examples = ", ".join(shown(label) for label in labels[:3])

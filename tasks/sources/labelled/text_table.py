@@ -11,6 +11,8 @@ from typing import Any
 from elmo.errors import InputError
 from tasks.sources.shared.rows import Column, Delimiter, refuse_half_characters
 
+OF_RECORDS = "text"  # the text of a record that has not the columns of the training data
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
@@ -47,6 +49,16 @@ class TextTable:
     def has_header(self) -> bool:
         """Whether columns have names."""
         return isinstance(self.text_column, str)
+
+    @property
+    def known_by(self) -> tuple[Column, ...]:
+        """The columns by which a header is known."""
+        return (self.text_column,)
+
+    def check_input(self, columns: Collection[Column]) -> None:
+        """InputError if a table to predict has neither these columns nor `text`."""
+        if OF_RECORDS not in columns:
+            self.check(columns)
 
     def check(self, columns: Collection[Column]) -> None:
         """InputError if there is no column of a text."""

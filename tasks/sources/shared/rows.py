@@ -6,10 +6,10 @@ import csv
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from elmo.errors import InputError
 from elmo.values import Pattern
@@ -19,6 +19,8 @@ from tasks.sources.shared.remote_files import File
 
 Column: TypeAlias = str | int  # a name, or in a file without header a number from 1
 Delimiter: TypeAlias = Annotated[str, Pattern(r'[^"\r\n]', "one character, such as ';' or '|'")]
+
+TableForm: TypeAlias = Literal["csv", "tsv", "jsonl", "json", "parquet"]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -32,13 +34,48 @@ class Row(NamedTuple):
     values: Mapping[Column, Any]
 
 
+class InputTable(Protocol):
+    """Where the texts of a table's row are, and the form of the file.
+
+    Attributes:
+        delimiter: between the fields of csv and tsv; None: a comma, a tab.
+        encoding: of the table's file.
+    """
+
+    @property
+    def delimiter(self) -> str | None: ...
+
+    @property
+    def encoding(self) -> str: ...
+
+    @property
+    def has_header(self) -> bool:
+        """Whether columns have names."""
+        ...
+
+    @property
+    def known_by(self) -> tuple[Column, ...]:
+        """The columns by which a header is known."""
+        ...
+
+    def check_input(self, columns: Collection[Column]) -> None:
+        """InputError if the columns lack what a prediction needs."""
+        ...
+
+
 def suffix_of(path: File) -> str:
     """A file's suffix, before that of its compression."""
     return Path(plain_name(path)).suffix.lower()
 
 
 def read_rows(
-    path: File, *, encoding: str, has_header: bool, key: str, delimiter: str | None = None
+    path: File,
+    *,
+    encoding: str,
+    has_header: bool,
+    key: str,
+    delimiter: str | None = None,
+    form: TableForm | None = None,
 ) -> Iterator[Row]:
     """A table's rows in order, without blank lines; a json file is an array of objects, or an object a line.
 
@@ -52,20 +89,21 @@ def read_rows(
             1.
         key: the config key to name in errors about the file.
         delimiter: between the fields of csv and tsv; None: a comma, a tab.
+        form: of the table, whatever the file's name; None: by its name.
 
     Raises:
         InputError: `file:line:` and the fault, or `key:` if the file has another format or is damaged.
     """
-    suffix = suffix_of(path)
+    suffix = suffix_of(path) if form is None else f".{form}"
     if suffix in SEPARATORS:
         lines = (line for _, batch in read_lines(path, encoding=encoding) for line in batch)
         records = split_fields(lines, suffix=suffix, delimiter=delimiter, name=str(path))
         yield from _named_rows(records, str(path), has_header=has_header)
     elif suffix in (".jsonl", ".json"):
-        for number, item in _read_objects(path, encoding):
+        for number, item in _read_objects(path, encoding, is_array_possible=suffix == ".json"):
             yield Row(f"{path}:{number}", _checked_object(item, f"{path}:{number}"))
     else:
-        check_table(path, key=key)
+        check_table(path, key=key, form=form)
         yield from rows_of(read_parquet(path, key=key), str(path))
 
 
@@ -95,9 +133,9 @@ def rows_of(batches: Iterable[Mapping[str, list[Any]]], name: str) -> Iterator[R
             yield Row(f"{name}:{number}", dict(zip(batch, values, strict=True)))
 
 
-def check_table(path: File, *, key: str) -> None:
+def check_table(path: File, *, key: str, form: TableForm | None = None) -> None:
     """InputError if `read_rows` does not support the file's format."""
-    if suffix_of(path) not in TABLE_SUFFIXES:
+    if form is None and suffix_of(path) not in TABLE_SUFFIXES:
         raise InputError(f"{key}: {path} is none of {', '.join(TABLE_SUFFIXES)}")
 
 
@@ -195,11 +233,11 @@ def _named_rows(records: Iterable[tuple[int, list[str]]], name: str, *, has_head
             raise InputError(f"{name}:{number}: {error}") from error
 
 
-def _read_objects(path: File, encoding: str) -> Iterator[tuple[int, Any]]:
+def _read_objects(path: File, encoding: str, *, is_array_possible: bool) -> Iterator[tuple[int, Any]]:
     """The items of a json file's array with their numbers, or the values of lines with the lines' numbers."""
     lines = _numbered_lines(path, encoding)
     first = next(lines, None)
-    if first is not None and suffix_of(path) == ".json" and first[1].lstrip().startswith("["):
+    if first is not None and is_array_possible and first[1].lstrip().startswith("["):
         text = "\n".join(line for _, batch in read_lines(path, encoding=encoding) for line in batch)
         yield from enumerate(parse_json(text, str(path)), 1)
         return

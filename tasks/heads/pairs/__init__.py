@@ -1,0 +1,1 @@
+"""Heads for pairs of sentences."""
