@@ -23,6 +23,7 @@ BOUND_BY_CODE |= {
 }
 # Columns have names or numbers, of which a file has as many as it has.
 BOUND_BY_CODE |= {f"data.{name}column" for name in ("text_", "second_text_", "label_", "id_")}
+BOUND_BY_CODE |= {f"data.{name}_column" for name in ("first", "second", "score")}
 
 
 def loose_numbers(hint: Any, where: str) -> list[str]:
