@@ -111,7 +111,7 @@ def _refuse_no_classes(labels: Sequence[str], num_texts: int) -> None:
     numbers = [float(label) for label in labels if _NUMBER.fullmatch(label)]
     if len(numbers) == len(labels) and any(not number.is_integer() for number in numbers):
         raise InputError(
-            f"{given}, numbers from {min(numbers):g} to {max(numbers):g}: they are scores (regression),"
+            f"{given}, numbers from {min(numbers):g} to {max(numbers):g}: they are scores,"
             " which only task=relatedness predicts, of pairs; give classes, such as ranges of the scores"
         )
     if len(labels) > num_texts / 2:

@@ -550,7 +550,7 @@ IDS = [("a", f"id{i:02}") for i in range(40)]
         ([[("a", "x"), ("b", "x")], ONE, ONE], r"data: the training texts have only the label 'x'"),
         (
             [SCORES, ONE, ONE],
-            r"40 different labels, numbers from -0\.5 to 19: they are scores, .*\(regression\)",
+            r"40 different labels, numbers from -0\.5 to 19: they are scores, .*task=relatedness",
         ),
         (
             [IDS, ONE, ONE],
