@@ -89,22 +89,40 @@ def span_scores(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Spa
     return SpanScores({label: SpanCounts(hits[label], predictions[label], golds[label]) for label in labels})
 
 
-def sentence_counts(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> list[SpanCounts]:
-    """The counts of each sentence; F1 is no mean over sentences, but that of these counts' sum."""
-    return [
+def span_ratios(
+    gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]
+) -> dict[str, tuple[list[int], list[int]]]:
+    """For F1, precision and recall the numerators and denominators of all sentences.
+
+    The score of any sentences is the ratio of their sums; it is no mean of sentences' scores.
+    """
+    counts = [
         SpanCounts(len(set(its_gold) & set(its_predicted)), len(its_predicted), len(its_gold))
         for its_gold, its_predicted in zip(gold, predicted, strict=True)
     ]
+    hits = [each.hits for each in counts]
+    return {
+        "f1": ([2 * each.hits for each in counts], [each.predicted + each.gold for each in counts]),
+        "precision": (hits, [each.predicted for each in counts]),
+        "recall": (hits, [each.gold for each in counts]),
+    }
+
+
+def accuracy_ratio(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
+) -> tuple[list[int], list[int]]:
+    """The numerators and denominators of all sentences for the accuracy: words with their gold tag, words."""
+    hits = [
+        sum(one == other for one, other in zip(its_gold, its_predicted, strict=True))
+        for its_gold, its_predicted in zip(gold, predicted, strict=True)
+    ]
+    return hits, [len(tags) for tags in gold]
 
 
 def accuracy(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
     """The percentage of words with their gold tag; 0 if there is no word."""
-    hits = sum(
-        one == other
-        for its_gold, its_predicted in zip(gold, predicted, strict=True)
-        for one, other in zip(its_gold, its_predicted, strict=True)
-    )
-    return _percent(hits, sum(map(len, gold)))
+    hits, words = accuracy_ratio(gold, predicted)
+    return _percent(sum(hits), sum(words))
 
 
 def confusion_counts(

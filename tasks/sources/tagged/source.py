@@ -91,7 +91,9 @@ class TaggedSource(Source):
 
     def lines(self, split: Split) -> Iterator[LineBatch]:
         """The words of each sentence, joined by spaces; one with several predicates comes once."""
-        texts = (text for text, _ in groupby(sentence.text for sentence in self.examples(split)))
+        texts = (sentence.text for sentence in self.examples(split))
+        if self.has_predicates:
+            texts = (text for text, _ in groupby(texts))
         first = 1
         while lines := list(islice(texts, BATCH_SIZE)):
             yield LineBatch(split, first, lines, prose=False)

@@ -8,7 +8,14 @@ import warnings
 import pytest
 
 from tasks.sources.tagged.schemes import DataScheme, Scheme, Span, spans_of, tags_of, to_bio
-from tasks.tagging.scores import SpanCounts, accuracy, confusion_counts, sentence_counts, span_scores
+from tasks.tagging.scores import (
+    SpanCounts,
+    accuracy,
+    accuracy_ratio,
+    confusion_counts,
+    span_ratios,
+    span_scores,
+)
 
 GOLD = ["B-PER I-PER O B-LOC", "O B-ORG I-ORG B-ORG", "O O", "B-PER"]
 PREDICTED = ["B-PER I-PER O B-ORG", "O B-ORG I-ORG I-ORG", "B-MISC O", "B-PER"]
@@ -32,11 +39,14 @@ def test_a_span_counts_if_its_words_and_its_label_are_right() -> None:
     assert (person.precision, person.recall, person.f1) == (100.0, 100.0, 100.0)
 
 
-def test_the_counts_of_sentences_add_up_to_the_score() -> None:
-    counts = sentence_counts(spans(GOLD), spans(PREDICTED))
-    assert counts == [SpanCounts(1, 2, 2), SpanCounts(0, 1, 2), SpanCounts(0, 1, 0), SpanCounts(1, 1, 1)]
-    total = SpanCounts(*map(sum, zip(*counts, strict=True)))
-    assert total == span_scores(spans(GOLD), spans(PREDICTED)).micro
+def test_the_parts_of_sentences_add_up_to_the_scores() -> None:
+    ratios = span_ratios(spans(GOLD), spans(PREDICTED))
+    assert ratios["f1"] == ([2, 0, 0, 2], [4, 3, 1, 2])
+    assert (ratios["precision"][1], ratios["recall"][1]) == ([2, 1, 1, 1], [2, 2, 0, 1])
+    found = span_scores(spans(GOLD), spans(PREDICTED))
+    for name, (numerators, denominators) in ratios.items():
+        assert 100 * sum(numerators) / sum(denominators) == getattr(found, name)
+    assert accuracy_ratio([["DT", "NN"], ["NN"]], [["DT", "VB"], ["NN"]]) == ([1, 1], [2, 1])
 
 
 def test_broken_tags_are_scored_as_the_conll_script_reads_them() -> None:

@@ -280,10 +280,10 @@ def test_missing_splits_are_taken_off_train_and_a_fraction_is_nested(tmp_path: P
 
 
 def test_tagged_sentences_are_running_text_too(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "He O\nruns O\n\n. O\n")
+    path = write(tmp_path / "a.txt", "He O\nruns O\n\n. O\n\n. O\n")
     source = TaggedFiles(train=path, dev=path, test=path)
     (batch,) = source.read_lines("train", seed=1)
-    assert (batch.lines, batch.first_line, batch.prose) == (["He runs", "."], 1, False)
+    assert (batch.lines, batch.first_line, batch.prose) == (["He runs", ".", "."], 1, False)
     assert source.describe("train") != source.describe_examples("train")
 
 
