@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,12 @@ from elmo.errors import InputError
 from elmo.files import atomic_directory, refuse_existing
 from elmo.inference.embedder import ElmoEmbedder
 from elmo.registry import REGISTRY
-from elmo.text.tokenizers import Tokenizer
-from experiments.io.sentence_reader import SentenceReader
 from experiments.neighbours import tokens as token_files
 from experiments.neighbours.context_free import check_word_vectors, context_free
 from experiments.neighbours.index import INDEX_FROM, VectorIndex, check_faiss, has_faiss
 from experiments.neighbours.occurrence_map import LEAST_POINTS, check_map, draw_map, map_obstacle, map_points
 from experiments.neighbours.queries import (
+    Occurrence,
     Query,
     candidates_of,
     check_word,
@@ -30,8 +28,9 @@ from experiments.neighbours.queries import (
 )
 from experiments.neighbours.report import Neighbours, print_neighbours, write_neighbours
 from experiments.neighbours.schema import Index, Map, NeighboursConfig
-from experiments.neighbours.search import Candidates, Found, exact_search
-from experiments.neighbours.tokens import SenseSentence, TokenTable, open_tokens
+from experiments.neighbours.search import Found, exact_search
+from experiments.neighbours.text import Text, text_of
+from experiments.neighbours.tokens import TokenTable, open_tokens
 from experiments.neighbours.vectors import TokenVectors, normalized, open_vectors
 from experiments.training.process import set_up_process
 from tasks.sources.shared.fingerprint import fingerprint_of
@@ -45,62 +44,43 @@ def find_neighbours(config: NeighboursConfig) -> None:
     Raises:
         InputError: the word never occurs, the text is too small, or something is missing or cannot be read.
     """
-    word = config.word.lower() if config.lowercase else config.word
+    word, cache_path = config.word.lower() if config.lowercase else config.word, Path(config.cache_dir)
     _check_tools(config)
     tokenizer = REGISTRY.build("tokenizer", config.tokenizer)
     sentences = read_queries(config.query or [], word, tokenizer, lowercase=config.lowercase)
-    reader = SentenceReader(
-        config.text, tokenizer=tokenizer, field=config.field, prose=config.prose, language=config.language
-    )
+    text = text_of(config, tokenizer)
     embedder = _embedder(config)
-    tokens = _read_text(config, reader, tokenizer)
+    tokens = _read(text, cache_path=cache_path)
     if not sentences or config.same_word:
-        check_word(tokens, word, name=config.text)
+        check_word(tokens, word, name=text.name)
     rows_M = tokens.rows_of(word)
+    num_occurrences = len(rows_M)
     rows_M = rows_M[tokens.first_of_equals()[rows_M]]
-    _check_numbers(config, tokens, len(rows_M))
+    _check_numbers(config, tokens, len(rows_M), name=text.name)
     vectors = open_vectors(
-        Path(config.cache_dir) / _DIRECTORY / "vectors",
+        cache_path / _DIRECTORY / "vectors",
         tokens,
         embedder,
         dtype=config.dtype.value,
         progress=config.progress.value,
     )
-    queries = (
-        given_queries(sentences, word, embedder)
-        if sentences
-        else text_queries(tokens, vectors, rows_M, num_queries=config.num_queries)
+    if sentences:
+        queries = given_queries(sentences, word, embedder)
+    else:
+        queries = text_queries(tokens, vectors, rows_M, num_queries=config.num_queries)
+    found, method = _search(config, tokens, vectors, queries)
+    whatever_the_sentence = context_free(
+        word,
+        choice=config.word_vectors,
+        num_neighbours=config.num_neighbours,
+        embedder=embedder,
+        tokens=tokens,
+        path=vectors.path.with_name("layer_0.npy"),
     )
-    candidates = candidates_of(
-        queries,
-        tokens,
-        same_word=config.same_word,
-        own_sentence=config.own_sentence,
-        repeated_sentences=config.repeated_sentences,
-    )
-    found, method = _search(config, vectors, queries, candidates)
-    result = Neighbours(
-        word=word,
-        encoder=f"{config.model}, layer {config.layer}",
-        method=method,
-        context_free=context_free(
-            word,
-            choice=config.word_vectors,
-            num_neighbours=config.num_neighbours,
-            embedder=embedder,
-            tokens=tokens,
-            path=vectors.path.with_name("layer_0.npy"),
-        ),
-        queries=queries,
-        found=[
-            [
-                (occurrence_of(tokens, row), score)
-                for row, score in zip(*map(np.ndarray.tolist, each), strict=True)
-            ]
-            for each in found
-        ],
-    )
-    print(f"{word}: {len(tokens.rows_of(word)):,} of {tokens.num_tokens:,} tokens in {config.text}, {method}")
+    encoder = f"{config.model}, layer {config.layer}"
+    shown = [_shown(each, tokens) for each in found]
+    result = Neighbours(word, encoder, method, whatever_the_sentence, queries, shown)
+    print(f"{word}: {num_occurrences:,} of {tokens.num_tokens:,} tokens of {text.name}, {method}")
     print_neighbours(result)
     _tell_few(config, found)
     if config.output is not None:
@@ -132,30 +112,18 @@ def _embedder(config: NeighboursConfig) -> ElmoEmbedder:
     return embedder
 
 
-def _read_text(config: NeighboursConfig, reader: SentenceReader, tokenizer: Tokenizer) -> TokenTable:
-    """The tokens of the text, from the cache if they were read before."""
-    cache_path = Path(config.cache_dir)
-    facts = {
-        "format": token_files.FORMAT,
-        "text": Path(config.text).expanduser(),
-        "name": Path(config.text).suffixes,  # which say how it is read
-        "tokenizer": tokenizer.fingerprint(),
-        "reading": [config.field, config.prose, config.language, config.lowercase],
-    }
-    key = fingerprint_of(facts, cache_path=cache_path)
-
-    def sentences() -> Iterator[SenseSentence]:
-        for line, words in reader:
-            yield SenseSentence(line, [word.lower() for word in words] if config.lowercase else words)
-
-    return open_tokens(cache_path / _DIRECTORY / "texts" / key, sentences(), name=config.text)
+def _read(text: Text, *, cache_path: Path) -> TokenTable:
+    """The tokens of a text, from the cache if they were read before."""
+    key = fingerprint_of({"format": token_files.FORMAT, "text": text.facts}, cache_path=cache_path)
+    path = cache_path / _DIRECTORY / "texts" / key
+    return open_tokens(path, text.sentences, name=text.name)
 
 
-def _check_numbers(config: NeighboursConfig, tokens: TokenTable, num_occurrences: int) -> None:
+def _check_numbers(config: NeighboursConfig, tokens: TokenTable, num_occurrences: int, *, name: str) -> None:
     """InputError if the text is too small for what is wanted, before anything is computed."""
     if config.num_neighbours >= tokens.num_tokens:
         raise InputError(
-            f"num_neighbours: {config.num_neighbours:,}, but {config.text} has {tokens.num_tokens:,} tokens,"
+            f"num_neighbours: {config.num_neighbours:,}, but {name} has {tokens.num_tokens:,} tokens,"
             " the query's own among them; ask for fewer"
         )
     if config.map is Map.tsne:
@@ -163,9 +131,16 @@ def _check_numbers(config: NeighboursConfig, tokens: TokenTable, num_occurrences
 
 
 def _search(
-    config: NeighboursConfig, vectors: TokenVectors, queries: list[Query], candidates: Candidates
+    config: NeighboursConfig, tokens: TokenTable, vectors: TokenVectors, queries: list[Query]
 ) -> tuple[list[Found], str]:
     """What each query finds, and how it was searched, in words."""
+    candidates = candidates_of(
+        queries,
+        tokens,
+        same_word=config.same_word,
+        own_sentence=config.own_sentence,
+        repeated_sentences=config.repeated_sentences,
+    )
     vectors_QP = np.stack([query.vector for query in queries])
     is_large = int(np.count_nonzero(candidates.allowed_N)) >= INDEX_FROM
     if config.index is Index.faiss or (config.index is Index.auto and is_large and has_faiss()):
@@ -184,6 +159,12 @@ def _search(
         exact_search(vectors, vectors_QP, num_neighbours=config.num_neighbours, candidates=candidates),
         method,
     )
+
+
+def _shown(found: Found, tokens: TokenTable) -> list[tuple[Occurrence, float]]:
+    """What a query finds, with the sentences."""
+    occurrences = (occurrence_of(tokens, row) for row in found.rows.tolist())
+    return list(zip(occurrences, found.scores.tolist(), strict=True))
 
 
 def _tell_few(config: NeighboursConfig, found: list[Found]) -> None:

@@ -33,7 +33,8 @@ class NeighboursConfig(InferenceConfig):
 
     model: str = MISSING
     weights: str | None = None
-    text: str = MISSING
+    text: str | None = None
+    data: dict[str, Any] | None = None
     word: Annotated[str, Pattern(r"\S.{0,999}", "a word")] = MISSING
     query: Annotated[list[str], Length(1, 1000)] | None = None
     num_queries: Annotated[int, Range(1, 1000)] = 3
@@ -62,6 +63,8 @@ class NeighboursConfig(InferenceConfig):
         yield from super().disagreements()
         if not re.fullmatch(r"top|average|\d{1,3}", self.layer):
             yield f"layer: expected top, average or a layer's number from 0, got {self.layer!r}"
+        if (self.text is None) == (self.data is None):
+            yield "text: give a file of sentences, text=FILE, or data with senses, data=semcor"
         if self.text == "-":
             yield "text: standard input cannot be read again for the next query; give a file"
         if self.map is Map.tsne and self.output is None:

@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -29,7 +29,7 @@ _SENTENCE = np.dtype([("start", "<i8"), ("line", "<i8"), ("digest", "<u8")])
 _MOST_SUGGESTED = 3
 
 
-class SenseSentence(NamedTuple):
+class TextSentence(NamedTuple):
     """A sentence, the number of its first line, and the sense of each word, where it is known.
 
     `senses` of length zero: no sense is known.
@@ -128,12 +128,12 @@ class TokenTable:
         return list(dict.fromkeys([*same, *near]))[:_MOST_SUGGESTED]
 
 
-def open_tokens(path: Path, sentences: Iterable[SenseSentence], *, name: str) -> TokenTable:
+def open_tokens(path: Path, read: Callable[[], Iterable[TextSentence]], *, name: str) -> TokenTable:
     """The tokens that a directory holds; if there is none yet, those of the sentences, written there.
 
     Args:
         path: of the directory, named by all that decides the tokens.
-        sentences: read only if they are needed.
+        read: the sentences of the text, if they are needed.
         name: of the text, for error messages.
 
     Raises:
@@ -143,7 +143,7 @@ def open_tokens(path: Path, sentences: Iterable[SenseSentence], *, name: str) ->
         with written_once(path):
             if not path.is_dir():  # another process may have written it meanwhile
                 with suppress(FileExistsError), atomic_directory(path) as aside:
-                    _write(aside, sentences, name)
+                    _write(aside, read(), name)
     return TokenTable(path)
 
 
@@ -153,7 +153,7 @@ def digest_of(words: Sequence[str]) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
 
 
-def _write(path: Path, sentences: Iterable[SenseSentence], name: str) -> None:
+def _write(path: Path, sentences: Iterable[TextSentence], name: str) -> None:
     types: dict[str, int] = {}
     senses: dict[str, int] = {}
     starts, lines, digests, num_tokens = array("q"), array("q"), array("Q"), 0

@@ -18,6 +18,7 @@ from elmo.bilm.char_cnn_lstm import CharCnnLstm
 from elmo.errors import InputError
 from elmo.inference.embedder import ElmoEmbedder
 from elmo.io.model_directory import save_model
+from experiments.io.sentence_reader import SentenceReader
 from experiments.neighbours import command, context_free, index, occurrence_map, vectors
 from experiments.neighbours.__main__ import run
 
@@ -183,7 +184,7 @@ def test_without_glove_the_words_nearest_by_layer_0_stand_beside(monkeypatch: py
 def test_a_second_query_embeds_no_text_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert neighbours(output="out", map="none") == 0
     monkeypatch.setattr(vectors, "_compute", lambda *_: pytest.fail("computed again"))
-    monkeypatch.setattr(command.SentenceReader, "__iter__", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(SentenceReader, "__iter__", lambda _: pytest.fail("read again"))
     assert neighbours(output="again", map="none") == 0
     assert records("again") == records()
     monkeypatch.undo()
@@ -286,6 +287,14 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "map: its files lie in the output's directory; give output=DIR",
     ),
     "an existing output": ({"output": "model"}, "model: exists already; nothing is overwritten"),
+    "neither text nor data": (
+        {"text": "null"},
+        "text: give a file of sentences, text=FILE, or data with senses, data=semcor",
+    ),
+    "data without senses": (
+        {"text": "null", "data": "text"},
+        "data: expected words with their senses, such as data=semcor; give any other text as text=FILE",
+    ),
     "no such layer": ({"layer": 3}, "layers: expected all, top, average, 0..2 or 3 weights, got 3"),
     "no layer": ({"layer": "all"}, "layer: expected top, average or a layer's number from 0, got 'all'"),
     "standard input": (
@@ -316,7 +325,7 @@ def test_bad_input_is_a_line_and_leaves_no_vectors(name: str, capsys: pytest.Cap
 def test_missing_extras_are_named_before_the_text_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "_read_text", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(command, "_read", lambda *_, **__: pytest.fail("read"))
     monkeypatch.setattr(index, "has_faiss", lambda: False)
     monkeypatch.setattr(occurrence_map, "_is_installed", lambda name: name != "sklearn")
     monkeypatch.setattr(context_free, "check_package", _no_package)
@@ -342,3 +351,28 @@ def test_without_the_extra_the_rest_is_written_and_the_reason_told(
     assert 'no map: sklearn and plotly not installed: pip install -e ".[neighbours]"\nout\n' in shown
     assert neighbours(num_neighbours=390) == 0
     assert "query 1: only 3" in capsys.readouterr().out
+
+
+def test_senses_stand_beside_the_words_and_colour_the_map(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = []
+    for number, text in enumerate(text_lines()):
+        for word in text.split():
+            sense = f"play.0{number % 3}" if number % 4 else ""
+            lines.append(f"{word}\tplay\tNOUN\t{sense}" if word == "play" else f"{word}\t\t\t")
+        lines.append("")
+    Path("senses.tsv").write_text("\n".join(lines))
+    given = {"text": "null", "data": "semcor", "data.files": "senses.tsv", "same_word": "true"}
+    assert neighbours(output="out", num_neighbours=30, num_queries=40, **given) == 0
+    _, *found = records()
+    starts = [0, *(number for number, line in enumerate(lines, start=1) if not line)]
+    for each in [other for record in found for other in (record["query"], *record["neighbours"])]:
+        number = starts.index(each["line"] - 1)
+        assert each["words"] == text_lines()[number].split()
+        assert each["sense"] == (f"play NOUN play.0{number % 3}" if number % 4 else None)
+    known = next(record for record in found if record["query"]["sense"] is not None)
+    senses = [each["sense"] for each in known["neighbours"] if each["sense"] is not None]
+    alike = senses.count(known["query"]["sense"])
+    shown = capsys.readouterr().out
+    assert f"of {len(senses)} tokens of 'play' with a known sense, {alike} have the query's" in shown
+    page = Path("out/map.html").read_text()
+    assert all(f"play NOUN play.0{number} (" in page for number in range(3)) and "sense unknown (" in page
