@@ -56,7 +56,8 @@ def _of_data(node: dict[str, Any]) -> Text:
             "data: expected words with their senses, such as data=semcor; give any other text as text=FILE"
         )
     source.check()
-    return Text(f"data={node['type']}", source.describe(), lambda: map(_with_senses, source.sentences()))
+    name = str(node.get("files", node["type"]))
+    return Text(name, source.describe(), lambda: map(_with_senses, source.sentences()))
 
 
 def _with_senses(sentence: SenseSentence) -> TextSentence:
