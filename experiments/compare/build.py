@@ -214,24 +214,27 @@ def _interval(values: np.ndarray) -> Interval:
 def _with_examples(groups: list[Group]) -> list[Group]:
     """The groups with the scores of each test example, where all groups of a data set have them."""
     found = [_examples_of(group) for group in groups]
-    numbers: dict[str, set[int | None]] = {}
+    shapes: dict[str, set[tuple[int, ...] | None]] = {}
     for group, examples in zip(groups, found, strict=True):
-        numbers.setdefault(group.data_set, set()).add(None if examples is None else examples.shape[1])
+        shapes.setdefault(group.data_set, set()).add(None if examples is None else examples.shape[1:])
     return [
-        dataclasses.replace(group, examples=examples if len(numbers[group.data_set]) == 1 else None)
+        dataclasses.replace(group, examples=examples if len(shapes[group.data_set]) == 1 else None)
         for group, examples in zip(groups, found, strict=True)
     ]
 
 
 def _examples_of(group: Group) -> np.ndarray | None:
-    """(R, N) the examples are in the order of the data, which is the same as the test sets are equal."""
+    """(R, N) or (R, N, 2): the examples are in the order of the data, the same as the test sets are equal."""
     rows = []
     for run in group.runs:
         stored = run.predictions("test")
-        if stored is None or group.metric not in stored.scores:
+        if stored is not None and group.metric in stored.scores:
+            rows.append(np.asarray(stored.scores[group.metric], dtype=np.float64))
+        elif stored is not None and group.metric in stored.ratios:
+            rows.append(np.asarray(stored.ratios[group.metric], dtype=np.float64).T)
+        else:
             return None
-        rows.append(np.asarray(stored.scores[group.metric], dtype=np.float64))
-    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
+    return np.stack(rows) if len({row.shape for row in rows}) == 1 else None
 
 
 def _chosen(groups: Sequence[Group], goal: Goal) -> dict[str, int]:

@@ -13,7 +13,7 @@ from experiments.compare.comparison import Claim, Evidence, Goal, Group, Interva
 from experiments.compare.statistics.aggregates import probability_of_improvement
 from experiments.compare.statistics.correction import holm
 from experiments.compare.statistics.intervals import LEVEL, NUM_RESAMPLES, percentiles, resampled_sums
-from experiments.compare.statistics.new_examples import compare_on_examples
+from experiments.compare.statistics.new_examples import compare_on_examples, compare_ratios, ratios_of
 from experiments.compare.statistics.power import (
     pairs_needed,
     seeds_needed,
@@ -196,8 +196,10 @@ def _on_examples(groups: Sequence[Group], pairs: Sequence[tuple[int, int]]) -> l
         ]
         if places:
             means = np.stack([_example_means(groups[place]) for place in places], axis=1)
-            sums = resampled_sums(means, NUM_RESAMPLES, seed=0) / len(means)
-            resampled |= dict(zip(places, sums.T, strict=True))
+            sums = resampled_sums(means.reshape(len(means), -1), NUM_RESAMPLES, seed=0)
+            sums = sums.reshape(-1, *means.shape[1:])
+            scores = sums / len(means) if means.ndim == 2 else ratios_of(sums)
+            resampled |= dict(zip(places, scores.T, strict=True))
     found = [
         _on_same_examples(groups, pair, resampled) if set(pair) <= resampled.keys() else None
         for pair in pairs
@@ -211,7 +213,7 @@ def _on_same_examples(
 ) -> Evidence:
     first, second = (groups[place].examples for place in pair)
     assert first is not None and second is not None  # both have resamples
-    test = compare_on_examples(first, second)
+    test = compare_on_examples(first, second) if first.ndim == 2 else compare_ratios(first, second)
     low, high = percentiles(resampled[pair[0]] - resampled[pair[1]], LEVEL)
     return Evidence(Interval(test.difference, low, high), test.p, None, test.design)
 

@@ -63,7 +63,8 @@ class Group:
         deviation: the standard deviation of a unit's test score; None if there is one unit.
         num_units: the independent repetitions: runs, or with several biLMs the biLMs.
         costs: of these runs.
-        examples: (R, N) test scores of each example; None where a run has not stored them.
+        examples: (R, N) test scores of each example, or (R, N, 2) numerators and denominators where the score
+            is the ratio of their sums, as F1 is; None where a run has not stored them.
     """
 
     label: str

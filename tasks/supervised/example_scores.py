@@ -6,7 +6,7 @@ Two models can be compared on the same examples with it (see `experiments.compar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,14 @@ class ExampleScores:
     Attributes:
         ids: the N examples' names, in the order of the data.
         scores: N scores in percent by the name of a metric, whose value on the split is their mean.
+        ratios: N numerators and N denominators by the name of a metric, whose value on the split is the ratio
+            of their sums, in percent: of F1 twice the number of right spans, and that of all gold and
+            predicted ones.
     """
 
     ids: Sequence[str]
     scores: Mapping[str, Sequence[float] | np.ndarray]
+    ratios: Mapping[str, Sequence[Sequence[float]] | np.ndarray] = field(default_factory=dict)
 
 
 def write_example_scores(path: Path, split: str, found: ExampleScores) -> None:
@@ -35,6 +39,7 @@ def write_example_scores(path: Path, split: str, found: ExampleScores) -> None:
     content = {
         "ids": list(found.ids),
         "scores": {name: list(values) for name, values in found.scores.items()},
+        "ratios": {name: [list(values) for values in both] for name, both in found.ratios.items()},
     }
     with atomic_write(_file(path, split)) as aside:
         aside.write_text(json_text(content) + "\n", encoding="utf-8")
@@ -50,23 +55,28 @@ def read_example_scores(path: Path, split: str) -> ExampleScores | None:
     if not file.is_file():
         return None
     content = read_json(file)
-    if not isinstance(content, dict) or content.keys() != {"ids", "scores"}:
+    if not isinstance(content, dict) or content.keys() - {"ratios"} != {"ids", "scores"}:
         raise InputError(f"{file}: expected an object with ids and scores")
-    ids, scores = content["ids"], content["scores"]
-    if not isinstance(ids, list) or not isinstance(scores, dict):
+    ids, scores, ratios = content["ids"], content["scores"], content.get("ratios", {})
+    if not isinstance(ids, list) or not isinstance(scores, dict) or not isinstance(ratios, dict):
         raise InputError(f"{file}: expected a list of ids, and scores by the name of a metric")
     # Whole lists are checked at once: there may be thousands of files with thousands of scores.
-    return ExampleScores(ids, {name: _scores(f"{file}: {name}", scores[name], len(ids)) for name in scores})
+    return ExampleScores(
+        ids,
+        {name: _numbers(f"{file}: {name}", scores[name], (len(ids),)) for name in scores},
+        {name: _numbers(f"{file}: {name}", ratios[name], (2, len(ids))) for name in ratios},
+    )
 
 
-def _scores(place: str, values: Any, number: int) -> np.ndarray:
-    """(number,) float64."""
+def _numbers(place: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of this shape, float64."""
     try:
         found = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{place}: expected a list of numbers ({reason_of(error)})") from error
-    if found.shape != (number,):
-        raise InputError(f"{place}: expected {number:,} scores, one for each id, got {list(found.shape)}")
+    if found.shape != shape:
+        told = f"numbers of shape {list(shape)}, one for each of {shape[-1]:,} ids"
+        raise InputError(f"{place}: expected {told}, got {list(found.shape)}")
     return found
 
 

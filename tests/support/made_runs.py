@@ -69,6 +69,7 @@ def write_run(
     *,
     dev: float | None = None,
     examples: Sequence[float] | None = None,
+    ratios: Mapping[str, Any] | None = None,
     figures: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
     state: str = "finished",
@@ -80,6 +81,7 @@ def write_run(
         path: of it.
         score, dev: accuracies on test and dev, by default the same.
         examples: test accuracies of each example.
+        ratios: numerators and denominators of each of these examples, by metric.
         figures: more final figures.
         start: changes of the start in environment.json.
         state: `finished`, `unfinished` or `failed`.
@@ -102,6 +104,7 @@ def write_run(
     if examples is not None:
         (path / "predictions").mkdir()
         stored = {"ids": [f"e{i}" for i in range(len(examples))], "scores": {"accuracy": list(examples)}}
+        stored["ratios"] = dict(ratios or {})
         _write(path / "predictions" / "test_scores.json", stored)
     return path
 

@@ -8,7 +8,7 @@ same methods trained again: read so, it raises false alarms far more often than 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,15 +56,64 @@ def compare_on_examples(
         first: scores of its runs on each example, (runs, examples).
         second: the same of the other side, of the same examples in the same order.
     """
-    one, two = _means_over_runs(first, second)
+    one, two = _means_over_runs(first, second, dimensions=2)
     moved = (two - one)[np.abs(one - two) > 1e-12]  # what the first side gains when an example is swapped
-    n, num_different = len(one), len(moved)
-
-    def differences(gains: Floats | float) -> Floats:
-        return np.asarray(one.sum() - two.sum() + 2 * gains) / n
-
-    seen = float(differences(0.0))
     exact = _exact_of_multiples(moved, math.lcm(len(np.asarray(first)), len(np.asarray(second))))
+
+    def differences(gains: Floats) -> Floats:
+        return np.asarray(one.sum() - two.sum() + 2 * gains[:, 0]) / len(one)
+
+    return _randomised(differences, moved[:, None], len(one), exact, num_permutations, seed)
+
+
+def compare_ratios(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    num_permutations: int = NUM_PERMUTATIONS,
+    seed: int = 0,
+) -> ExamplesTest:
+    """The same of a metric that is a ratio of sums over examples, such as the F1 of spans (Yeh 2000).
+
+    The two sides' numerators and denominators of an example are swapped together. Several runs of a side
+    enter by their means of both, so that the score of a side is that of all its runs' predictions together.
+
+    Args:
+        first: numerators and denominators of its runs on each example, (runs, examples, 2).
+        second: the same of the other side, of the same examples in the same order.
+    """
+    one, two = _means_over_runs(first, second, dimensions=3)
+    moved = (two - one)[np.abs(one - two).max(axis=1) > 1e-12]
+
+    def differences(gains: Floats) -> Floats:
+        return ratios_of(one.sum(axis=0) + gains) - ratios_of(two.sum(axis=0) - gains)
+
+    return _randomised(differences, moved, len(one), None, num_permutations, seed)
+
+
+def ratios_of(sums: Floats) -> Floats:
+    """The ratio in percent of each numerator and denominator, (..., 2); zero where both are."""
+    return 100 * sums[..., 0] / np.where(sums[..., 1] == 0, 1, sums[..., 1])
+
+
+def _randomised(
+    differences: Callable[[Floats], Floats],
+    moved: Floats,
+    n: int,
+    exact: float | None,
+    num_permutations: int,
+    seed: int,
+) -> ExamplesTest:
+    """The test of the difference that is seen without any swap.
+
+    Args:
+        differences: of what the first side gains by swaps, (swaps, parts).
+        moved: what it gains by the swap of each example that differs, (different, parts).
+        n: the number of examples.
+        exact: the p-value, if it is known.
+    """
+    seen = float(differences(np.zeros((1, moved.shape[1])))[0])
+    num_different = len(moved)
     if exact is None and 2**num_different <= num_permutations:
         exact = float(_as_extreme(differences(_all_swaps(num_different) @ moved), seen).mean())
     design = f"approximate randomisation over {n} examples, {num_different} of which differ"
@@ -72,16 +121,19 @@ def compare_on_examples(
         design += ", exact over all permutations"
         return ExamplesTest(seen, min(1.0, exact), n, num_different, True, None, design)
     times = 0
-    for gains in _random_gains(moved, num_permutations, seed=seed):
-        times += int(_as_extreme(differences(gains), seen).sum())
+    parts = [_random_gains(part, num_permutations, seed=seed) for part in moved.T]  # of the same swaps
+    for gains in zip(*parts, strict=True):
+        times += int(_as_extreme(differences(np.stack(gains, axis=1)), seen).sum())
     p = (1 + times) / (1 + num_permutations)
     design += f", {num_permutations} random permutations"
     return ExamplesTest(seen, p, n, num_different, False, num_permutations, design)
 
 
-def _means_over_runs(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
-    """The mean scores of each side's runs, (examples,)."""
-    one, two = (finite(scores, name, dimensions=2) for scores, name in ((first, "first"), (second, "second")))
+def _means_over_runs(first: ArrayLike, second: ArrayLike, *, dimensions: int) -> tuple[Floats, Floats]:
+    """The mean scores of each side's runs, (examples, ...)."""
+    one, two = (
+        finite(scores, name, dimensions=dimensions) for scores, name in ((first, "first"), (second, "second"))
+    )
     if one.shape[1] != two.shape[1]:
         raise InputError(
             "first and second: scores of the same examples expected, got"

@@ -143,6 +143,20 @@ def test_the_claim_about_new_examples_stands_beside_with_an_exact_p(tmp_path: Pa
     assert claim.examples.difference.low is not None and claim.examples.difference.low > 0
 
 
+def test_the_f1_of_spans_on_new_examples_is_a_ratio_of_sums_over_sentences(tmp_path: Path) -> None:
+    f1 = {"trainer__metric": "dev/f1"}
+    for encoder, right in (("word", [0] * 6), ("elmo", [2] * 6)):
+        score = 100 * sum(right) / 24
+        figures = {"test/f1": score, "dev/f1": score}
+        ratios = {"f1": [right, [4] * 6]}
+        write_run(
+            tmp_path / encoder, 0.0, examples=[0.0] * 6, ratios=ratios, figures=figures, encoder=encoder, **f1
+        )
+    (claim,) = compared(tmp_path).claims
+    assert claim.examples is not None and claim.examples.p == pytest.approx(2 / 2**6)
+    assert claim.examples.difference == pytest.approx((50.0, 50.0, 50.0))  # in each resample, too
+
+
 def test_without_scores_of_all_examples_that_claim_is_absent_and_a_line_says_why(tmp_path: Path) -> None:
     write_run(tmp_path / "word", 50.0, examples=[100.0, 0.0], encoder="word")
     write_run(tmp_path / "elmo", 50.0, encoder="elmo")

@@ -148,8 +148,14 @@ def test_events_end_at_a_line_that_a_kill_left_unfinished(tmp_path: Path) -> Non
 def test_scores_of_examples_of_unequal_number_are_refused(tmp_path: Path) -> None:
     run = read_run(written(tmp_path))
     write_example_scores(tmp_path, "test", ExampleScores(["a", "b"], {"f1": [1.0]}))
-    with pytest.raises(InputError, match=r"f1: expected 2 scores, one for each id, got \[1\]"):
+    with pytest.raises(InputError, match=r"f1: expected .* shape \[2\], one for each of 2 ids, got \[1\]"):
         run.predictions("test")
+    write_example_scores(tmp_path, "test", ExampleScores(["a", "b"], {}, {"f1": [[1, 2], [3]]}))
+    with pytest.raises(InputError, match=r"f1: expected a list of numbers"):
+        run.predictions("test")
+    write_example_scores(tmp_path, "test", ExampleScores(["a", "b"], {}, {"f1": [[1, 2], [3, 4]]}))
+    stored = run.predictions("test")
+    assert stored is not None and stored.ratios["f1"].tolist() == [[1, 2], [3, 4]]  # type: ignore[union-attr]
 
 
 def test_globs_find_each_run_once_and_name_what_finds_none(tmp_path: Path) -> None:

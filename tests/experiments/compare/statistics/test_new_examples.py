@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from elmo.errors import InputError
-from experiments.compare.statistics.new_examples import compare_on_examples
+from experiments.compare.statistics.new_examples import compare_on_examples, compare_ratios
 
 
 def by_brute_force(first: np.ndarray, second: np.ndarray) -> float:
@@ -111,3 +111,38 @@ def test_other_examples_are_refused() -> None:
         compare_on_examples(np.ones((1, 5)), np.ones((1, 4)))
     with pytest.raises(InputError, match="first: an array of 2 dimensions expected, got 1"):
         compare_on_examples(np.ones(5), np.ones(5))
+
+
+def f1_by_brute_force(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """The difference of two taggers' F1, and the share of all swaps of sentences with one as large."""
+
+    def difference(swaps: tuple[bool, ...]) -> float:
+        sums = np.zeros((2, 2))
+        for swap, one, two in zip(swaps, first.mean(axis=0), second.mean(axis=0), strict=True):
+            sums += [two, one] if swap else [one, two]
+        return float(100 * (sums[0, 0] / sums[0, 1] - sums[1, 0] / sums[1, 1]))
+
+    seen = difference((False,) * first.shape[1])
+    swaps = list(itertools.product([False, True], repeat=first.shape[1]))
+    return seen, sum(abs(difference(each)) >= abs(seen) - 1e-9 for each in swaps) / len(swaps)
+
+
+@pytest.mark.parametrize("runs", [(1, 1), (2, 3)])
+def test_f1_is_tested_by_swaps_of_whole_sentences(runs: tuple[int, int]) -> None:
+    generator = np.random.default_rng(runs[0])
+    gold = generator.integers(1, 4, 12)
+
+    def counts(number: int, quality: float) -> np.ndarray:
+        """Of each run and sentence twice the right spans, and the gold and predicted ones."""
+        predicted = generator.integers(0, 4, (number, len(gold)))
+        right = generator.binomial(np.minimum(predicted, gold), quality)
+        return np.stack([2 * right, predicted + gold], axis=-1)
+
+    first, second = counts(runs[0], 0.9), counts(runs[1], 0.4)
+    seen, p = f1_by_brute_force(first, second)
+    exact = compare_ratios(first, second)
+    assert exact.exact and (exact.difference, exact.p) == (pytest.approx(seen), pytest.approx(p))
+    near = compare_ratios(first, second, num_permutations=2000)
+    assert not near.exact and near.p == pytest.approx(p, abs=0.03)
+    nothing = np.zeros((1, 12, 2))
+    assert compare_ratios(nothing, nothing).p == 1.0  # no tagger finds a span, and there is none
