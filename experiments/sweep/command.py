@@ -72,7 +72,7 @@ def _sweep(config: SweepConfig, given: Arguments, run: Run) -> int:
     path = RUNS / (config.name or str(chosen or _stable_name(given.overrides)))
     plan = read_plan(
         base=config.base,
-        grid=config.grid,
+        grid={} if config.grid is None else config.grid,
         pretraining=config.pretraining,
         given=given.overrides,
         data_files=None if config.data_files is None else read_data_files(Path(config.data_files)),

@@ -21,7 +21,7 @@ class SweepConfig(Section):
     question: str | None = None
     base: dict[str, Any] = field(default_factory=dict)
     pretraining: dict[str, Any] = field(default_factory=dict)
-    grid: Any = field(default_factory=dict)
+    grid: Any = None
     data_files: str | None = None
     launcher: dict[str, Any] = MISSING
     name: str | None = None
