@@ -49,3 +49,37 @@ def test_a_run_predicts_the_tables_that_it_was_trained_on(
     assert capsys.readouterr().err.splitlines()[-1] == (
         "other.csv:1: no column 'title' (data.text_column), only a, b"
     )
+
+
+def test_a_run_predicts_the_tables_of_pairs_that_it_was_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"n{i};good sun {i};{'sun' if i % 2 else 'rain'};{i % 2}.5" for i in range(40)]
+    Path("train.csv").write_text("\n".join(["name;one;other;like", *lines]) + "\n")
+    columns = ["first_column=one", "second_column=other", "id_column=name", "delimiter=';'"]
+    columns += ["target=score", "score_column=like"]
+    arguments = ["task=relatedness", "data=pair_files", "data.train=train.csv", "head=siamese"]
+    arguments += [f"data.{column}" for column in columns]
+    arguments += [*COMMON, "trainer.max_steps=1", "cache_dir=cache", "output_dir=trained"]
+    assert run_command(train.main, config_name="train", arguments=arguments) == 0
+    answers = predicted("train.csv")
+    assert [(row["line"], row["id"]) for row in answers[:2]] == [(2, "n0"), (3, "n1")]
+    Path("new.txt").write_text(
+        '{"one": "good sun 0", "other": "rain"}\n{"first": "good sun 0", "second": "rain"}\n'
+    )
+    for row in predicted("new.txt"):
+        assert row["score"] == pytest.approx(answers[0]["score"])
+    Path("other.csv").write_text("first;second\ngood sun 0;rain\n")
+    assert predicted("other.csv")[0]["score"] == pytest.approx(answers[0]["score"])
+    capsys.readouterr()
+    Path("new.jsonl").write_text('{"one": "good sun 0"}\n{"one": "good", "other": " "}\n')
+    assert [row["error"] for row in predicted("new.jsonl", exit_code=1)] == [
+        "no column 'other' (data.second_column), only one",
+        "other: empty text",
+    ]
+    Path("bad.csv").write_text("one;b\n1;2\n")
+    assert run_command(predict.main, config_name="predict", arguments=["run=trained", "input=bad.csv"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "bad.csv:1: no column 'other' (data.second_column), only one, b"
+    )
