@@ -28,7 +28,7 @@ def tagged(tmp_path: Path) -> list[str]:
         (tmp_path / f"{split}.txt").write_text((tmp_path / "sentences.txt").read_text())
     data = [f"data.{split}={tmp_path / f'{split}.txt'}" for split in ("train", "dev", "test")]
     places = [f"output_dir={tmp_path / 'run'}", f"cache_dir={tmp_path / 'cache'}"]
-    return [*COMMON_PARTS, "task=tagging", *data, *places, *PLUGIN]
+    return [*COMMON_PARTS, "task=word_tags", *data, *places, *PLUGIN]
 
 
 def answers(path: Path, *texts: str) -> list[dict[str, object]]:

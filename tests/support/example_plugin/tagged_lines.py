@@ -1,4 +1,4 @@
-"""The data source of the task `tagging`: a sentence a line, `The/DET cat/NOUN sleeps/VERB`."""
+"""The data source of the task `word_tags`: a sentence a line, `The/DET cat/NOUN sleeps/VERB`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of the task `tagging`, its examples, its training and its reports.
+"""The model of the task `word_tags`, its examples, its training and its reports.
 
 Shape legend: B sentences, T words of the longest one, N words of all of them, P size of a vector, V tags.
 """

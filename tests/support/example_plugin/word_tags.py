@@ -19,7 +19,7 @@ from tasks.supervised.standardization import standardize
 from tasks.task import Setup
 
 
-@REGISTRY.register("task", "tagging")
+@REGISTRY.register("task", "word_tags")
 class TaggingTask:
     """Predict the tag of each word of a sentence.
 
