@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from elmo.registry import REGISTRY
 from elmo.values import Depth, Dropout, Size
-from tasks.heads.attention import variational_dropout
 from tasks.heads.pooling import Pooling, PoolingName
-from tasks.heads.recurrent import RecurrentLayer
+from tasks.heads.recurrent import RecurrentLayers
 from tasks.heads.text_head import TextHead
 
 
@@ -45,28 +43,18 @@ class BiLstmHead(TextHead):
         pooling: Sequence[PoolingName] = ("max", "mean"),
     ) -> None:
         super().__init__()
-        sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
-        self.layers = nn.ModuleList(
-            RecurrentLayer(
-                cell="lstm",
-                input_size=size,
-                hidden_size=hidden_size,
-                recurrent_dropout=dropout if variational else 0.0,
-            )
-            for size in sizes
+        self.layers = RecurrentLayers(
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            variational=variational,
         )
-        self.dropout, self.variational = dropout, variational
-        self.pooling = Pooling(names=pooling, size=2 * hidden_size + injected_size)
+        self.pooling = Pooling(names=pooling, size=self.layers.output_size + injected_size)
         self.output_size = self.pooling.output_size
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
-        outputs = vectors_BTP
-        for number, layer in enumerate(self.layers):
-            if self.variational:
-                outputs = variational_dropout(outputs, self.dropout, self.training)
-            elif number:
-                outputs = F.dropout(outputs, self.dropout, self.training)
-            outputs = layer(outputs, mask_BT)
+        outputs = self.layers(vectors_BTP, mask_BT)
         if injected_BTE is not None:
             outputs = torch.cat([outputs, injected_BTE], dim=-1)
         return self.pooling(outputs, mask_BT)

@@ -1,4 +1,4 @@
-"""A bidirectional recurrent layer over padded words, independent of the padding and fast on a CPU.
+"""Bidirectional recurrent layers over padded words, independent of the padding and fast on a CPU.
 
 Shape legend: B texts, T words of the longest one, P size of a vector, H hidden size of one direction, D = 2
 directions, G size of all gates.
@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tasks.heads.attention import variational_dropout
 
 Cell = Literal["lstm", "gru"]
 _LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -57,6 +59,45 @@ class RecurrentLayer(nn.Module):
             onward, _ = self.onward(vectors_BTP)
             backward, _ = self.backward_(reversed_BTP)
         return torch.cat([onward, _reorder(backward, rows_BT)], dim=2).masked_fill(~mask_BT[..., None], 0.0)
+
+
+class RecurrentLayers(nn.ModuleList):
+    """Bidirectional LSTM layers above each other, with dropout.
+
+    Args:
+        input_size: of the vectors.
+        hidden_size: number of cells per direction.
+        num_layers: number of layers.
+        dropout: between layers, during training.
+        variational: the dropout of Gal and Ghahramani (2016) instead: one mask for all words of a text, on
+            the inputs of each layer and on its recurrent connections.
+    """
+
+    def __init__(
+        self, *, input_size: int, hidden_size: int, num_layers: int, dropout: float, variational: bool
+    ) -> None:
+        sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
+        super().__init__(
+            RecurrentLayer(
+                cell="lstm",
+                input_size=size,
+                hidden_size=hidden_size,
+                recurrent_dropout=dropout if variational else 0.0,
+            )
+            for size in sizes
+        )
+        self.dropout, self.variational = dropout, variational
+        self.output_size = 2 * hidden_size
+
+    def forward(self, vectors_BTP: Tensor, mask_BT: Tensor) -> Tensor:
+        """(B, T, P) -> (B, T, 2 H), zero where the mask is false; padding must follow the words."""
+        for number, layer in enumerate(self):
+            if self.variational:
+                vectors_BTP = variational_dropout(vectors_BTP, self.dropout, self.training)
+            elif number:
+                vectors_BTP = F.dropout(vectors_BTP, self.dropout, self.training)
+            vectors_BTP = layer(vectors_BTP, mask_BT)
+        return vectors_BTP
 
 
 def masked_recurrence(layers: Sequence[nn.RNNBase], vectors_DBTP: Tensor, mask_DBH: Tensor) -> Tensor:

@@ -37,10 +37,10 @@ class TextHead(nn.Module, ABC):
         """
 
 
-def refuse_injection(head: str, injected_size: int) -> None:
-    """InputError if `injected_size` is not 0, for heads without a recurrent layer."""
+def refuse_injection(head: str, injected_size: int, *, others: str = "head=bilstm or head=bcn") -> None:
+    """InputError if `injected_size` is not 0, for heads without a recurrent layer; `others` have one."""
     if injected_size:
         raise InputError(
             f"head.type: {head} has no recurrent layer after which vectors could be injected;"
-            " use task.injection=input, or head=bilstm or head=bcn"
+            f" use task.injection=input, or {others}"
         )

@@ -1,0 +1,1 @@
+"""Heads that compute a vector for each word, whose tag it tells."""
