@@ -1,8 +1,11 @@
-"""The closed choices of a config: keys of the schemas whose value is one of a few words."""
+"""The closed choices of a config: keys of the schemas whose value is one of a few words, and one in yaml."""
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
+
+from omegaconf import OmegaConf
 
 
 class Precision(Enum):
@@ -58,3 +61,11 @@ class Progress(Enum):
     rich = "rich"
     plain = "plain"
     none = "none"
+
+
+def if_equal(value: Any, other: Any, then: Any, otherwise: Any) -> Any:
+    """In yaml, `${if_equal:${data.scheme},none,accuracy,f1}`: a key's value by that of another key."""
+    return then if value == other else otherwise
+
+
+OmegaConf.register_new_resolver("if_equal", if_equal, replace=True)
