@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from typing import Literal, NamedTuple, TypeAlias
 
 from elmo.errors import InputError, shown
@@ -14,6 +15,8 @@ from tasks.sources.shared.remote_files import File
 from tasks.sources.shared.rows import Column, suffix_of
 
 Delimiter: TypeAlias = Literal["tab", "space", "any"]
+
+LOG = logging.getLogger(__name__)
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _ID = "id"  # the column whose ranges of words (3-4) and empty words (5.1) are no words of the sentence
@@ -101,21 +104,42 @@ class ColumnForm:
 def read_sentences(path: File, *, form: ColumnForm, encoding: str) -> Iterator[Sentence]:
     """The sentences of a CoNLL file in order, without document lines (`-DOCSTART-`), ranges and empty words.
 
+    Sentences of CoNLL-U that have no words, only comments or empty words, are left out, with a warning.
+
     Raises:
         InputError: `file:line:` a line has another number of columns than its sentence's first one, or is not
             numbered in CoNLL-U.
     """
     names = form.names_of(path)
     id_index = names.index(_ID) if names and _ID in names else None
-    has_comments = form.has_comments or id_index is not None
+    num_empty = 0
+    for lines in _blocks(path, encoding):
+        sentence = _sentence_of(path, lines, form=form, id_index=id_index)
+        if sentence.rows:
+            yield sentence
+        elif id_index is not None:
+            num_empty += 1
+    if num_empty:
+        LOG.warning("%s: %d sentences without words were left out", path, num_empty)
+
+
+def _blocks(path: File, encoding: str) -> Iterator[list[tuple[int, str]]]:
+    """The numbers and texts of the lines between blank ones."""
+    batches = read_lines(path, encoding=encoding)
+    numbered = chain.from_iterable(enumerate(lines, first) for first, lines in batches)
+    for is_blank, lines in groupby(numbered, key=lambda line: not line[1] or line[1].isspace()):
+        if not is_blank:
+            yield list(lines)
+
+
+def _sentence_of(
+    path: File, lines: Iterable[tuple[int, str]], *, form: ColumnForm, id_index: int | None
+) -> Sentence:
+    """The words of a block of lines, perhaps none."""
     split = _SPLITTERS[form.delimiter]
+    has_comments = form.has_comments or id_index is not None
     numbers, rows = list[int](), list[list[str]]()
-    for number, line in _numbered(path, encoding):
-        if not line or line.isspace():
-            if rows:
-                yield Sentence(path, numbers, rows)
-                numbers, rows = [], []
-            continue
+    for number, line in lines:
         if (has_comments and line[0] == "#") or line.startswith(_DOCUMENT):
             continue
         row = split(line)
@@ -126,13 +150,7 @@ def read_sentences(path: File, *, form: ColumnForm, encoding: str) -> Iterator[S
         if id_index is None or _is_word(row, id_index, f"{path}:{number}"):
             numbers.append(number)
             rows.append(row)
-    if rows:
-        yield Sentence(path, numbers, rows)
-
-
-def _numbered(path: File, encoding: str) -> Iterator[tuple[int, str]]:
-    batches = read_lines(path, encoding=encoding)
-    return chain.from_iterable(enumerate(lines, first) for first, lines in batches)
+    return Sentence(path, numbers, rows)
 
 
 def _is_word(row: list[str], index: int, place: str) -> bool:

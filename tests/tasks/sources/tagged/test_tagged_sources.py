@@ -130,6 +130,15 @@ def test_a_fault_of_columns_is_told_with_its_line(
     assert "\n" not in str(fault.value)
 
 
+def test_sentences_of_conllu_without_words_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.txt", "# one\n\n\n# two\n1 a X\n\n0.1 b Y\n\n# three\n1 c X\n\n\n# four")
+    sentences = read(path, columns=["id", "word", "tag"], word_column="word", tag_column="tag", scheme="none")
+    assert [sentence.words for sentence in sentences] == [("a",), ("c",)]
+    assert f"{path}: 3 sentences without words were left out" in caplog.text
+
+
 def test_shared_task_files_are_read_by_their_presets(tmp_path: Path) -> None:
     news = write(tmp_path / "eng.testb", "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nFri NNP B-NP I-PER\n")
     assert [s.tags for s in preset("conll2003", test=news, scheme="iob1").examples("test")] == [
