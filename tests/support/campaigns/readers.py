@@ -34,6 +34,7 @@ from campaigns.sound_files import (
     write_squad,
     write_store,
     write_tables,
+    write_tagged,
     write_texts,
     write_vocabulary,
     write_warm_state,
@@ -259,6 +260,24 @@ for _name in ("t.csv", "t.tsv", "t.csv.gz", "t.parquet"):
     reader(_name.removeprefix("t."), write_tables, any_bytes(_name))(read_table(_name))
 reader("jsonl", write_tables, lines_of("t.jsonl"))(read_table("t.jsonl"))
 reader("json", write_tables, tree_of("t.json"))(read_table("t.json"))
+
+
+def read_tagged(name: str, **options: Any) -> Callable[[Path], None]:
+    def read(path: Path) -> None:
+        source = REGISTRY.build("data", {"type": "tagged_files", "test": str(path / name)} | options)
+        list(source.examples("test"))
+
+    return read
+
+
+_NAMES = {"word_column": "tokens", "tag_column": "tags"}
+_ROLES = {"word_column": 1, "predicate_column": 3, "first_argument_column": 4, "last_argument_column": -1}
+reader("conll", write_tagged, any_bytes("t.conll"))(read_tagged("t.conll"))
+reader("conllu", write_tagged, any_bytes("t.conllu"))(
+    read_tagged("t.conllu", word_column="form", tag_column="upos", delimiter="tab", scheme="none")
+)
+reader("srl", write_tagged, any_bytes("t.srl"))(read_tagged("t.srl", type="srl_files", **_ROLES))
+reader("tagged_jsonl", write_tagged, lines_of("tagged.jsonl"))(read_tagged("tagged.jsonl", **_NAMES))
 
 
 @reader("squad", write_squad, tree_of("squad.json"))

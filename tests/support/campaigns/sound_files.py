@@ -102,6 +102,22 @@ def write_tables(path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path / "t.parquet")
 
 
+def write_tagged(path: Path) -> None:
+    words, tags = ["Änne", "Lee", "didn't", "go"], ["B-PER", "I-PER", "O", "B-x-y"]
+    pairs = list(zip(words, tags, strict=True))
+    (path / "t.conll").write_text(
+        "-DOCSTART- O\n\n" + "".join(f"{w} {t}\n" for w, t in pairs * 3 + [("", "")]) * 6
+    )
+    ids = ["1", "2", "3-4", "3", "3.1"]
+    rest = "\t_" * 8
+    lines = [f"{id}\tword{rest.replace('_', id, 2)}\n" for id in ids]
+    (path / "t.conllu").write_text(("# text = x\n" + "".join(lines) + "\n") * 12)
+    roles = ["Li * - (A0*) (A0*)", "wants * want (V*) *", "to * - (A1* *", "go (x) go *) (V*)"]
+    (path / "t.srl").write_text("\n".join([*roles, "", ""]) * 12)
+    rows = [{"tokens": words[: i % 5], "tags": tags[: i % 5]} for i in range(40)]
+    (path / "tagged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def write_texts(path: Path) -> None:
     write_data(path)
     for file in path.glob("*.csv"):
