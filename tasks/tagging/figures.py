@@ -11,7 +11,7 @@ from tasks.sources.tagged.source import TaggedSentence
 from tasks.supervised.example_scores import ExampleScores
 from tasks.supervised.reports import Table
 from tasks.tagging.labels import LabelSet
-from tasks.tagging.scores import accuracy, span_scores
+from tasks.tagging.scores import accuracy, accuracy_ratio, span_ratios, span_scores
 
 _COLUMNS = {"f1": "F1", "precision": "precision", "recall": "recall", "accuracy": "accuracy of tags"}
 
@@ -57,14 +57,16 @@ def label_table(gold: Tags, predicted: Tags, labels: LabelSet) -> Table:
     return [kind, "precision", "recall", "f1", number], rows
 
 
-def example_scores(tagged: Sequence[TaggedSentence], predicted: Tags) -> ExampleScores:
-    """The accuracy of each sentence, weighted by its length: the mean is the accuracy of all words."""
-    mean_length = sum(len(sentence.words) for sentence in tagged) / len(tagged)
-    values = [
-        100 * sum(map(str.__eq__, sentence.tags, tags)) / mean_length
-        for sentence, tags in zip(tagged, predicted, strict=True)
-    ]
-    return ExampleScores([sentence.name for sentence in tagged], {"accuracy": values})
+def example_scores(tagged: Sequence[TaggedSentence], predicted: Tags, *, has_spans: bool) -> ExampleScores:
+    """The accuracy of each sentence, weighted by its length, and the parts of the scores of its spans.
+
+    The mean of the weighted accuracies is the accuracy of all words.
+    """
+    gold = [sentence.tags for sentence in tagged]
+    hits, words = accuracy_ratio(gold, predicted)
+    values = [100 * number * len(words) / sum(words) for number in hits]
+    ratios = span_ratios(list(map(spans_of, gold)), list(map(spans_of, predicted))) if has_spans else {}
+    return ExampleScores([sentence.name for sentence in tagged], {"accuracy": values}, ratios)
 
 
 def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

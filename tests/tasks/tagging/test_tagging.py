@@ -380,6 +380,10 @@ def test_reports_are_columns_for_the_conll_script_and_lines_of_json(
     lines = [json.loads(line) for line in (tmp_path / "predictions/test.jsonl").read_text().splitlines()]
     assert [" ".join(line["gold"]) for line in lines] == [tags for _, tags in made_up(15, 3)]
     assert json.loads((tmp_path / "predictions/test_types.json").read_text())["PER"]["f1"] == 100.0
+    found = read_example_scores(tmp_path, "test")
+    assert found is not None and found.ratios.keys() == {"f1", "precision", "recall"}
+    hits, spans = np.asarray(found.ratios["f1"])
+    assert len(hits) == 15 and (hits == spans).all() and hits.any()
     assert (tmp_path / "plots/confusion.png").stat().st_size > 1000
 
 
@@ -390,7 +394,7 @@ def test_the_mean_of_the_sentences_scores_is_the_accuracy_of_all_words(tmp_path:
     found = read_example_scores(tmp_path, "test")
     assert found is not None
     assert list(found.ids) == ["a", "b"]
-    assert np.mean(found.scores["accuracy"]) == pytest.approx(60.0)
+    assert np.mean(found.scores["accuracy"]) == pytest.approx(60.0) and found.ratios == {}
     assert (tmp_path / "predictions/test.conll").read_text().startswith("x N N\nx N N\n")
 
 
