@@ -23,7 +23,8 @@ class ExampleScores:
 
     Attributes:
         ids: the N examples' names, in the order of the data.
-        scores: N scores in percent by the name of a metric, whose value on the split is their mean.
+        scores: N scores by the name of a metric, whose value on the split is their mean; in percent, but for
+            errors.
         ratios: N numerators and N denominators by the name of a metric, whose value on the split is the ratio
             of their sums, in percent: of F1 twice the number of right spans, and that of all gold and
             predicted ones.

@@ -29,6 +29,7 @@ from campaigns.sound_files import (
     write_glove,
     write_model_and_records,
     write_official_files,
+    write_pairs,
     write_records,
     write_spool,
     write_squad,
@@ -278,6 +279,20 @@ reader("conllu", write_tagged, any_bytes("t.conllu"))(
 )
 reader("srl", write_tagged, any_bytes("t.srl"))(read_tagged("t.srl", type="srl_files", **_ROLES))
 reader("tagged_jsonl", write_tagged, lines_of("tagged.jsonl"))(read_tagged("tagged.jsonl", **_NAMES))
+
+
+def read_pairs(name: str, **options: Any) -> Callable[[Path], None]:
+    def read(path: Path) -> None:
+        node = {"type": "pair_files", "target": "score", "test": str(path / name), **options}
+        list(REGISTRY.build("data", node).examples("test"))
+
+    return read
+
+
+reader("pair_tsv", write_pairs, any_bytes("pairs.txt"))(read_pairs("pairs.txt", file_form="tsv"))
+reader("pair_jsonl", write_pairs, lines_of("pairs.jsonl"))(
+    read_pairs("pairs.jsonl", target="label", skipped_labels=["-"])
+)
 
 
 @reader("squad", write_squad, tree_of("squad.json"))

@@ -102,6 +102,15 @@ def write_tables(path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path / "t.parquet")
 
 
+def write_pairs(path: Path) -> None:
+    rows = [
+        {"first": f"A dög {i}", "second": "It runs", "score": i / 2, "label": "-ab"[i % 3]} for i in range(40)
+    ]
+    (path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = ["\t".join(map(str, values)) for values in (rows[0], *(row.values() for row in rows))]
+    (path / "pairs.txt").write_text("\n".join(lines) + "\n")
+
+
 def write_tagged(path: Path) -> None:
     words, tags = ["Änne", "Lee", "didn't", "go"], ["B-PER", "I-PER", "O", "B-x-y"]
     pairs = list(zip(words, tags, strict=True))
