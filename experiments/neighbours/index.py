@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,7 @@ def has_faiss() -> bool:
 
 def _faiss() -> Any:
     """The library, with as many threads as torch; late, and of any type, as its own types are not right."""
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells for which processors it is not built
     library: Any = importlib.import_module("faiss")
     library.omp_set_num_threads(torch.get_num_threads())
     return library

@@ -13,7 +13,7 @@ import torch
 
 from experiments.neighbours.vectors import TokenVectors
 
-_BLOCK_BYTES = 32 << 20  # of a block in float32
+_BLOCK_BYTES = 8 << 20  # of a block in float32; larger ones are not faster
 _FEW = 0.25  # of a block: as a smaller share, its candidates are copied before they are multiplied
 
 
@@ -69,33 +69,43 @@ def exact_search(
         queries_QP: float32, of length one.
         num_neighbours: K.
         candidates: see there.
-        block_rows: B; None: as many as 32 MiB of float32 hold.
+        block_rows: B; None: as many as 8 MiB of float32 hold.
     """
     size = block_rows or max(1, _BLOCK_BYTES // (4 * vectors.size))
     best = [NOTHING] * len(queries_QP)
     weights_PQ = torch.from_numpy(np.ascontiguousarray(queries_QP, dtype=np.float32)).T
+    buffer_BP = np.empty((min(size, vectors.num_vectors), vectors.size), dtype=np.float32)
     for start in range(0, vectors.num_vectors, size):
         stop = min(start + size, vectors.num_vectors)
-        rows_B, block_BP = _block(vectors, start, candidates.allowed_N[start:stop])
+        rows_B, block_BP = _block(vectors, start, candidates.allowed_N[start:stop], buffer_BP)
         if not len(rows_B):
             continue
-        scores_QB = (block_BP @ weights_PQ).T.contiguous().numpy()
+        scores_QB = (torch.from_numpy(block_BP) @ weights_PQ).T.contiguous().numpy()
         scores_QB[:, ~candidates.allowed_N[rows_B]] = -np.inf
         for query, scores_B in enumerate(scores_QB):
             for first, end in candidates.excluded[query]:
                 scores_B[slice(*np.searchsorted(rows_B, (first, end)))] = -np.inf
             near = _nearest(scores_B, best[query], num_neighbours, vectors.size)
-            found = rescored(rows_B[near], block_BP[near].numpy(), queries_QP[query])
+            found = rescored(rows_B[near], block_BP[near], queries_QP[query])
             best[query] = merged(best[query], found, num_neighbours)
     return best
 
 
-def _block(vectors: TokenVectors, start: int, allowed_B: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
-    """The rows of a block, and their vectors in float32: all of them, or the candidates if these are few."""
+def _block(
+    vectors: TokenVectors, start: int, allowed_B: np.ndarray, buffer_BP: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a block, and their vectors in float32: all of them, or the candidates if these are few.
+
+    The vectors are in the buffer, so that there is one block in memory.
+    """
     block_BP, inside = vectors.block(start, start + len(allowed_B)), np.flatnonzero(allowed_B)
     if len(inside) < _FEW * len(allowed_B):
-        return inside + start, torch.from_numpy(block_BP[inside]).float()
-    return np.arange(start, start + len(allowed_B)), torch.tensor(block_BP).float()
+        block_BP = block_BP[inside]
+    else:
+        inside = np.arange(len(allowed_B))
+    filled_BP = buffer_BP[: len(inside)]
+    filled_BP[:] = block_BP
+    return inside + start, filled_BP
 
 
 def rescored(rows: np.ndarray, vectors: np.ndarray, query: np.ndarray) -> Found:
