@@ -39,6 +39,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "launcher": (),
     "sampler": (),
     "pruner": (),
+    "probe": (),
 }
 # The packages whose modules register components; none of them imports this one.
 COMPONENT_PACKAGES = (
@@ -47,6 +48,7 @@ COMPONENT_PACKAGES = (
     "experiments.training",
     "experiments.sweep.launchers",
     "experiments.tune.components",
+    "experiments.probe.kinds",
 )
 
 

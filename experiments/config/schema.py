@@ -26,6 +26,7 @@ from experiments.config.choices import (
 )
 from experiments.config.sections import InferenceConfig, LoggerConfig, Section, bad_device
 from experiments.neighbours.schema import NeighboursConfig
+from experiments.probe.schema import ProbeConfig
 from experiments.records.schema import DiffConfig, RerunConfig
 from experiments.sweep.schema import SweepConfig
 from experiments.tune.schema import TuneConfig
@@ -371,6 +372,7 @@ SCHEMAS: dict[str, type] = {
     "benchmark_statistics": BenchmarkStatisticsConfig,
     "benchmark_train": BenchmarkTrainConfig,
     "tune": TuneConfig,
+    "probe": ProbeConfig,
     "neighbours": NeighboursConfig,
 }
 

@@ -28,8 +28,8 @@ def write_files(comparison: Comparison, path: Path) -> None:
     """
     texts = {
         "comparison.md": markdown(comparison),
-        "comparison.csv": _csv(group_rows(comparison)),
-        "runs.csv": _csv(_run_rows(comparison)),
+        "comparison.csv": csv_text(group_rows(comparison)),
+        "runs.csv": csv_text(_run_rows(comparison)),
         "comparison.tex": latex(comparison),
         "comparison.json": json_text(_plain(comparison), indent=2) + "\n",
     }
@@ -85,7 +85,8 @@ def _run_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of plain values as CSV; what is not finite is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(
         text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from experiments.compare.comparison import Comparison, Group
 from experiments.compare.differences import shown_value
@@ -21,9 +22,15 @@ _SPECIAL = {
 def latex(comparison: Comparison) -> str:
     """The table: groups in rows or, with several data sets, systems in rows and data sets in columns."""
     rows = _rows_of_data_sets(comparison) if len(comparison.data_sets) > 1 else _rows_of_groups(comparison)
-    (head, *body), width = rows, len(rows[0])
+    width = len(rows[0])
     num_words = width - len(comparison.data_sets) if len(comparison.data_sets) > 1 else len(comparison.by)
-    columns = "l" * max(1, num_words) + "r" * (width - max(1, num_words))
+    return booktabs(rows, num_words=max(1, num_words), caption=_caption(comparison), label="tab:comparison")
+
+
+def booktabs(rows: Sequence[Sequence[str]], *, num_words: int, caption: str, label: str) -> str:
+    """A table of cells that LaTeX can read, the first row its head, the first `num_words` columns text."""
+    head, *body = rows
+    columns = "l" * num_words + "r" * (len(head) - num_words)
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",
@@ -36,8 +43,8 @@ def latex(comparison: Comparison) -> str:
             *(f"{' & '.join(row)} \\\\" for row in body),
             "\\bottomrule",
             "\\end{tabular}",
-            f"\\caption{{{_caption(comparison)}}}",
-            "\\label{tab:comparison}",
+            f"\\caption{{{caption}}}",
+            f"\\label{{{label}}}",
             "\\end{table}",
             "",
         ]
@@ -63,7 +70,7 @@ def _rows_of_groups(comparison: Comparison) -> list[list[str]]:
                 *([] if comparison.by else [escaped(group.label)]),
                 str(len(group.runs) if comparison.is_study else group.num_units),
                 _score(group, is_best=place in best),
-                _math(with_half_width(group.dev_interval)),
+                with_math(with_half_width(group.dev_interval)),
                 *(
                     "" if count is None else f"{count:,}"
                     for count in (costs.parameters_trained, costs.parameters_frozen)
@@ -105,11 +112,12 @@ def _rows_of_data_sets(comparison: Comparison) -> list[list[str]]:
 
 
 def _score(group: Group, *, is_best: bool) -> str:
-    text = _math(with_half_width(group.interval))
+    text = with_math(with_half_width(group.interval))
     return f"\\textbf{{{text}}}" if is_best else text
 
 
-def _math(text: str) -> str:
+def with_math(text: str) -> str:
+    """A score with its half width, such as `83.12 ± 0.45`, as LaTeX reads it."""
     return "" if text == "nan" else re.sub(" ?± ?", r" $\\pm$ ", text)
 
 

@@ -39,12 +39,13 @@ def markdown(comparison: Comparison) -> str:
     """The same as Markdown."""
     question = comparison.sweep.question if comparison.sweep is not None else None
     parts = [f"{question}\n"] if question else []
-    parts += [_markdown_table(table) for table in tables_of(comparison)]
+    parts += [markdown_table(table) for table in tables_of(comparison)]
     parts += ["".join(f"- {warning}\n" for warning in comparison.warnings)] if comparison.warnings else []
     return "\n".join(parts)
 
 
-def _markdown_table(table: TextTable) -> str:
+def markdown_table(table: TextTable) -> str:
+    """A table and its notes as Markdown."""
     lines = [f"**{_escaped(table.title)}**", "", _line(table.columns), _line(["---"] * len(table.columns))]
     return "\n".join([*lines, *map(_line, table.rows), "", *map(_escaped, table.notes), ""])
 

@@ -1,0 +1,1 @@
+"""The probes that can be chosen, each registered as `probe=NAME`."""
