@@ -31,7 +31,7 @@ class ProbeConfig(InferenceConfig):
     def disagreements(self) -> Iterator[str]:
         yield from super().disagreements()
         if self.model is None and self.models is None:
-            yield "model: missing; give a run, or several: models=[runs/ONE,runs/TWO]"
+            yield "model: missing; give a value, such as model=runs/NAME, or models=[runs/ONE,runs/TWO]"
         elif self.model is not None and self.models is not None:
             yield "models: give one of model=DIR and models=[...]"
         if self.weights is not None and self.model is None:

@@ -127,7 +127,7 @@ def test_senses_are_probed_over_folds_of_documents(
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (TAGS, "model: missing; give a run, or several: models=[runs/ONE,runs/TWO]"),
+        (TAGS, "model: missing; give a value, such as model=runs/NAME, or models=["),
         ([*TAGS, "model=model", "models=[other]"], "models: give one of model=DIR and models=[...]"),
         ([*TAGS, "models=[model,model]"], "models: a model is given twice"),
         (
