@@ -97,6 +97,7 @@ Positive = Annotated[float, Range(0, 10**9, above=True)]
 NotNegative = Annotated[float, Range(0, 10**9)]
 LearningRate = Annotated[float, Range(0, 1000, above=True)]
 Probability = Annotated[float, Range(0, 1)]
+Share = Annotated[float, Range(0, 1, above=True)]  # of a whole
 Dropout = Annotated[float, Range(0, 1, below=True)]
 FileName = Annotated[
     str, Pattern(r"(?!\.)[^/\\\0\ud800-\udfff]{1,200}", "the name of a file in the same directory")

@@ -23,6 +23,7 @@ from elmo.text.sentence_splitting import is_language
 from elmo.values import range_faults, resolved_hints
 from experiments.config.root import PLACES_OF_RUNS, plugin_faults
 from experiments.config.sections import Section
+from tasks.sources.shared.data_nodes import data_nodes
 
 # What code passes to `REGISTRY.build` beside the config, by kind; the keys are the component groups of conf/.
 GIVEN: dict[str, tuple[str, ...]] = {
@@ -175,9 +176,8 @@ def _expectation(node: Any, value: Any) -> str:
 
 def _language_faults(values: Mapping[str, Any]) -> Iterator[str]:
     """Languages of prose that are none: the rules to split it would silently be common ones."""
-    data = values.get("data")
-    given = {"language": values.get("language")}
-    given["data.language"] = data.get("language") if isinstance(data, Mapping) else None
+    given = {f"{key}.language": node.get("language") for key, node in data_nodes(values.get("data"))}
+    given["language"] = values.get("language")
     for key, code in given.items():
         if isinstance(code, str) and code != MISSING_VALUE and not is_language(code):
             yield f"{key}: unknown language {code!r}; give a code of ISO 639, such as en, de or zh"

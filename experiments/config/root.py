@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from elmo.errors import InputError
 from elmo.registry import REGISTRY
@@ -22,7 +23,8 @@ AUTO = "auto"  # as the value of `resume`: go on with the command's own run, if 
 _AGAIN = "_again"  # end of the name of a root that repeats a saved config
 # Packages are only imported if the command line asks for it: the run may be a stranger's.
 _NOT_REPEATED = (*OF_ONE_START, "plugins")
-PLACES_OF_RUNS = ("resume", "run", "model", "init_from")
+PLACES_OF_MODELS = ("run", "model", "init_from")
+PLACES_OF_RUNS = ("resume", *PLACES_OF_MODELS)
 
 
 def schema_of(root: str) -> type:
@@ -177,14 +179,27 @@ def _store(config_name: str, saved: SavedConfig, given: Mapping[str, Any]) -> st
 def _fits(group: str, option: Any, values: Mapping[str, Any]) -> bool:
     """Whether the saved values can lie above an option's.
 
-    They cannot if it is of a user's directory that is not given now, or if they are of another component, as
-    those of an encoder that `init_from` brought; they are complete without the option.
+    They cannot if it is of a user's directory that is not given now, if they are of another component, as
+    those of an encoder that `init_from` brought, or if they lack a part of it, which the user took out; they
+    are complete without the option.
     """
     loader: Any = GlobalHydra.instance().config_loader()
     if option not in loader.get_group_options(group):
         return False
     loaded, saved = loader.repository.load_config(f"{group}/{option}").config, values.get(group)
-    return not isinstance(saved, Mapping) or "type" not in loaded or saved.get("type") == loaded.type
+    if not isinstance(saved, Mapping) or "type" not in loaded:
+        return True
+    return saved.get("type") == loaded.type and _has_parts(saved, OmegaConf.to_container(loaded))
+
+
+def _has_parts(saved: Any, loaded: Any) -> bool:
+    """Whether all component nodes in an option's values have a place in the saved ones."""
+    if not isinstance(loaded, Mapping) or not isinstance(saved, Mapping):
+        return True
+    is_part = {key: isinstance(value, Mapping) and "type" in value for key, value in loaded.items()}
+    return all(
+        _has_parts(saved[key], value) if key in saved else not is_part[key] for key, value in loaded.items()
+    )
 
 
 def _plain_values(overrides: Sequence[str]) -> dict[str, Any]:

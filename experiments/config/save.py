@@ -13,9 +13,10 @@ from omegaconf import OmegaConf
 
 from elmo.errors import InputError
 from elmo.files import atomic_write
+from tasks.sources.shared.data_nodes import data_nodes
+from tasks.sources.shared.split import SPLITS
 
 OF_ONE_START = ("name", "output_dir", "resume")  # keys that a repetition has its own values for
-_FILES_OF_DATA = ("train", "dev", "test")
 
 
 class SavedConfig(NamedTuple):
@@ -37,13 +38,17 @@ def plain_config(config: Any) -> dict[str, Any]:
 
 
 def chosen_options(choices: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The chosen option of each group of the running job, or of `choices`, without Hydra's own groups."""
+    """The chosen option of each group of the running job, or of `choices`.
+
+    Left out are Hydra's own groups, and options at a place of the user's choice (`data@data.parts.squad`):
+    a saved config has their values.
+    """
     if choices is None:
         choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     return {
         group: option
         for group, option in sorted(choices.items())
-        if group != "experiment" and not group.startswith("hydra/")
+        if group != "experiment" and not group.startswith("hydra/") and "@" not in group
     }
 
 
@@ -88,8 +93,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def find_saved(place: Path) -> Path | None:
-    """The config.yaml of a run, or of the run whose model directory it is; None if there is none."""
-    candidates = (place / "config.yaml", place.parent / "config.yaml")
+    """The config.yaml of a run, or of the run whose model or checkpoint it is; None if there is none."""
+    candidates = [place / "config.yaml", place.parent / "config.yaml"]
+    if place.parent.name == "checkpoints":
+        candidates.append(place.parent.parent / "config.yaml")
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -109,15 +116,15 @@ def read_overrides(path: Path) -> list[str]:
 def with_absolute_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     """A training's config whose files are found from any working directory.
 
-    Paths and globs stand in `data.train`, `data.dev`, `data.test`, in keys of the name `path` and, unless it
-    is a published name, in `init_from`.
+    Paths and globs stand in `train`, `dev` and `test` of `data` and its parts, in keys of the name `path`
+    and, unless it is a published name, in `init_from`.
     """
     anchored: dict[str, Any] = {key: _anchor_paths(value) for key, value in values.items()}
-    data, initial = anchored.get("data"), anchored.get("init_from")
-    if isinstance(data, dict):
-        anchored["data"] = {
-            key: _anchor(value) if key in _FILES_OF_DATA else value for key, value in data.items()
-        }
+    initial = anchored.get("init_from")
+    for _, node in data_nodes(anchored.get("data")):
+        for split in SPLITS:
+            if isinstance(node, dict) and split in node:
+                node[split] = _anchor(node[split])
     if isinstance(initial, str) and Path(initial).exists():
         anchored["init_from"] = _anchor(initial)
     return anchored

@@ -8,6 +8,7 @@ from typing import Any
 
 from elmo.errors import InputError
 from elmo.io.model_directory import find_model
+from tasks.sources.shared.data_nodes import data_nodes
 from tasks.sources.shared.fingerprint import digest_files
 from tasks.sources.shared.local_files import find_files
 from tasks.sources.shared.remote_files import File
@@ -21,8 +22,9 @@ def digest_inputs(config: Mapping[str, Any], *, cache_path: Path) -> dict[str, d
     """The SHA-256 of each file that a run reads, by config key and file name; paths have no part in it.
     Of a file at an address, it is that of what the server tells, see `digest_files`.
 
-    Files are those of `data.train`, `data.dev` and `data.test`, those that keys of the name `path` give, and
-    those of the model that `init_from` names, unless it is a published name. What is not there is left out.
+    Files are those of `train`, `dev` and `test` of `data` and its parts, those that keys of the name `path`
+    give, and those of the model that `init_from` names, unless it is a published name. What is not there is
+    left out.
 
     Args:
         config: a training's values, as plain containers.
@@ -71,13 +73,13 @@ def _place(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _inputs(config: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[File]]]:
-    for split in _SPLITS:
-        patterns = _place(config, f"data.{split}")
-        if isinstance(patterns, (str, list)):
-            try:
-                yield f"data.{split}", find_files(patterns, key=f"data.{split}")
-            except (InputError, TypeError):  # gone, or a plug-in's key of another meaning
-                continue
+    for where, node in data_nodes(config.get("data")):
+        for key, patterns in ((f"{where}.{split}", node.get(split)) for split in _SPLITS):
+            if isinstance(patterns, (str, list)):
+                try:
+                    yield key, find_files(patterns, key=key)
+                except (InputError, TypeError):  # gone, or a plug-in's key of another meaning
+                    continue
     for key, path in _paths(config, ""):
         if path.is_file():
             yield key, [path]

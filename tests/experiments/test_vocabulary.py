@@ -71,13 +71,13 @@ def test_it_writes_the_words_by_count_behind_the_markers(
         ("min_count=0", "min_count: expected at least 1, got 0"),
         ("min_count=11", "vocabulary.min_count: no word occurs 11 times or more"),
         ("data.train=nowhere.txt", "data.train: no such file: nowhere.txt"),
-        ("data=trec", "data: labelled_hub has examples of a task; expected running text, such as data=sotu"),
+        ("data=sick", "data: pair_hub has examples of a task; expected running text, such as data=sotu"),
     ],
 )
 def test_its_faults_are_a_line_each(
     text: list[str], override: str, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [option for option in text if not (override == "data=trec" and option.startswith("data"))]
+    arguments = [option for option in text if not (override == "data=sick" and option.startswith("data"))]
     assert run_command(vocabulary.main, config_name="vocabulary", arguments=[*arguments, override]) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(line)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from elmo.errors import InputError, shown
 from tasks.sources.labelled.text_table import TextTable
-from tasks.sources.shared.fraction import Cuttable, take_fraction
+from tasks.sources.shared.fraction import take_fraction
 from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.text.source import CONTROLS_TO_SPACES, LineBatch, Source
 
 _FEWEST_SUSPICIOUS = 20  # different labels, from where on they may be none
 _NUMBER = re.compile(r"[-+]?\d{1,300}(\.\d*)?([eE][-+]?\d{1,2})?")
@@ -39,8 +40,8 @@ class HasLabels(Protocol):
     def labels(self) -> tuple[str, ...]: ...
 
 
-class LabelledSource(Cuttable, ABC):
-    """Labelled texts in three splits that are the same in every run.
+class LabelledSource(Source):
+    """Labelled texts in three splits that are the same in every run; as running text, they have no labels.
 
     Attributes:
         prose: whether texts are split into sentences.
@@ -84,6 +85,17 @@ class LabelledSource(Cuttable, ABC):
             contents=[text.text for text in texts],
             strata=rarest_labels(texts),
         )
+
+    def check(self, splits: Collection[Split] = SPLITS) -> None:
+        self.check_examples(splits)
+
+    def describe(self, split: Split) -> dict[str, Any]:
+        return {"texts_of": self.describe_examples(split), "prose": self.prose, "language": self.language}
+
+    def lines(self, split: Split) -> Iterator[LineBatch]:
+        for name, text, _ in self.examples(split):
+            text = text.translate(CONTROLS_TO_SPACES)
+            yield LineBatch(name, 1, [text] if self.prose else text.splitlines(), self.prose)
 
 
 def count_labels(examples: Iterable[HasLabels]) -> Counter[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tasks.sources.shared.fraction import Cuttable, take_fraction
+from tasks.sources.shared.fraction import take_fraction
 from tasks.sources.shared.split import SPLITS, Split
+from tasks.sources.text.source import CONTROLS_TO_SPACES, LineBatch, Source
 
 
 class Answer(NamedTuple):
@@ -33,8 +34,11 @@ class Passage(NamedTuple):
     questions: tuple[Question, ...]
 
 
-class QuestionSource(Cuttable, ABC):
-    """Passages with questions in three splits that are the same in every run; `language` is ISO 639-1."""
+class QuestionSource(Source):
+    """Passages with questions in three splits that are the same in every run; `language` is ISO 639-1.
+
+    As running text, they are the passages without the questions.
+    """
 
     language: str
 
@@ -68,3 +72,13 @@ class QuestionSource(Cuttable, ABC):
             contents=[passage.context for passage in passages],
             strata=[""] * len(passages),
         )
+
+    def check(self, splits: Collection[Split] = SPLITS) -> None:
+        self.check_examples(splits)
+
+    def describe(self, split: Split) -> dict[str, Any]:
+        return {"passages_of": self.describe_examples(split), "language": self.language}
+
+    def lines(self, split: Split) -> Iterator[LineBatch]:
+        for passage in self.passages(split):
+            yield LineBatch(passage.name, 1, [passage.context.translate(CONTROLS_TO_SPACES)], prose=True)

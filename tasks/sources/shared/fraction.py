@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from elmo.errors import InputError
-from elmo.values import Range
+from elmo.values import Share
 from tasks.sources.shared.split import Split
 
-Fraction = Annotated[float, Range(0, 1, above=True)]
+Fraction = Share
 Example = TypeVar("Example")
 
 

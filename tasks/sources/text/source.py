@@ -10,6 +10,9 @@ from elmo.errors import InputError
 from tasks.sources.shared.fraction import Cuttable, draw
 from tasks.sources.shared.split import SPLITS, Split
 
+# What running text may not have, and texts of tables sometimes do: most control characters.
+CONTROLS_TO_SPACES = {code: " " for code in (*range(0x09), *range(0x0B, 0x20), 0x7F)}
+
 
 class LineBatch(NamedTuple):
     """Consecutive lines of a source.

@@ -70,7 +70,7 @@ class SplitLines:
         if num_units < (places.get(split, 1) or self.split_every):
             raise InputError(
                 f"data.split_every: {self.split_every} leaves nothing for {split} of {num_units} lines or"
-                f" paragraphs; make it smaller or give data.{split}"
+                " paragraphs; make it smaller, or give texts of that split"
             )
 
     def _places(self, given: Collection[Split]) -> dict[Split, int]:

@@ -24,6 +24,7 @@ from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from experiments.config.command import CONF_PATH
 from tasks.sources.labelled.labelled_files import LabelledFiles
+from tasks.sources.labelled.movie_reviews import SITES, MovieReviewsSource
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_shares import SplitShares, assign_splits
@@ -82,6 +83,23 @@ def test_bbc_topics_have_their_share_of_the_test_part() -> None:
     labels = Counter(label for example in preset("bbc").examples("test") for label in example.labels)
     # 510, 511, 401, 386 and 417 articles; the 445th of 2,225 goes to the largest remainder, that of 83.4.
     assert labels == {"business": 102, "sports": 102, "tech": 80, "entertainment": 77, "politics": 84}
+
+
+def test_the_reviews_of_one_site_are_those_that_it_has_in_the_same_splits_of_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"{site}/{number}" for number in range(100) for site in SITES]
+    reviews = [
+        LabelledText(name, f"{name} {i % 50}", (("good", "bad")[i % 2],)) for i, name in enumerate(names)
+    ]
+    monkeypatch.setattr(MovieReviewsSource, "documents", lambda source: iter(reviews))
+    monkeypatch.setattr(MovieReviewsSource, "check", lambda source: None)
+    for split in SPLITS:
+        both = [name for name, _, _ in MovieReviewsSource().examples(split)]
+        own = [name for name, _, _ in MovieReviewsSource(sites=["imdb"]).examples(split)]
+        assert own == [name for name in both if ":imdb/" in name] and 0 < len(own) < len(both)
+    with pytest.raises(InputError, match=r"data\.sites: expected a list of 1 to 2 items"):
+        MovieReviewsSource(sites=[])
 
 
 def test_movie_reviews_have_both_sites_and_labels_in_equal_shares() -> None:
