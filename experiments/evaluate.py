@@ -17,10 +17,12 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     from elmo.io.model_directory import read_model
     from elmo.registry import REGISTRY
     from experiments.config.checkpoint_model import model_of_checkpoint
+    from experiments.io.run_directory import RunDirectory
     from experiments.logging.evaluations import Evaluations
     from experiments.logging.progress import make_progress, summary_table
     from experiments.logging.report import write_figures
     from experiments.training.process import set_up_process
+    from experiments.training.saving.checkpoint import Checkpoints
     from experiments.training.stop import Stop
     from experiments.training.threads import watch_threads
     from tasks.task import Setup
@@ -28,7 +30,11 @@ def main(config: EvaluateConfig, overrides: list[str]) -> None:
     device = choose_device(config.device)
     set_up_process(num_threads=config.num_threads, device=device)
     adjust_threads = watch_threads(num_threads=config.num_threads, device=device)
-    path = Path(config.run) if config.checkpoint is None else model_of_checkpoint(config, device)
+    path = Path(config.run)
+    if config.checkpoint is not None:
+        which = f"step-{int(config.checkpoint):07d}" if config.checkpoint.isdecimal() else config.checkpoint
+        path = Checkpoints(RunDirectory(path).checkpoints_path, keep=1).find(which)
+        model_of_checkpoint(path, config)
     if not (path / "model").exists() and (path / "checkpoints" / "last").exists():
         raise InputError(f"{path}: the run has no model yet; checkpoint=last makes one of what it has saved")
     saved = read_model(path)

@@ -340,6 +340,7 @@ def _finish(
     scores: Mapping[str, float],
 ) -> dict[str, Any]:
     """Write the model, the final figures and the reports, and print the figures, which are returned."""
+    from experiments.config.initial import figures_of_initial
     from experiments.logging.curves import draw_curves
     from experiments.logging.report import print_end, print_figures
 
@@ -350,7 +351,7 @@ def _finish(
         reports.save_model(run.model_path)
     except InputError as error:  # the disk is full; all that was learned is in the last checkpoint
         raise InputError(f"{error}; then resume={run.path} writes it") from error
-    figures = {**facts, **_figures(trainer, scores)}
+    figures = {**facts, **figures_of_initial(config.init_from), **_figures(trainer, scores)}
     reports.write_reports(run.path)
     if config.logger.curves:
         draw_curves(run.plots_path / "curves.png", run.metrics_log_path, metric=trainer.metric)

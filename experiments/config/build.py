@@ -82,7 +82,11 @@ def make_trainer(
         schedule=REGISTRY.build("schedule", config.schedule),
         limits=Limits(*options.limits()),
         periods=Periods(
-            options.evaluate_every, options.save_every, options.log_every, options.save_every_minutes
+            options.evaluate_every,
+            options.save_every,
+            options.log_every,
+            options.save_every_minutes,
+            options.keep_at or (),
         ),
         accumulate_batches=options.accumulate_batches,
         clip_norm=options.clip_norm,

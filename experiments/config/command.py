@@ -24,8 +24,10 @@ from experiments.config.arguments import Arguments, read_arguments
 from experiments.config.check import check_config
 from experiments.config.compose import command_line_faults, config_text, one_line, search_path
 from experiments.config.resume import is_resumed
-from experiments.config.root import choose_root, with_plugins_of_run
+from experiments.config.root import PLACES_OF_MODELS, choose_root, with_plugins_of_run
 from experiments.config.schema import SCHEMAS, TrainConfig
+from experiments.config.sections import InferenceConfig
+from experiments.io.run_directory import is_checkpoint
 from experiments.training.processes.torchrun import leave_word_to_first, place_of_process
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -211,10 +213,18 @@ def _composed_again(cfg: DictConfig, root: str, overrides: list[str]) -> DictCon
 
 
 def checked(cfg: DictConfig) -> Any:
-    """The checked config of a job, with its name; Hydra must have the job's own config."""
+    """The checked config of a job, with its name; Hydra must have the job's own config.
+
+    The model of a checkpoint that it names is made.
+    """
     config = check_config(cfg)
     if isinstance(config, TrainConfig):
         _name_run(config)
+    for place in (getattr(config, key, None) for key in PLACES_OF_MODELS):
+        if isinstance(config, (TrainConfig, InferenceConfig)) and place and is_checkpoint(place):
+            from experiments.config.checkpoint_model import model_of_checkpoint  # late: with it comes torch
+
+            model_of_checkpoint(Path(place), config)
     return config
 
 

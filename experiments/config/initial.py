@@ -1,14 +1,16 @@
-"""The encoder of a continued pretraining: that of `init_from`, with its sizes."""
+"""What a run takes from `init_from`: the encoder of a continued pretraining, with its sizes, and figures."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from elmo.errors import InputError
+from elmo.json_file import read_json
 from elmo.registry import REGISTRY
 from experiments.config.schema import TrainConfig
 from tasks.task import ContinuingTask
@@ -41,6 +43,21 @@ def with_initial_encoder(config: Config, overrides: Sequence[str]) -> Config:
     return dataclasses.replace(
         config, encoder={**own, **{key: given[key] for key in named if key in FREE_KEYS}}
     )
+
+
+def figures_of_initial(init_from: str | None) -> dict[str, float]:
+    """What the run, or the checkpoint, that `init_from` names has found out about its biLM.
+
+    `bilm/perplexity` is that on the dev split of its own text, and `bilm/steps` the steps of its training;
+    official files have neither.
+    """
+    if init_from is None:
+        return {}
+    places = [Path(init_from) / "metrics.json", Path(init_from).parent / "metrics.json"]
+    path = next((path for path in places if path.is_file()), None)
+    figures = {} if path is None else read_json(path)
+    found = {"bilm/perplexity": figures.get("dev/perplexity"), "bilm/steps": figures.get("train/steps")}
+    return {name: value for name, value in found.items() if isinstance(value, (int, float))}
 
 
 def _named_keys(overrides: Sequence[str], encoder: dict[str, object]) -> Iterator[str]:

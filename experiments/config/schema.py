@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from elmo.values import Count, LearningRate, Length, Pattern, Positive, Range, Seed, Size, Threads
+from elmo.values import Count, LearningRate, Length, Pattern, Positive, Range, Seed, Share, Size, Threads
 from experiments.benchmark.schema import BenchmarkTrainConfig
 from experiments.compare.schema import CompareConfig
 from experiments.config.choices import (
@@ -65,6 +65,7 @@ class TrainerConfig(Section):
     metric_goal: MetricGoal = MetricGoal.minimize
     patience: Count | None = None
     keep_checkpoints: Count = 2
+    keep_at: Annotated[list[Share], Length(1, 100)] | None = None
     check_memory: bool = True
     process_timeout_seconds: Positive = 600.0
 
@@ -87,7 +88,7 @@ class FineTuningConfig(Section):
 
     trainable: bool = False
     learning_rate_factor: Positive = 0.1
-    layer_factor: Annotated[float, Range(0, 1, above=True)] = 1.0
+    layer_factor: Share = 1.0
     unfreeze_every: Positive | None = None
 
 
@@ -172,8 +173,10 @@ class EvaluateConfig(InferenceConfig):
 
     def disagreements(self) -> Iterator[str]:
         yield from super().disagreements()
-        if self.checkpoint is not None and not re.fullmatch(r"last|best|[0-9]{1,12}", self.checkpoint):
-            yield f"checkpoint: expected last, best or the number of a step, got {self.checkpoint!r}"
+        if self.checkpoint is not None and not re.fullmatch(
+            r"last|best|at-[0-9.e-]+|[0-9]{1,12}", self.checkpoint
+        ):
+            yield f"checkpoint: expected last, best, at-SHARE or a step's number, got {self.checkpoint!r}"
 
 
 @dataclass

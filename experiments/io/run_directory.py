@@ -13,6 +13,13 @@ from typing import Any
 from elmo.errors import InputError
 from elmo.files import file_lock
 
+STATE_FILE = "state.json"  # of a checkpoint
+
+
+def is_checkpoint(place: str) -> bool:
+    """Whether it is the path of a checkpoint, or of a link that stands for one."""
+    return (Path(place) / STATE_FILE).is_file()
+
 
 class RunDirectory:
     """The paths of a run's files below `path`; the constructor touches no file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -39,12 +40,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Periods:
-    """How often things happen, in steps; None: once per epoch. And in minutes; None: by steps alone."""
+    """How often things happen, in steps; None: once per epoch. And in minutes; None: by steps alone.
+
+    At the shares `keep_at` of the run, between 0 and 1, its checkpoint is scored and kept.
+    """
 
     evaluate_every: int | None
     save_every: int | None
     log_every: int
     save_every_minutes: float | None = None
+    keep_at: Sequence[float] = ()
 
     def seconds_to_save(self, *, is_first: bool) -> float:
         """The time after which a checkpoint is saved, the first of a start soon."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -120,6 +120,7 @@ class Trainer:
         self._saved_step = -1
         self._saved_at: float | None = None  # in this start, in seconds of the run
         self._begun = 0.0  # seconds of the run when this start began
+        self._progress = 0.0  # up to which the shares of `Periods.keep_at` are done
         self._logged = (0, 0.0)  # units, and seconds of training, at the last event
 
     def run(self, *, show: Show, log: Log) -> dict[str, float]:
@@ -141,6 +142,7 @@ class Trainer:
         self._started = time.monotonic() - self.position.seconds
         self.agreement.reach(self._own_seconds())
         self._begun = self.seconds()
+        self._progress = self.progress()
         self._logged = (self.position.units, self.training_seconds())
         try:
             return self._run(show)
@@ -284,14 +286,20 @@ class Trainer:
     def _save_and_evaluate(self) -> None:
         """Save and evaluate after a step, if due; after a stop request, the resumed run evaluates."""
         self.checkpoints.check()
-        is_evaluation_due = self._is_due(self.periods.evaluate_every)
+        shares = self._reached_shares()
+        is_evaluation_due = self._is_due(self.periods.evaluate_every) or bool(shares)
         self.position.is_evaluation_due = is_evaluation_due
         is_stopping = self.stop.reason is not None
         is_save_due = self._is_due(self.periods.save_every) or self._is_save_late()
         if is_evaluation_due or is_save_due or is_stopping:
-            self._save()
+            self._save(shares)
         if is_evaluation_due and not is_stopping:
             self._evaluate()
+
+    def _reached_shares(self) -> list[float]:
+        """The shares of the run that this step has reached, of those whose checkpoints are kept."""
+        before, self._progress = self._progress, self.progress()
+        return [share for share in self.periods.keep_at if before < share <= self._progress]
 
     def _is_save_late(self) -> bool:
         """Whether the time of saving has come, by `Periods.save_every_minutes`."""
@@ -309,8 +317,8 @@ class Trainer:
         position, started = self.position, time.monotonic()
         self.checkpoints.wait()
         generators = generator_states(self.device)
-        with self.stop.at_once(), products_in(self.evaluation_dtype, self.device):
-            position.last_scores = self.training.evaluate()
+        with self.stop.at_once():
+            position.last_scores = self._score()
         restore_generators(generators, self.device)  # training goes on as if it had not been evaluated
         self._check_metric(position.last_scores)
         is_best = self._is_best(position.last_scores[self.metric])
@@ -322,6 +330,15 @@ class Trainer:
         self.checkpoints.amend(position.step, {"position": asdict(position)})
         if is_best:
             self.checkpoints.mark_best(position.step)
+
+    def _score(self) -> dict[str, float]:
+        with products_in(self.evaluation_dtype, self.device):
+            return self.training.evaluate()
+
+    def scores(self) -> dict[str, float]:
+        """The scores of the model at this step on dev, which are computed unless they are known."""
+        is_known = self.position.evaluated_step == self.position.step
+        return self.position.last_scores if is_known else self._score()
 
     def _check_metric(self, scores: Mapping[str, float]) -> None:
         if self.metric not in scores:
@@ -344,11 +361,11 @@ class Trainer:
         if position.best_value is not None and not self.checkpoints.mark_best(position.best_step):
             position.best_value, position.num_worse = None, 0
 
-    def _save(self) -> None:
+    def _save(self, shares: Sequence[float] = ()) -> None:
         self._read_steps()
         self.steps.check_weights(self.position.step)
         started = time.monotonic()
-        self.checkpoints.save(self.position.step, self.state_dict())
+        self.checkpoints.save(self.position.step, self.state_dict(), shares=shares)
         self._saved_step, self._saved_at = self.position.step, self.seconds()
         self.position.overhead_seconds += time.monotonic() - started
 

@@ -251,9 +251,15 @@ def test_a_model_is_made_of_a_checkpoint_of_a_stopped_run(
     assert run_command(evaluate.main, config_name="evaluate", arguments=arguments) == 0
     step = "step-0000004" if checkpoint == "4" else "step-0000006"
     learned = load_checkpoint(directory / "checkpoints" / step)["model"]
-    made = load_file(directory / f"model-{step}" / "model.safetensors")
+    checkpoint_path = directory / "checkpoints" / step
+    made = load_file(checkpoint_path / "model" / "model.safetensors")
     torch.testing.assert_close({key: made[key] for key in learned}, dict(learned), rtol=0, atol=0)
+    scores = json.loads((checkpoint_path / "metrics.json").read_text())
+    assert scores.pop("train/steps") == int(step[-7:])
+    assert scores == load_checkpoint(checkpoint_path)["position"]["last_scores"]
     assert any(key.startswith("test/") for key in json.loads(output.read_text()))
+    shutil.rmtree(checkpoint_path / "model")
+    (checkpoint_path / "metrics.json").unlink()
     with (directory / "config.yaml").open("a") as config:
         config.write("unheard_of: 1\n")
     capsys.readouterr()

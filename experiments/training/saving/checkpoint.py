@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,16 @@ from elmo.files import atomic_directory, atomic_write
 from elmo.io.tensor_file import write_tensors
 from elmo.json_file import read_json
 from elmo.values import read_record
+from experiments.io.run_directory import STATE_FILE
 from experiments.training.saving.state_tree import Encoder, decode
 from experiments.training.saving.writer import BackgroundWriter
 
 LOG = logging.getLogger(__name__)
 FORMAT = 3
 TENSORS_FILE = "state.safetensors"
-STATE_FILE = "state.json"
 STEP_NAME = re.compile(r"step-(\d{7,})")
-POINTERS = ("last", "best")
+_LINK_NAME = re.compile(r"last|best|at-[0-9.e-]+")
+_NAMES = ("last", "best", "step-", "at-")  # in the names of checkpoints, of links and of what kills leave
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +89,13 @@ def load_checkpoint(path: Path) -> dict[Any, Any]:
 
 
 class Checkpoints:
-    """The checkpoints of a run, each in `step-NNNNNNN/`, with the symbolic links `last` and `best`.
+    """The checkpoints of a run, each in `step-NNNNNNN/`, with symbolic links: `last`, `best` and `at-SHARE`.
 
     All but `save` and `check` wait for the end of a save that is under way, and raise what it has raised.
 
     Args:
         path: the directory of all checkpoints; the first save makes it.
-        keep: how many of the newest are kept, besides the best.
+        keep: how many of the newest are kept, besides those that a link stands for.
         is_writer: whether this process saves; another one only reads.
     """
 
@@ -104,10 +105,16 @@ class Checkpoints:
         self._writer = BackgroundWriter()
         self.is_writer = is_writer
 
-    def save(self, step: int, state: dict[Any, Any]) -> None:
+    def save(self, step: int, state: dict[Any, Any], *, shares: Sequence[float] = ()) -> None:
         """Copies the state; a thread writes it as `last`. A failure or a kill leaves what was there.
 
-        Checkpoints of later steps, from which an earlier one was resumed, are removed unless one is the best.
+        Checkpoints of later steps, from which an earlier one was resumed, are removed unless a link stands
+        for them.
+
+        Args:
+            step: that was taken last.
+            state: see `save_checkpoint`.
+            shares: of the run that are reached; the checkpoint is kept as `at-SHARE` of each.
 
         Raises:
             InputError: the save before has failed.
@@ -116,14 +123,16 @@ class Checkpoints:
             return
         self.wait()  # so that there is one copy at a time
         tree, tensors = _copied(state)
-        self._writer.start(lambda: self._save(step, tree, tensors))
+        links = ["last", *(f"at-{share:g}" for share in shares)]
+        self._writer.start(lambda: self._save(step, tree, tensors, links))
 
-    def _save(self, step: int, tree: Any, tensors: dict[str, Tensor]) -> None:
+    def _save(self, step: int, tree: Any, tensors: dict[str, Tensor], links: Sequence[str]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self._remove_leftovers()
         target = self._path_of(step)
         _write(target, tree, tensors)
-        _point(self.path / "last", target.name)
+        for link in links:
+            _point(self.path / link, target.name)
         self._remove_old(step)
 
     def check(self) -> None:
@@ -163,7 +172,7 @@ class Checkpoints:
         return True
 
     def load(self, which: str) -> dict[Any, Any]:
-        """The state of `last`, `best` or `step-NNNNNNN`.
+        """The state of a link or of `step-NNNNNNN`.
 
         If the last one is damaged or gone, it is that of the one before, and a warning names both.
 
@@ -180,7 +189,7 @@ class Checkpoints:
             raise InputError(f"{error}; remove {path}: resuming the run then keeps another") from error
 
     def find(self, which: str) -> Path:
-        """The directory that `last` or `best` links to, or of a name; without it, `last` is the newest.
+        """The directory that a link stands for, or of a name; without a link, `last` is the newest.
 
         Raises:
             InputError: there is none.
@@ -212,8 +221,8 @@ class Checkpoints:
     def _remove_leftovers(self) -> None:
         """Removes what killed saves have left."""
         for path in self.path.iterdir():
-            stands_for_one = path.name in POINTERS or STEP_NAME.fullmatch(path.name)
-            if not stands_for_one and any(word in path.name for word in (*POINTERS, "step-")):
+            stands_for_one = _LINK_NAME.fullmatch(path.name) or STEP_NAME.fullmatch(path.name)
+            if not stands_for_one and any(word in path.name for word in _NAMES):
                 _remove(path)
 
     def _path_of(self, step: int) -> Path:
@@ -226,7 +235,8 @@ class Checkpoints:
     def _remove_old(self, step: int) -> None:
         up_to_now = [path for path in self._newest_first() if _step_of(path) <= step]
         kept = {path.name for path in up_to_now[: self.keep]}
-        kept |= {(self.path / pointer).resolve().name for pointer in POINTERS}
+        links = [path for path in self.path.iterdir() if _LINK_NAME.fullmatch(path.name)]
+        kept |= {link.resolve().name for link in links}
         for path in [path for path in self._newest_first() if path.name not in kept]:
             _remove(path)
 

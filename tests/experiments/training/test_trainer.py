@@ -118,6 +118,28 @@ def test_it_logs_evaluates_and_saves_at_its_periods_and_at_the_end(tmp_path: Pat
     assert (tmp_path / "checkpoints" / "last").resolve().name == "step-0000007"
 
 
+def test_at_shares_of_the_run_its_checkpoint_is_scored_and_never_removed(tmp_path: Path) -> None:
+    shares = (0.1, 0.25, 0.5, 1.0)
+    run = start(
+        Regression(), tmp_path, limits=Limits(10, None, None), periods=Periods(100, 1, 100, keep_at=shares)
+    )
+    run.trainer.pause_step = 5  # a step whose checkpoint is kept
+    with pytest.raises(KeyboardInterrupt):
+        run.train()
+    resumed = start(
+        Regression(), tmp_path, limits=Limits(10, None, None), periods=Periods(100, 1, 100, keep_at=shares)
+    )
+    resumed.trainer.load_state_dict(resumed.trainer.checkpoints.load("last"))
+    resumed.train()
+    assert run.steps_with("dev/error") + resumed.steps_with("dev/error") == [1, 3, 5, 10]
+    kept = {path.name: path.resolve().name for path in tmp_path.glob("checkpoints/at-*")}
+    steps = {"at-0.1": 1, "at-0.25": 3, "at-0.5": 5, "at-1": 10}
+    assert kept == {name: f"step-{step:07d}" for name, step in steps.items()}
+    for path in tmp_path.glob("checkpoints/at-*"):
+        position = resumed.trainer.checkpoints.load(path.name)["position"]
+        assert position["evaluated_step"] == position["step"] == steps[path.name]
+
+
 def test_without_a_period_it_evaluates_after_each_epoch(tmp_path: Path) -> None:
     run = start(Regression(batch_size=3), tmp_path, limits=Limits(7, None, None))
     run.train()

@@ -222,6 +222,21 @@ def test_checkpoints_of_an_abandoned_future_are_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == ["last", "step-0000010", "step-0000015"]
 
 
+def test_a_checkpoint_at_a_share_of_the_run_is_kept_until_another_is_at_that_share(tmp_path: Path) -> None:
+    checkpoints = saved_at(tmp_path, 10, keep=1)
+    checkpoints.save(20, {"step": 20}, shares=[0.1, 0.25])
+    checkpoints.wait()
+    saved_at(tmp_path, 30, 40, keep=1)
+    links = ["at-0.1", "at-0.25", "last"]
+    assert names(tmp_path) == [*links, "step-0000020", "step-0000040"]
+    assert checkpoints.load("at-0.25")["step"] == 20
+    (tmp_path / ".at-0.25-aside").symlink_to("step-0000050")  # what a kill leaves
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(50, {"step": 50}, shares=[0.1, 0.25])
+    checkpoints.wait()
+    assert names(tmp_path) == [*links, "step-0000050"]
+
+
 def test_leftovers_of_a_killed_save_are_removed_by_the_next(tmp_path: Path) -> None:
     checkpoints = saved_at(tmp_path, 10)
     (tmp_path / ".step-0000020-aside").mkdir()
