@@ -34,6 +34,7 @@ def main(config: CompareConfig, overrides: list[str]) -> None:
             over=config.over,
             baseline=config.baseline,
             difference=config.difference,
+            against=config.against,
             error_reduction=config.error_reduction,
             refuses_incomplete=config.incomplete is Incomplete.refuse,
         ),

@@ -34,6 +34,7 @@ class Wishes:
         by, over: see `Comparison`; `by` of None: what differs.
         baseline: the label of a group that all others are compared with; None: all pairs.
         difference: a true difference to be found, for the number of runs that it needs.
+        against: a figure of the runs that the score is drawn against.
         error_reduction: whether relative error reductions are computed.
         refuses_incomplete: whether unfinished, failed and damaged runs end the comparison.
     """
@@ -43,6 +44,7 @@ class Wishes:
     over: Sequence[str] = ("seed",)
     baseline: str | None = None
     difference: float | None = None
+    against: str | None = None
     error_reduction: bool = False
     refuses_incomplete: bool = False
 
@@ -70,6 +72,8 @@ def compare(material: Material, wishes: Wishes) -> Comparison:
         _refuse_different_vocabularies(material.runs)
     groups = _groups(material, grouping, wishes.metric, goal, is_study=is_study)
     chosen = _chosen(groups, goal)
+    if wishes.against is not None:
+        _refuse_unknown_figure(wishes.against, groups)
     baseline = None if wishes.baseline is None else _find_baseline(groups, wishes.baseline)
     pairs = [] if is_study else pairs_of(groups, baseline=baseline, chosen=chosen)
     everything = [*material.runs, *material.pretraining]
@@ -80,6 +84,7 @@ def compare(material: Material, wishes: Wishes) -> Comparison:
         goal=goal,
         by=grouping.by,
         over=grouping.over,
+        against=wishes.against,
         groups=groups,
         claims=make_claims(
             groups,
@@ -255,6 +260,12 @@ def _find_baseline(groups: Sequence[Group], label: str) -> int:
             return place
     systems = dict.fromkeys(group.system for group in groups)
     raise InputError(f"baseline: no group {label!r}{suggest(label, systems)}")
+
+
+def _refuse_unknown_figure(name: str, groups: Sequence[Group]) -> None:
+    if all(math.isnan(group.mean_of(name)) for group in groups):
+        known = dict.fromkeys(key for group in groups for run in group.runs for key in run.figures)
+        raise InputError(f"against: no run has the figure {name!r}{suggest(name, known)}")
 
 
 def _is_number(value: float | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,12 @@ class Group:
     num_units: int
     costs: Costs
     examples: np.ndarray | None = None
+
+    def mean_of(self, figure: str) -> float:
+        """The mean of a figure over the runs; NaN if one of them does not have it."""
+        values = [run.figures.get(figure) for run in self.runs]
+        known = [float(value) for value in values if isinstance(value, (int, float))]
+        return float(np.mean(known)) if len(known) == len(values) else math.nan
 
 
 @dataclass(frozen=True)
@@ -214,6 +221,7 @@ class Comparison:
         sweep: the record of the sweep or study that was compared.
         budget_curves: where several configurations were tried.
         across: where there are several data sets.
+        against: the figure of the runs that the score is shown against.
         level: of the intervals.
     """
 
@@ -233,6 +241,7 @@ class Comparison:
     sweep: SweepRecord | None = None
     budget_curves: Sequence[BudgetCurve] = ()
     across: AcrossDataSets | None = None
+    against: str | None = None
     level: float = field(default=LEVEL)
 
     @property

@@ -37,6 +37,7 @@ class CompareConfig(Section):
     metric: str | None = None
     baseline: str | None = None
     difference: Positive | None = None
+    against: str | None = None
     error_reduction: bool = False
     incomplete: Incomplete = Incomplete.leave_out
     output: str | None = None

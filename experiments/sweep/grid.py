@@ -118,12 +118,11 @@ def jobs_of(plan: Plan, path: Path) -> list[JobRecord]:
         InputError: two jobs have one name or are the same, or a pretraining that is named is not there.
     """
     pretraining = [
-        JobRecord(
-            _named(name, source), {}, with_data_files(source.overrides, plan.data_files), role="pretraining"
-        )
+        JobRecord(_named(name, source), {}, with_data_files(overrides, plan.data_files), role="pretraining")
         for name, sources in plan.pretraining.items()
         for source in sources
         if source.place is None
+        for overrides in _one_source(source.overrides, plan, path, f"{PRETRAINING}.{name}")
     ]
     jobs = [job for axes in plan.grids for job in _crossed(axes, plan, path)]
     _refuse_duplicates([*pretraining, *jobs])
@@ -131,9 +130,11 @@ def jobs_of(plan: Plan, path: Path) -> list[JobRecord]:
 
 
 def needs(job: JobRecord, jobs: Iterable[JobRecord], path: Path) -> list[str]:
-    """The names of the pretrainings that a job starts from."""
-    sources = {f"init_from={value_text(str(path / other.name))}": other.name for other in jobs}
-    return [sources[text] for text in job.overrides if text in sources]
+    """The names of the pretrainings that a job starts from, or from whose checkpoint."""
+    places = [
+        Path(str(read_value(text.partition("=")[2]))) for text in job.overrides if key_of(text) == "init_from"
+    ]
+    return [other.name for other in jobs for place in places if path / other.name in (place, *place.parents)]
 
 
 def _grids(grid: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -225,16 +226,25 @@ def _crossed(axes: Axes, plan: Plan, path: Path) -> Iterator[JobRecord]:
             yield JobRecord(_label(dict(settings)) or "job", values, texts)
 
 
+def _one_source(overrides: list[str], plan: Plan, path: Path, where: str) -> list[list[str]]:
+    """The overrides of a pretraining, which may start from another one; InputError: from several."""
+    found = [texts for _, texts in _sources(overrides, plan, path)]
+    if len(found) > 1:
+        raise InputError(f"{where}.init_from: stands for {len(found)} pretrainings; name one without lists")
+    return found
+
+
 def _sources(overrides: list[str], plan: Plan, path: Path) -> Iterator[tuple[dict[str, Setting], list[str]]]:
     """A job for each biLM of the name in its `init_from`, whose place takes that of the name.
 
-    Where there are several, which one it is, is an axis of that name.
+    Behind the name may stand a checkpoint: `pretraining/NAME/checkpoints/at-0.1`. Where there are several
+    biLMs, which one it is, is an axis of that name.
     """
     named = [text for text in overrides if text.startswith(f"init_from={PRETRAINING}/")]
     if not named:
         yield {}, overrides
         return
-    name = named[-1].partition("/")[2]
+    name, *below = named[-1].partition("/")[2].split("/")
     if name not in plan.pretraining:
         known = ", ".join(plan.pretraining) or "none"
         raise InputError(f"init_from: {PRETRAINING}/{name}: not among the sweep's pretrainings ({known})")
@@ -242,7 +252,7 @@ def _sources(overrides: list[str], plan: Plan, path: Path) -> Iterator[tuple[dic
     for source in sources:
         place = str(path / _named(name, source)) if source.place is None else source.place
         axis = {name: Setting(source.value, [])} if len(sources) > 1 else {}
-        yield axis, merged(overrides, [f"init_from={value_text(place)}"])
+        yield axis, merged(overrides, [f"init_from={value_text('/'.join([place, *below]))}"])
 
 
 def _named(name: str, source: Source) -> str:

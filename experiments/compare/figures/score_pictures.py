@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.compare.comparison import Claim, Comparison, Evidence, Group
-from experiments.compare.differences import shown_value
+from experiments.compare.differences import Column, is_decided, plain, shown_value
 from experiments.compare.figures.heat_map import draw_heat_map, size_of
 from experiments.compare.figures.lines import Line, draw_lines, legend_of
 from experiments.compare.figures.picture import (
@@ -181,38 +183,55 @@ def _grid(comparison: Comparison, groups: list[Group], keys: list[str], name: st
 
 
 def against_number(comparison: Comparison) -> list[Picture]:
-    """The score against the one key whose values are numbers, a line for what else differs."""
-    parts = groups_by_data_set(comparison)
-    keys = [key for key in _varying(comparison.groups) if _is_axis(comparison.groups, key)]
-    if len(keys) != 1:
-        return []
-    (key,) = keys
-    names = list(dict.fromkeys(_line_name(group, key, parts) for group in comparison.groups))
+    """The score against a figure, if one was asked for, and against the one key whose values are numbers."""
+    groups = comparison.groups
+    keys = [key for key in _varying(groups) if _is_axis(groups, key)]
+    found = [] if len(keys) != 1 else _against(comparison, keys[0], [float(g.key[keys[0]]) for g in groups])
+    name = comparison.against
+    return found if name is None else [*_against(comparison, name, [g.mean_of(name) for g in groups]), *found]
+
+
+def _against(comparison: Comparison, name: str, places: Sequence[float]) -> list[Picture]:
+    """The score against a number that each group has, or NaN; a line for what else differs."""
+    given = zip(comparison.groups, places, strict=True)
+    place_of = {group: place for group, place in given if not math.isnan(place)}
+    parts = {
+        data_set: found
+        for data_set, groups in groups_by_data_set(comparison).items()
+        if (found := sorted((group for group in groups if group in place_of), key=place_of.__getitem__))
+    }
+    line_of = {group: line for groups in parts.values() for group, line in _lines_of(groups, place_of)}
+    names = list(dict.fromkeys(line_of[group] for group in comparison.groups if group in line_of))
     if len(names) > MOST_LABELLED:
         return []
     looks = dict(zip(names, map(look_of, range(len(names))), strict=True))
 
     def draw(figure: Figure) -> None:
-        grid = panels(figure, list(parts), x=key, y=[metric_label(comparison, name) for name in parts])
+        grid = panels(
+            figure, list(parts), x=name, y=[metric_label(comparison, data_set) for data_set in parts]
+        )
         for axes, groups in zip(grid, parts.values(), strict=True):
             members: dict[str, list[Group]] = {}
-            for group in sorted(groups, key=lambda group: group.key[key]):
-                members.setdefault(_line_name(group, key, parts), []).append(group)
-            lines = [_numeric_line(name, looks[name], key, found) for name, found in members.items()]
+            for group in groups:
+                members.setdefault(line_of[group], []).append(group)
+            lines = [
+                _numeric_line(line, looks[line], [place_of[group] for group in found], found)
+                for line, found in members.items()
+            ]
             draw_lines(axes, lines, is_marked=True, names_ends=len(parts) == 1 and len(names) > 1)
         if len(parts) > 1 and len(names) > 1:
             legend_of(figure, looks)
 
     caption = (
-        f"Mean {axis_label(comparison.metric)} against {key}; bands are {percent(comparison)} intervals of"
+        f"Mean {axis_label(comparison.metric)} against {name}; bands are {percent(comparison)} intervals of"
         f" the mean (Student's t), dots are runs; {seeds_phrase(comparison)}."
     )
-    size = panels_size(len(parts))
-    return [Picture("against_" + key.replace(".", "_"), f"Score against {key}", caption, size, draw)]
+    file_name = "against_" + re.sub(r"\W", "_", name)
+    return [Picture(file_name, f"Score against {name}", caption, panels_size(len(parts)), draw)]
 
 
-def _numeric_line(name: str, look: Look, key: str, groups: Sequence[Group]) -> Line:
-    x = np.array([float(group.key[key]) for group in groups])
+def _numeric_line(name: str, look: Look, places: Sequence[float], groups: Sequence[Group]) -> Line:
+    x = np.array(places)
     middle, low, high = edges_of([group.interval for group in groups])
     dots = [
         (np.array([place]), np.array([score]))
@@ -220,6 +239,18 @@ def _numeric_line(name: str, look: Look, key: str, groups: Sequence[Group]) -> L
         for score in group.scores
     ]
     return Line(wrapped(name), look, x, middle, low, high, dots)
+
+
+def _lines_of(groups: Sequence[Group], place_of: Mapping[Group, float]) -> Iterator[tuple[Group, str]]:
+    """The line of each group: the keys in which groups differ, but for those that alone decide the place."""
+    places: Column = [place_of[group] for group in groups]
+    keys = [
+        key
+        for key in _varying(groups)
+        if not is_decided(places, [[plain(group.key.get(key)) for group in groups]])
+    ]
+    for group in groups:
+        yield group, ", ".join(shown_value(group.key.get(key)) for key in keys) or "all runs"
 
 
 def trade_offs(comparison: Comparison) -> list[Picture]:
@@ -290,11 +321,6 @@ def _is_axis(groups: Sequence[Group], key: str) -> bool:
     values = [group.key.get(key) for group in groups]
     are_numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
     return are_numbers and len(set(values)) >= _LEAST_VALUES
-
-
-def _line_name(group: Group, key: str, parts: dict[str, list[Group]]) -> str:
-    others = [name for name in _varying(parts[group.data_set]) if name != key]
-    return ", ".join(shown_value(group.key.get(name)) for name in others) or "all runs"
 
 
 def _ordered(values: Sequence[Any]) -> list[Any]:

