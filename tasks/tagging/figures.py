@@ -58,15 +58,12 @@ def label_table(gold: Tags, predicted: Tags, labels: LabelSet) -> Table:
 
 
 def example_scores(tagged: Sequence[TaggedSentence], predicted: Tags, *, has_spans: bool) -> ExampleScores:
-    """The accuracy of each sentence, weighted by its length, and the parts of the scores of its spans.
-
-    The mean of the weighted accuracies is the accuracy of all words.
-    """
+    """What each sentence adds to the numerators and denominators of the scores."""
     gold = [sentence.tags for sentence in tagged]
-    hits, words = accuracy_ratio(gold, predicted)
-    values = [100 * number * len(words) / sum(words) for number in hits]
-    ratios = span_ratios(list(map(spans_of, gold)), list(map(spans_of, predicted))) if has_spans else {}
-    return ExampleScores([sentence.name for sentence in tagged], {"accuracy": values}, ratios)
+    ratios = {"accuracy": accuracy_ratio(gold, predicted)}
+    if has_spans:
+        ratios |= span_ratios([spans_of(tags) for tags in gold], [spans_of(tags) for tags in predicted])
+    return ExampleScores([sentence.name for sentence in tagged], {}, ratios)
 
 
 def score_table(figures: Mapping[str, float]) -> tuple[list[str], list[list[Any]]]:

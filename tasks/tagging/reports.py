@@ -164,8 +164,8 @@ def write_reports(path: Path, results: Results, split: str) -> None:
     for file, content in contents.items():
         with atomic_write(path / "predictions" / file) as aside:
             aside.write_text(content, encoding="utf-8")
-    found = example_scores(results.tagged, results.predicted, has_spans=results.labels.has_spans)
-    write_example_scores(path, split, found)
+    scores = example_scores(results.tagged, results.predicted, has_spans=results.labels.has_spans)
+    write_example_scores(path, split, scores)
     _draw_confusion(path / "plots" / "confusion.png", results)
 
 
