@@ -34,12 +34,16 @@ def tag_scores(gold: Tags, predicted: Tags, *, has_spans: bool) -> dict[str, flo
 
 
 def final_figures(
-    tagged: Sequence[TaggedSentence], predicted: Tags, labels: LabelSet, *, known: Collection[str]
+    tagged: Sequence[TaggedSentence],
+    predicted: Tags,
+    labels: LabelSet,
+    *,
+    known: Collection[str] | None = None,
 ) -> dict[str, float]:
-    """The scores of test sentences by metric name, and the accuracy of words that are not in `known`."""
+    """The scores of test sentences by metric name; with `known` words, also the accuracy of all others."""
     gold = [sentence.tags for sentence in tagged]
     figures = tag_scores(gold, predicted, has_spans=labels.has_spans)
-    new = [[word not in known for word in sentence.words] for sentence in tagged]
+    new = [[known is not None and word not in known for word in sentence.words] for sentence in tagged]
     if any(map(any, new)):
         figures["unknown_accuracy"] = accuracy(_chosen(gold, new), _chosen(predicted, new))
     found = {f"test/{name}": value for name, value in figures.items()}

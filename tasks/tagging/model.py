@@ -26,13 +26,12 @@ from tasks.task import Reports, Setup, Tell, tell_nobody, told
 
 
 class Tagger(nn.Module):
-    """Representation, predicate indicator, head, dropout, a linear layer, and a CRF, in this order.
+    """Representation, predicate indicator, head, a linear layer, and a CRF, in this order.
 
     Args:
         representation: computes the vectors of the words.
         head: computes a vector for each word, from which its labels are scored.
         labels: the V labels.
-        dropout: on the head's vectors, during training.
         indicator_size: size of the embedding that tells the predicate from other words, concatenated to their
             vectors (He et al. 2017, section 2.1); 0: none.
     """
@@ -43,13 +42,11 @@ class Tagger(nn.Module):
         representation: Representation,
         head: TagHead,
         labels: LabelSet,
-        dropout: float,
         indicator_size: int,
     ) -> None:
         super().__init__()
         self.representation = representation
         self.head = head
-        self.dropout = dropout
         self.indicator = nn.Embedding(2, indicator_size) if indicator_size else None
         self.linear = nn.Linear(head.output_size, len(labels))
         self.crf = LinearChainCrf(allowed=labels.allowed(), trained=head.crf)
@@ -62,7 +59,7 @@ class Tagger(nn.Module):
             indicators_BTI = self.indicator(inputs.is_predicate_BT) * words.mask[..., None]
             vectors_BTP = torch.cat([vectors_BTP, indicators_BTI], dim=2)
         outputs = self.head(vectors_BTP, words.mask, words.injected)
-        return self.linear(F.dropout(outputs, self.dropout, self.training)).float()
+        return self.linear(outputs).float()
 
     def loss(self, inputs: TagInputs, gold_BT: Tensor) -> Tensor:
         """The negative log-likelihood of the gold labels in nats, the mean over all words; a scalar.

@@ -62,7 +62,6 @@ class TaggingTask:
         window_words: largest number of words that are read at once; a longer sentence is read in pieces.
         injection: where contextual vectors enter the head: input, output (of its recurrent layers) or both.
         word_dropout: on vectors of encoders with one layer; for several layers, `mix` has a dropout.
-        dropout: on the head's vectors.
         indicator_size: size of the embedding that tells the predicate from other words (He et al. 2017), for
             data with predicates.
     """
@@ -74,12 +73,11 @@ class TaggingTask:
         window_words: Size,
         injection: Literal["input", "output", "both"],
         word_dropout: Dropout,
-        dropout: Dropout,
         indicator_size: Size,
     ) -> None:
         self.scheme: Literal["bio", "bioul"] = scheme
         self.window_words, self.injection = window_words, injection
-        self.word_dropout, self.dropout, self.indicator_size = word_dropout, dropout, indicator_size
+        self.word_dropout, self.indicator_size = word_dropout, indicator_size
 
     def check(self, setup: Setup) -> None:
         """Check the components' values without reading data; InputError for the faults."""
@@ -151,7 +149,7 @@ class TaggingTask:
             predictor.model, test, labels, batch_size=setup.batch_size, split="test", tell=setup.tell
         )
         if not with_baselines:
-            return final_figures(test.tagged, predicted, labels, known=test.counts())
+            return final_figures(test.tagged, predicted, labels)
         train = self._read(source, "train", seed=setup.seed)
         figures = final_figures(test.tagged, predicted, labels, known=train.counts())
         return figures | baseline_figures(train, test, labels)
@@ -210,7 +208,6 @@ class TaggingTask:
             representation=representation,
             head=head,
             labels=labels,
-            dropout=self.dropout,
             indicator_size=indicator_size,
         )
 

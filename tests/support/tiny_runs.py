@@ -41,6 +41,8 @@ TEXTS = ["task=text_classification", "data=labelled_files", "data.prose=false", 
 TEXTS += [f"data.{part}={{{part}}}" for part in ("train", "dev", "test")]
 QUESTIONS = ["task=question_answering", "head.hidden_size=8", "head.alignment_size=8"]
 QUESTIONS += [f"data.{part}={{squad_{part}}}" for part in ("train", "dev", "test")]
+TAGS = ["task=tagging", "data=tagged_files", "encoder=char_cnn", "head.hidden_size=8"]
+TAGS += [f"data.{part}={{tags_{part}}}" for part in ("train", "dev", "test")]
 BILM = ["encoder=elmo_tiny", *TINY]
 RAW = "mix.standardized=false"
 POOLED = ["head=pooled", "head.layer_normed=false"]
@@ -82,6 +84,7 @@ RUNS = {
     "text_classification, characters": [*TEXTS, "encoder=char_cnn", "head=cnn"],
     "question_answering, words": [*QUESTIONS, "encoder=word", "encoder.size=8"],
     "question_answering, frozen biLM": [*QUESTIONS, *BILM, RAW, "features.cached=false"],
+    "tagging, characters": TAGS,
 }
 
 
@@ -102,6 +105,7 @@ def write_data(path: Path) -> dict[str, Path]:
     for name, number in (("train", 40), ("dev", 12), ("test", 12)):
         rows = [f"{sentence()} {('sun', 'rain')[i % 2]},{('good', 'bad')[i % 2]}\n" for i in range(number)]
         files[name].write_text("".join(["text,label\n", *rows]))
+    files |= {f"tags_{name}": path / f"tags_{name}.conll" for name in ("train", "dev", "test")}
     articles = []
     for number in range(10):
         context = f"{sentence()} Anna lives in Rome{number} {sentence()}."
@@ -111,6 +115,10 @@ def write_data(path: Path) -> dict[str, Path]:
     files["test_text"].write_text("".join(f"{sentence()}\n" for _ in range(6)))
     for name in ("train", "dev", "test"):
         files[f"squad_{name}"].write_text(json.dumps({"version": "1.1", "data": articles}))
+    phrases = ["Anna B-PER\nRoe I-PER\n", "lives O\nin O\nRome B-LOC\n", "Bo B-PER\nsleeps O\n"]
+    for name in ("train", "dev", "test"):
+        sentences = ["".join(generator.choices(phrases, k=generator.randint(1, 4))) for _ in range(24)]
+        files[f"tags_{name}"].write_text("\n".join(sentences))
     return files
 
 

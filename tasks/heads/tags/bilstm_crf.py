@@ -6,10 +6,12 @@ Shape legend: B sentences, T words of the longest one, P and E sizes of the vect
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from elmo.registry import REGISTRY
 from elmo.values import Depth, Dropout, Size
+from tasks.heads.attention import variational_dropout
 from tasks.heads.recurrent import RecurrentLayers
 from tasks.heads.tags.tag_head import TagHead
 
@@ -22,9 +24,9 @@ class BiLstmCrfHead(TagHead):
         input_size, injected_size: P and E.
         hidden_size: number of cells per direction.
         num_layers: number of LSTM layers.
-        dropout: between layers, during training.
+        dropout: on each layer's outputs, during training.
         variational: the dropout of Gal and Ghahramani (2016) instead: one mask for all words of a sentence,
-            on the inputs of each layer and on its recurrent connections.
+            on the inputs of each layer, on its recurrent connections and on the outputs of the last one.
         crf: learn scores of neighbouring labels, too.
     """
 
@@ -40,7 +42,7 @@ class BiLstmCrfHead(TagHead):
         crf: bool = True,
     ) -> None:
         super().__init__()
-        self.crf = crf
+        self.crf, self.dropout, self.variational = crf, dropout, variational
         self.layers = RecurrentLayers(
             input_size=input_size,
             hidden_size=hidden_size,
@@ -52,4 +54,6 @@ class BiLstmCrfHead(TagHead):
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
         outputs = self.layers(vectors_BTP, mask_BT)
+        dropped = variational_dropout if self.variational else F.dropout
+        outputs = dropped(outputs, self.dropout, self.training)
         return outputs if injected_BTE is None else torch.cat([outputs, injected_BTE], dim=-1)

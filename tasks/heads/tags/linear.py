@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from elmo.registry import REGISTRY
-from elmo.values import Size
+from elmo.values import Dropout, Size
 from tasks.heads.tags.tag_head import TagHead
 from tasks.heads.text_head import refuse_injection
 
@@ -20,11 +20,18 @@ class LinearHead(TagHead):
     Args:
         input_size, injected_size: P and E; E must be 0, as the head has no recurrent layer.
         hidden_size: size of the relu layer; None: no layer.
+        dropout: on the relu layer's outputs, during training; without the layer, the words' own dropout does.
         crf: learn scores of neighbouring labels, too.
     """
 
     def __init__(
-        self, *, input_size: int, injected_size: int, hidden_size: Size | None = None, crf: bool = False
+        self,
+        *,
+        input_size: int,
+        injected_size: int,
+        hidden_size: Size | None = None,
+        dropout: Dropout = 0.5,
+        crf: bool = False,
     ) -> None:
         super().__init__()
         refuse_injection("linear", injected_size, others="head=bilstm_crf")
@@ -32,7 +39,7 @@ class LinearHead(TagHead):
         self.hidden: nn.Module = nn.Identity()
         self.output_size = hidden_size or input_size
         if hidden_size is not None:
-            self.hidden = nn.Sequential(nn.Linear(input_size, hidden_size), nn.ReLU())
+            self.hidden = nn.Sequential(nn.Linear(input_size, hidden_size), nn.ReLU(), nn.Dropout(dropout))
 
     def forward(self, vectors_BTP: Tensor, mask_BT: Tensor, injected_BTE: Tensor | None) -> Tensor:
         return self.hidden(vectors_BTP)

@@ -47,7 +47,7 @@ BILM = {
     "skip_connected": True,
     "dropout": 0.1,
 }
-LINEAR = {"type": "linear", "hidden_size": None, "crf": False}
+LINEAR = {"type": "linear", "hidden_size": None, "dropout": 0.0, "crf": False}
 BILSTM_CRF = {"type": "bilstm_crf", "hidden_size": 8, "num_layers": 1, "dropout": 0.0}
 MIX = {"type": "scalar", "dropout": 0.0, "l2": 0.001, "standardized": True}
 FINE_TUNING = {"trainable": False, "learning_rate_factor": 0.1, "layer_factor": 0.5, "unfreeze_every": None}
@@ -56,7 +56,6 @@ TASK: dict[str, Any] = {
     "window_words": 50,
     "injection": "input",
     "word_dropout": 0.0,
-    "dropout": 0.0,
     "indicator_size": 4,
 }
 
