@@ -34,7 +34,9 @@ def picture(findings: Sequence[ModelFindings], material: Material) -> Picture:
 
     def draw(figure: Figure) -> None:
         for axes, score in zip(
-            panels(figure, material.pictured, x="layer", y="%"), material.pictured, strict=True
+            panels(figure, material.pictured, x="layer", y=["%"] * len(material.pictured)),
+            material.pictured,
+            strict=True,
         ):
             _draw(axes, findings, looks, score)
         if len(findings) > 1:
