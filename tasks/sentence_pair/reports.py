@@ -144,7 +144,7 @@ def score_table(figures: Mapping[str, float]) -> Table:
     """
     columns = {key: title for key, title in _COLUMNS.items() if f"test/{key}" in figures}
     rows: list[list[Any]] = [
-        [split, *(figures[f"{split}/{key}"] for key in columns)]
+        [split, *(_cell(key, figures[f"{split}/{key}"]) for key in columns)]
         for split in SPLITS
         if all(f"{split}/{key}" in figures for key in columns)
     ]
@@ -156,6 +156,11 @@ def score_table(figures: Mapping[str, float]) -> Table:
     if figures.get("dev/accuracy", 100.0) <= figures.get("dev/majority_accuracy", 0.0):
         rows.append(["warning: not better on dev than the most frequent label", *[None] * len(columns)])
     return ["percent", *columns.values()], rows
+
+
+def _cell(key: str, value: float) -> float | str:
+    """A score as a table shows it: percent have one decimal, a squared error needs more."""
+    return f"{value:.3f}" if key == "mean_squared_error" else value
 
 
 def named(split: Split, figures: Mapping[str, float]) -> dict[str, float]:

@@ -185,6 +185,7 @@ def test_it_learns_scores_on_the_scale_of_the_data(scored: SentencePairTraining)
     assert figures["test/overlap_pearson"] > 30
     columns, rows = score_table({**scored.evaluate(), **figures})
     assert columns[1:] == ["Pearson", "Spearman", "squared error, no percent"]
+    assert rows[1][3] == f"{figures['test/mean_squared_error']:.3f}"
     assert rows[-1][0] == "test, words in common"
 
 
