@@ -13,6 +13,8 @@ from elmo.errors import InputError
 from experiments.compare.build import Wishes, compare
 from experiments.compare.comparison import Comparison
 from experiments.compare.reading import read_runs, read_sweep_runs
+from experiments.compare.tables.files import group_rows
+from experiments.compare.tables.latex import latex
 from experiments.compare.tables.text import markdown
 from experiments.sweep.record import JobRecord, SweepRecord, write_sweep
 
@@ -216,6 +218,8 @@ def test_several_tasks_are_compared_each_by_its_own_metric(tmp_path: Path) -> No
     text = markdown(found)
     assert "| answers | f1 | 3 | baseline | 62.00 ± 2.48 | elmo | 66.00 ± 2.48 | +4.00 | +10.53 [+" in text
     assert "no claim about new examples: not all runs have stored f1 of each" in text
+    assert "system & questions (accuracy) & answers (f1) " in latex(found)
+    assert [row["metric"] for row in group_rows(found)] == ["accuracy", "accuracy", "f1", "f1"]
 
 
 def test_tasks_whose_metrics_have_different_goals_are_refused(tmp_path: Path) -> None:

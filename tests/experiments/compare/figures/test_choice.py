@@ -145,6 +145,40 @@ def test_several_data_sets_have_panels_and_the_pictures_across_them(tmp_path: Pa
     assert "grid" not in names_of(comparison)  # within a data set one key differs
 
 
+def test_tasks_stand_beside_each_other_each_with_the_axis_of_its_own_metric(tmp_path: Path) -> None:
+    weights: dict[str, float | None] = {"mix/elmo/input/layer_0": 0.4, "mix/elmo/input/layer_1": 0.6}
+    groups = [
+        dataclasses.replace(
+            sample_group(
+                tmp_path / f"{task}-{share}",
+                {"task": task, "data.fraction": share},
+                np.array(SCORES) + place + 10 * np.log10(share),
+                data_set=task,
+                system=f"fraction={share:g}",
+                figures={f"dev/{metric}": 80.0, **weights},
+            ),
+            metric=metric,
+        )
+        for place, (task, metric) in enumerate((("trec", "accuracy"), ("wnut17", "f1")))
+        for share in (0.001, 0.01, 0.1, 1.0)
+    ]
+    comparison = sample_comparison(groups)
+    questions, entities = axes_of(comparison, "against_data_fraction")
+    assert (questions.get_ylabel(), entities.get_ylabel()) == ("test accuracy (%)", "test F1 (%)")
+    assert questions.get_xscale() == entities.get_xscale() == "log"
+    assert questions.get_xticks().tolist() == [0.001, 0.01, 0.1, 1.0]
+    np.testing.assert_allclose(entities.lines[0].get_ydata() - questions.lines[0].get_ydata(), 1)
+    assert [axes.get_xlabel() for axes in axes_of(comparison, "scores")] == [
+        "test accuracy (%)",
+        "test F1 (%)",
+    ]
+    mixes, _ = axes_of(comparison, "layer_weights")
+    assert [label.get_text().replace("\n", " ") for label in mixes.get_xticklabels()][::4] == [
+        "trec, fraction=0.001",
+        "wnut17, fraction=0.001",
+    ]
+
+
 def test_learned_weights_are_means_over_runs_for_each_mix(tmp_path: Path) -> None:
     weights = {f"mix/elmo/input/layer_{layer}": value for layer, value in enumerate((0.2, 0.7, 0.1))}
     figures: dict[str, float | None] = {
