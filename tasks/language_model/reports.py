@@ -62,9 +62,7 @@ class LanguageModelReports:
 
     def facts(self) -> dict[str, float | str]:
         """Counts of the corpora, and the size and coverage of the vocabulary."""
-        facts: dict[str, float | str] = {}
-        if self.setup.nodes["data"].get("fraction", 1) < 1:
-            facts["train fraction"] = 100.0 * self.setup.nodes["data"]["fraction"]
+        facts: dict[str, float | str] = {**REGISTRY.build("data", self.setup.nodes["data"]).cut_facts()}
         for split, corpus in self.corpora.items():
             facts[f"{split} tokens"] = corpus.num_tokens
             facts[f"{split} sentences"] = corpus.num_sentences

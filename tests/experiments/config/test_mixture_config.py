@@ -44,7 +44,9 @@ def train_with(directory: Path, *overrides: str) -> int:
 def test_a_run_goes_on_from_another_directory_with_the_parts_that_it_had(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert train_with(directory, "trainer.max_steps=2") == 0
+    assert train_with(directory, "trainer.max_steps=2", "data.parts.own.fraction=0.5") == 0
+    figures = json.loads((directory / "run" / "metrics.json").read_text())
+    assert figures["facts/train_fraction_of_data.parts.own"] == 50
     (start,) = json.loads((directory / "run" / "environment.json").read_text())["starts"]
     assert list(start["files"]) == [
         "data.parts.own.train",
