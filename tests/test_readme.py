@@ -6,6 +6,7 @@ named with the reason. A block that begins with `# path` is the file of that nam
 
 from __future__ import annotations
 
+import gzip
 import re
 import shlex
 import shutil
@@ -112,6 +113,27 @@ LIMITS: dict[str, list[str]] = {
         "workers=1",
     ],
     OF_SEARCH: [*TRAINED, *REVIEWS[:-2]],
+    "train task=tagging data=tagged_files data.train='tagged/*.conll' head=bilstm_crf": [
+        *TRAINED,
+        "encoder.min_count=1",
+        "encoder.size=8",
+        "head.hidden_size=8",
+    ],
+    "train task=sentence_pair data=pair_files data.train=pairs.csv data.first_column=premise"
+    " data.second_column=hypothesis": [
+        *TRAINED,
+        "encoder.min_count=1",
+        "encoder.size=8",
+        "head.hidden_size=8",
+    ],
+    "probe model=runs/NAME data=ewt": [
+        "data=tagged_files",
+        "data.train=tagged/a.conll",
+        "data.scheme=none",
+        *QUIET,
+    ],
+    "probe model=runs/NAME probe=senses data.files=semcor.tsv.gz": QUIET,
+    "neighbours model=runs/NAME text=news.txt word=play output=play": QUIET,
     "rerun run=runs/NAME": ["progress=none"],
     "diff run_a=runs/ONE run_b=runs/TWO": ["run_a=runs/NAME", "run_b=runs/CLASSIFIER"],
     WITH_PLUGIN: [
@@ -177,6 +199,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "reviews.csv").write_text(
         "review,label\n" + "".join(f"film {i} is good,1\n{i} is bad,0\n" for i in range(50))
     )
+    (home / "tagged").mkdir()
+    tagged = "".join(f"the\tO\nNew\tB-place\nYork\tI-place\n{i}\tO\n\n" for i in range(40))
+    (home / "tagged" / "a.conll").write_text(tagged)
+    (home / "pairs.csv").write_text(
+        "premise,hypothesis,label\n" + "".join(f"a {i},no {i},no\na {i},a {i},yes\n" for i in range(40))
+    )
+    sense = "They\t\t\t\nplay\tplay\tVERB\tplay.{}\nball\t\t\t\n.\t\t\t\n\n"
+    senses = "".join(f"# document {i}\n" + sense.format(i % 2) * 2 for i in range(20))
+    with gzip.open(home / "semcor.tsv.gz", "wt") as file:
+        file.write(senses)
+    (home / "news.txt").write_text("".join(f"they play ball on day {i} .\n" for i in range(20)))
     questions = [f"NUM:dist How far is {i} ?\nLOC:city Where is {i} ?\n" for i in range(50)]
     (home / "trec.txt").write_text("".join(questions[:40]))
     (home / "trec_test.txt").write_text("".join(questions[40:]))
