@@ -188,7 +188,10 @@ def against_number(comparison: Comparison) -> list[Picture]:
     keys = [key for key in _varying(groups) if _is_axis(groups, key)]
     found = [] if len(keys) != 1 else _against(comparison, keys[0], [float(g.key[keys[0]]) for g in groups])
     name = comparison.against
-    return found if name is None else [*_against(comparison, name, [g.mean_of(name) for g in groups]), *found]
+    if name is None:
+        return found
+    places = [float(f"{group.mean_of(name):.4g}") for group in groups]  # as they are written at the axis
+    return [*_against(comparison, name, places), *found]
 
 
 def _against(comparison: Comparison, name: str, places: Sequence[float]) -> list[Picture]:
