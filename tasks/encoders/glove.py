@@ -82,6 +82,9 @@ class GloveEncoder(TokenEncoder):
         self._take(trained=vectors[rows], fixed=vectors[~is_trained])
         self._number([table.words[row] for row in [*rows, *(~is_trained).nonzero()[:, 0].tolist()]])
 
+    def constants(self) -> set[str]:
+        return {"fixed"}
+
     def word_lists(self) -> dict[str, list[str]]:
         words, num_trained = list(self._rows), len(self.trained)
         return {"trained": words[:num_trained], "fixed": words[num_trained:]}

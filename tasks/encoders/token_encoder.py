@@ -50,6 +50,10 @@ class TokenEncoder(nn.Module, ABC):
     def learn_words(self, counts: Mapping[str, int]) -> None:  # most learn none
         """Build the table of words from the word counts of the training text."""
 
+    def constants(self) -> set[str]:
+        """The names of tensors in its state that stay the same while it is trained."""
+        return set()
+
     def word_lists(self) -> dict[str, list[str]]:
         """The word lists that a saved model needs besides its weights, by name."""
         return {}

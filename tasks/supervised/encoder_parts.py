@@ -105,9 +105,10 @@ class EncoderParts:
         return self.fine_tuning.rate_factors(PREFIX)
 
     def constants(self, model: nn.Module) -> set[str]:
-        """The names of the frozen parts' tensors in the state of the task's model."""
-        prefixes = tuple(f"{PREFIX}{name}." for name in self.frozen)
-        return {name for name in model.state_dict() if name.startswith(prefixes)}
+        """The names of all tensors in the state of the task's model that no training of it changes."""
+        frozen = tuple(f"{PREFIX}{name}." for name in self.frozen)
+        fixed = {f"{PREFIX}{name}.{own}" for name, part in self.parts.items() for own in part.constants()}
+        return {name for name in model.state_dict() if name.startswith(frozen) or name in fixed}
 
     def open_stores(
         self,

@@ -486,6 +486,17 @@ def test_vectors_without_room_are_computed_anew_and_the_user_is_told(tmp_path: P
     assert "features.max_gigabytes" in str(training.reports.facts()["features"])
 
 
+def test_of_trained_word_vectors_those_of_words_that_are_not_in_the_texts_are_constant(
+    data: Data, tmp_path: Path
+) -> None:
+    (tmp_path / "vectors.txt").write_text("sun 0.1 0.2\nabsent 0.3 0.4\n")
+    training = data.start(encoder={"type": "glove", "path": str(tmp_path / "vectors.txt"), "trainable": True})
+    (fixed,) = training.constants()
+    state = training.model.state_dict()
+    assert torch.equal(state[fixed], torch.tensor([[0.3, 0.4]]))
+    assert torch.equal(state[fixed.replace("fixed", "trained")], torch.tensor([[0.1, 0.2]]))
+
+
 def test_a_frozen_encoder_is_constant_and_a_fine_tuned_one_has_rates_of_its_own(data: Data) -> None:
     encoder = {"type": "concat", "parts": {"words": WORD, "elmo": BILM}}
     frozen = data.start(encoder=encoder)
