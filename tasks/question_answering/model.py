@@ -189,7 +189,7 @@ def find_answers(
 ) -> Found:
     """The answers to all questions, with dropout off; `tell` is told of the pairs of the split.
 
-    With several processes, each computes every so manieth batch, and all get all answers.
+    With n processes, each computes every n-th batch, and all get all answers.
     """
     was_training, processes = model.training, processes or Processes()
     model.eval()

@@ -141,7 +141,7 @@ def outputs_of(
 ) -> Tensor:
     """(N, K) outputs on the CPU, with dropout off; `tell` is told of the pairs of the split.
 
-    With several processes, each computes every so manieth batch, and all get all outputs.
+    With n processes, each computes every n-th batch, and all get all outputs.
     """
     was_training, processes = model.training, processes or Processes()
     model.eval()

@@ -166,7 +166,7 @@ def predict_tags(
 ) -> list[list[str]]:
     """The tags of each sentence's words, in BIO if they are spans; `tell` is told of the windows.
 
-    With several processes, each computes every so manieth batch, and all get all tags.
+    With n processes, each computes every n-th batch, and all get all tags.
     """
     was_training, processes = model.training, processes or Processes()
     model.eval()

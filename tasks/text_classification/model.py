@@ -220,7 +220,7 @@ def logits_of(
 ) -> Tensor:
     """(N, V) logits on the CPU, with dropout off; `tell` is told of the texts of the split.
 
-    With several processes, each computes every so manieth batch, and all get all logits.
+    With n processes, each computes every n-th batch, and all get all logits.
 
     A bounded number of windows goes through the model at once, so that memory does not grow with a text.
     """
