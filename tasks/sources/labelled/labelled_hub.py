@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from elmo.errors import InputError
@@ -12,11 +12,12 @@ from elmo.registry import REGISTRY
 from tasks.sources.labelled.columns import EmptyTexts, LabelledColumns, TextTable
 from tasks.sources.labelled.source import LabelledSource, LabelledText, rarest_labels
 from tasks.sources.shared.fraction import Fraction
-from tasks.sources.shared.hub_access import hub_label_names, load_split
-from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding
+from tasks.sources.shared.hub_access import hub_class_names
+from tasks.sources.shared.hub_data import HubData
+from tasks.sources.shared.local_files import check_encoding
 from tasks.sources.shared.remote_files import File
-from tasks.sources.shared.rows import check_table, match_lines, read_rows, rows_of, suffix_of
-from tasks.sources.shared.split import SPLITS, Split, origin_of
+from tasks.sources.shared.rows import Row, check_table, match_lines, read_rows, suffix_of
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
 
@@ -89,22 +90,20 @@ class LabelledHub(LabelledSource):
         fraction: Fraction = 1.0,
     ) -> None:
         check_encoding(line_encoding, key="data.line_encoding")
-        self.name = name
-        self.config = config
-        self.revision = revision
         self.multi_label = multi_label
         self.fraction = fraction
         self.prose = prose
         self.language = language
         self.line_pattern = line_pattern
         self.line_encoding = line_encoding
-        self._hub_splits: dict[Split, str | None] = {
-            "train": train_split,
-            "dev": dev_split,
-            "test": test_split,
-        }
-        self._files = SplitFiles(train=train, dev=dev, test=test)
-        self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self._data = HubData(
+            name=name,
+            config=config,
+            revision=revision,
+            hub_splits={"train": train_split, "dev": dev_split, "test": test_split},
+            files=SplitFiles(train=train, dev=dev, test=test),
+            shares=SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed),
+        )
         self.table = TextTable(text_column=text_column, blank_pattern=blank_pattern)
         self._columns = LabelledColumns(
             table=self.table,
@@ -117,39 +116,19 @@ class LabelledHub(LabelledSource):
         self._line_form = _compile(line_pattern, needed=(text_column, label_column))
 
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        if not self._files.given:
-            return
-        origins = {origin_of(split, self._files.given) for split in splits}
-        for split, paths in self._files.find_all(origins).items():
+        for split, paths in self._data.files(splits).items():
             for path in paths:
                 if not self._is_published_form(path):
                     check_table(path, key=f"data.{split}")
 
     def describe_examples(self, split: Split) -> dict[str, Any]:
-        origin = origin_of(split, self._given)
-        if self._files.given:
-            where: dict[str, Any] = {
-                "files": self._files.find(origin),
-                "lines": [self.line_pattern, self.line_encoding, self._line_columns.describe()],
-            }
-        else:
-            where = {"name": self.name, "config": self.config, "revision": self.revision}
-            where["hub_split"] = self._hub_splits[origin]
-        return where | {"columns": self._columns.describe()} | self._shares.describe(split, self._given)
+        lines = [self.line_pattern, self.line_encoding, self._line_columns.describe()]
+        return self._data.describe(split, files={"lines": lines}, columns=self._columns.describe())
 
     def examples(self, split: Split) -> Iterator[LabelledText]:
-        return self._shares.take(split, self._given, self._read, rarest_labels)
-
-    @property
-    def _given(self) -> tuple[Split, ...]:
-        return self._files.given or tuple(split for split in SPLITS if self._hub_splits[split] is not None)
-
-    def _read(self, split: Split) -> Iterator[LabelledText]:
-        if not self._files.given:
-            yield from self._read_hub(str(self._hub_splits[split]))
-            return
-        for path in self._files.find(split):
-            yield from self._read_file(path, f"data.{split}")
+        return self._data.take(
+            split, read_file=self._read_file, read_rows=self._read_rows, strata=rarest_labels
+        )
 
     def _read_file(self, path: File, key: str) -> Iterator[LabelledText]:
         if self._line_form is not None and self._is_published_form(path):
@@ -160,15 +139,12 @@ class LabelledHub(LabelledSource):
     def _is_published_form(self, path: File) -> bool:
         return self._line_form is not None and suffix_of(path) not in _TABLES_OF_THE_HUB
 
-    def _read_hub(self, split: str) -> Iterator[LabelledText]:
-        advice = "local files will do: data.train='...' data.test='...'"
-        data = load_split(self.name, config=self.config, revision=self.revision, split=split, advice=advice)
-        names = hub_label_names(data.features.get(self._columns.label_column))
+    def _read_rows(self, rows: Iterator[Row], features: Mapping[Any, Any]) -> Iterator[LabelledText]:
         columns = self._columns
-        if columns.label_names is None and names is not None:
-            named = {str(number): name for number, name in enumerate(names)}
-            columns = dataclasses.replace(columns, label_names=named)
-        return columns.read(rows_of(data.iter(batch_size=BATCH_SIZE), f"{self.name}:{split}"))
+        if columns.label_names is None:
+            names = hub_class_names(features.get(columns.label_column))
+            columns = dataclasses.replace(columns, label_names=names)
+        return columns.read(rows)
 
 
 def _compile(pattern: str | None, *, needed: tuple[str, ...]) -> re.Pattern[str] | None:

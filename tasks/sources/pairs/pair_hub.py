@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from elmo.registry import REGISTRY
@@ -11,11 +11,11 @@ from tasks.sources.pairs.columns import EmptySides, PairColumns
 from tasks.sources.pairs.pair_table import PairTable
 from tasks.sources.pairs.source import PairExample, PairSource, Target, strata_of
 from tasks.sources.shared.fraction import Fraction
-from tasks.sources.shared.hub_access import hub_label_names, load_split
-from tasks.sources.shared.local_files import BATCH_SIZE
+from tasks.sources.shared.hub_access import hub_class_names
+from tasks.sources.shared.hub_data import HubData
 from tasks.sources.shared.remote_files import File
-from tasks.sources.shared.rows import TABLE_SUFFIXES, TableForm, check_table, read_rows, rows_of, suffix_of
-from tasks.sources.shared.split import SPLITS, Split, origin_of
+from tasks.sources.shared.rows import TABLE_SUFFIXES, Row, TableForm, check_table, read_rows, suffix_of
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
 
@@ -78,15 +78,15 @@ class PairHub(PairSource):
         split_seed: int = 1,
         fraction: Fraction = 1.0,
     ) -> None:
-        self.name, self.config, self.revision = name, config, revision
         self.target, self.fraction, self.file_form = target, fraction, file_form
-        self._hub_splits: dict[Split, str | None] = {
-            "train": train_split,
-            "dev": dev_split,
-            "test": test_split,
-        }
-        self._files = SplitFiles(train=train, dev=dev, test=test)
-        self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self._data = HubData(
+            name=name,
+            config=config,
+            revision=revision,
+            hub_splits={"train": train_split, "dev": dev_split, "test": test_split},
+            files=SplitFiles(train=train, dev=dev, test=test),
+            shares=SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed),
+        )
         self.table = PairTable(first_column=first_column, second_column=second_column)
         self._columns = PairColumns(
             table=self.table,
@@ -101,48 +101,27 @@ class PairHub(PairSource):
         self._said: set[str] = set()
 
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        if not self._files.given:
-            return
-        origins = {origin_of(split, self._files.given) for split in splits}
-        for split, paths in self._files.find_all(origins).items():
+        for split, paths in self._data.files(splits).items():
             for path in paths:
                 check_table(path, key=f"data.{split}", form=self._form_of(path))
 
     def describe_examples(self, split: Split) -> dict[str, Any]:
-        origin = origin_of(split, self._given)
-        if self._files.given:
-            where: dict[str, Any] = {"files": self._files.find(origin), "form": self.file_form}
-        else:
-            where = {"name": self.name, "config": self.config, "revision": self.revision}
-            where["hub_split"] = self._hub_splits[origin]
-        return where | {"columns": self._columns.describe()} | self._shares.describe(split, self._given)
+        return self._data.describe(split, files={"form": self.file_form}, columns=self._columns.describe())
 
     def examples(self, split: Split) -> Iterator[PairExample]:
-        return self._shares.take(split, self._given, self._read, strata_of)
-
-    @property
-    def _given(self) -> tuple[Split, ...]:
-        return self._files.given or tuple(split for split in SPLITS if self._hub_splits[split] is not None)
+        return self._data.take(split, read_file=self._read_file, read_rows=self._read_rows, strata=strata_of)
 
     def _form_of(self, path: File) -> TableForm | None:
         """The form of a local file; None: what its name says."""
         return None if suffix_of(path) in TABLE_SUFFIXES else self.file_form
 
-    def _read(self, split: Split) -> Iterator[PairExample]:
-        if not self._files.given:
-            yield from self._read_hub(str(self._hub_splits[split]))
-            return
-        for path in self._files.find(split):
-            form = self._form_of(path)
-            rows = read_rows(path, encoding="utf-8", has_header=True, key=f"data.{split}", form=form)
-            yield from self._columns.read(rows, self._said)
+    def _read_file(self, path: File, key: str) -> Iterator[PairExample]:
+        rows = read_rows(path, encoding="utf-8", has_header=True, key=key, form=self._form_of(path))
+        return self._columns.read(rows, self._said)
 
-    def _read_hub(self, split: str) -> Iterator[PairExample]:
-        advice = "local files will do: data.train='...' data.test='...'"
-        data = load_split(self.name, config=self.config, revision=self.revision, split=split, advice=advice)
-        names = hub_label_names(data.features.get(self._columns.label_column))
+    def _read_rows(self, rows: Iterator[Row], features: Mapping[Any, Any]) -> Iterator[PairExample]:
         columns = self._columns
-        if columns.label_names is None and names is not None:
-            named = {str(number): name for number, name in enumerate(names)}
-            columns = dataclasses.replace(columns, label_names=named)
-        return columns.read(rows_of(data.iter(batch_size=BATCH_SIZE), f"{self.name}:{split}"), self._said)
+        if columns.label_names is None:
+            names = hub_class_names(features.get(columns.label_column))
+            columns = dataclasses.replace(columns, label_names=names)
+        return columns.read(rows, self._said)

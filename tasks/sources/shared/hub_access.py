@@ -48,3 +48,9 @@ def hub_label_names(feature: Any) -> list[str] | None:
     if isinstance(feature, datasets.List):
         return hub_label_names(feature.feature)
     return list(feature.names) if isinstance(feature, datasets.ClassLabel) else None
+
+
+def hub_class_names(feature: Any) -> dict[str, str] | None:
+    """The same by the numbers as they are written."""
+    names = hub_label_names(feature)
+    return None if names is None else {str(number): name for number, name in enumerate(names)}

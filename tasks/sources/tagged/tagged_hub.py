@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from elmo.registry import REGISTRY
 from tasks.sources.shared.fraction import Fraction
-from tasks.sources.shared.hub_access import hub_label_names, load_split
-from tasks.sources.shared.local_files import BATCH_SIZE, check_encoding
-from tasks.sources.shared.rows import rows_of
-from tasks.sources.shared.split import SPLITS, Split, origin_of
+from tasks.sources.shared.hub_access import hub_label_names
+from tasks.sources.shared.hub_data import HubData
+from tasks.sources.shared.local_files import check_encoding
+from tasks.sources.shared.remote_files import File
+from tasks.sources.shared.rows import Row
+from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.shared.split_files import SplitFiles
 from tasks.sources.shared.split_shares import SplitShares
 from tasks.sources.tagged.columns import ColumnForm, Delimiter
@@ -78,19 +80,17 @@ class TaggedHub(TaggedSource):
         fraction: Fraction = 1.0,
     ) -> None:
         check_encoding(encoding, key="data.encoding")
-        self.name = name
-        self.config = config
-        self.revision = revision
         self.scheme = scheme
         self.language = language
         self.fraction = fraction
-        self._hub_splits: dict[Split, str | None] = {
-            "train": train_split,
-            "dev": dev_split,
-            "test": test_split,
-        }
-        self._files = SplitFiles(train=train, dev=dev, test=test)
-        self._shares = SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed)
+        self._data = HubData(
+            name=name,
+            config=config,
+            revision=revision,
+            hub_splits={"train": train_split, "dev": dev_split, "test": test_split},
+            files=SplitFiles(train=train, dev=dev, test=test),
+            shares=SplitShares(test_share=test_share, dev_share=dev_share, split_seed=split_seed),
+        )
         self._columns = TagColumns(
             word_column=word_column,
             tag_column=tag_column,
@@ -101,37 +101,19 @@ class TaggedHub(TaggedSource):
         )
 
     def check_examples(self, splits: Collection[Split] = SPLITS) -> None:
-        if self._files.given:
-            self._files.find_all({origin_of(split, self._files.given) for split in splits})
+        self._data.files(splits)
 
     def describe_examples(self, split: Split) -> dict[str, Any]:
-        origin = origin_of(split, self._given)
-        if self._files.given:
-            where: dict[str, Any] = {"files": self._files.find(origin)}
-        else:
-            where = {"name": self.name, "config": self.config, "revision": self.revision}
-            where["hub_split"] = self._hub_splits[origin]
-        return where | {"columns": self._columns.describe()} | self._shares.describe(split, self._given)
+        return self._data.describe(split, files={}, columns=self._columns.describe())
 
     def examples(self, split: Split) -> Iterator[TaggedSentence]:
-        return self._shares.take(split, self._given, self._read, no_strata)
+        return self._data.take(split, read_file=self._read_file, read_rows=self._read_rows, strata=no_strata)
 
-    @property
-    def _given(self) -> tuple[Split, ...]:
-        return self._files.given or tuple(split for split in SPLITS if self._hub_splits[split] is not None)
+    def _read_file(self, path: File, key: str) -> Iterator[TaggedSentence]:
+        return self._columns.read_file(path, key=key)
 
-    def _read(self, split: Split) -> Iterator[TaggedSentence]:
-        if not self._files.given:
-            yield from self._read_hub(str(self._hub_splits[split]))
-            return
-        for path in self._files.find(split):
-            yield from self._columns.read_file(path, key=f"data.{split}")
-
-    def _read_hub(self, split: str) -> Iterator[TaggedSentence]:
-        advice = "local files will do: data.train='...' data.test='...'"
-        data = load_split(self.name, config=self.config, revision=self.revision, split=split, advice=advice)
-        names = hub_label_names(data.features.get(self._columns.tag_column))
-        columns = self._columns
+    def _read_rows(self, rows: Iterator[Row], features: Mapping[Any, Any]) -> Iterator[TaggedSentence]:
+        columns, names = self._columns, hub_label_names(features.get(self._columns.tag_column))
         if columns.tag_names is None and names is not None:
             columns = dataclasses.replace(columns, tag_names=tuple(names))
-        return columns.read_rows(rows_of(data.iter(batch_size=BATCH_SIZE), f"{self.name}:{split}"))
+        return columns.read_rows(rows)

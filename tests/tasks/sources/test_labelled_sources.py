@@ -451,7 +451,7 @@ def test_patterns_that_make_no_sense_are_told() -> None:
 def serve(monkeypatch: pytest.MonkeyPatch, rows: dict[str, list[Any]], features: dict[str, Any]) -> None:
     """Every split of every hub data set has these rows."""
     data = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
-    monkeypatch.setattr("tasks.sources.labelled.labelled_hub.load_split", lambda *args, **options: data)
+    monkeypatch.setattr("tasks.sources.shared.hub_data.load_split", lambda *args, **options: data)
 
 
 def test_the_hub_names_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

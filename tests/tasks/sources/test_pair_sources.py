@@ -84,7 +84,7 @@ def test_a_split_of_the_hub_has_the_hubs_names_of_labels(
     features = {"premise": datasets.Value("string"), "hypothesis": datasets.Value("string"), "label": names}
     rows = {"premise": ["a", "b", "c"], "hypothesis": ["x", "y", "z"], "label": [2, -1, 0]}
     data = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
-    monkeypatch.setattr("tasks.sources.pairs.pair_hub.load_split", lambda *_, **__: data)
+    monkeypatch.setattr("tasks.sources.shared.hub_data.load_split", lambda *_, **__: data)
     expected = [("a", "x", "contradiction"), ("c", "z", "entailment")]
     for label_names in (None, {"0": "entailment", "1": "neutral", "2": "contradiction"}):
         pairs = read(published("snli", label_names=label_names))

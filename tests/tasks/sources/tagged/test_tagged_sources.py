@@ -261,7 +261,7 @@ def test_the_hub_names_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append((args, options["config"], options["split"]))
         return data
 
-    monkeypatch.setattr("tasks.sources.tagged.tagged_hub.load_split", load)
+    monkeypatch.setattr("tasks.sources.shared.hub_data.load_split", load)
     source = preset("wnut17")
     source.check_examples()
     assert list(source.examples("dev")) == [
