@@ -42,7 +42,7 @@ FREE_KEYS = (
 FIXED_KEYS = ("trainer.batch_size", "schedule.type")
 FREE_GROUPS = ("logger",)
 # What makes no other run of a config: where it is computed, and what is shown and saved of it.
-_OF_NO_MATTER = (
+OF_NO_MATTER = (
     "logger",
     "cache_dir",
     "plugins",
@@ -75,7 +75,7 @@ class _Other(NamedTuple):
 
     def matters(self) -> bool:
         """Whether it makes another run, seeds and limits included."""
-        return not self.key.startswith(_OF_NO_MATTER)
+        return not self.key.startswith(OF_NO_MATTER)
 
 
 def is_resumed(config: TrainConfig) -> bool:

@@ -25,10 +25,11 @@ class _Known(NamedTuple):
 
 
 def check_jobs(jobs: Sequence[Job], *, parsed: Any, launcher: Launcher, group: str) -> None:
-    """Compose and check every job, and add what its launch gives it: threads, and the sweep as its group.
+    """Compose and check every job, and add its config and what its launch gives it: threads, and the sweep
+    as its group.
 
     Args:
-        jobs: of the sweep; their `settings` are filled in.
+        jobs: of the sweep; their `config` and `settings` are filled in.
         parsed: the values of Hydra's own options, which the jobs get, too. Hydra must be initialized.
         launcher: of the jobs.
         group: of their runs at Weights & Biases.
@@ -49,7 +50,7 @@ def check_jobs(jobs: Sequence[Job], *, parsed: Any, launcher: Launcher, group: s
         try:
             config = composed(root, overrides)
             faults += config_faults(config)
-            job.settings = [] if faults else list(_settings(config, launcher, group))
+            job.config, job.settings = config, [] if faults else list(_settings(config, launcher, group))
         except COMPOSE_ERRORS:
             faults += _composition_faults(root, overrides, known)
         for fault in faults:

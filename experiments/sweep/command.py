@@ -24,6 +24,7 @@ from experiments.sweep.grid import jobs_of, needs, read_plan
 from experiments.sweep.launchers.launcher import Launcher, Run
 from experiments.sweep.overrides import key_of
 from experiments.sweep.record import RECORD_FILE, JobRecord, SweepRecord, read_sweep, write_sweep
+from experiments.sweep.reuse import notice, take_equal_runs
 from experiments.sweep.schema import SweepConfig
 from experiments.sweep.summary import print_summary, write_summary
 from experiments.sweep.view import View
@@ -31,8 +32,8 @@ from experiments.training.stop import Stop
 
 # Keys of the sweep itself; all others are of its jobs, which have no name and no dry run of their own.
 OWN_KEYS = (
-    *("sweep", "question", "base", "pretraining", "grid", "data_files", "launcher"),
-    *("name", "dry_run", "progress"),
+    *("sweep", "question", "base", "pretraining", "grid", "data_files", "reuse"),
+    *("launcher", "name", "dry_run", "progress"),
 )
 
 
@@ -96,6 +97,9 @@ def _sweep(config: SweepConfig, given: Arguments, run: Run) -> int:
     with hold_directory(path, told=str(path), key="name"):
         record = SweepRecord(path.name, "sweep", records, config.question, plain_config(config))
         write_sweep(path, record)
+        taken = list(take_equal_runs(jobs, config.reuse)) if config.reuse else []
+        if taken:
+            print(notice(taken))
         return _run(
             path, jobs, launcher, run, options=given.options_for_one_job(), progress=config.progress.value
         )

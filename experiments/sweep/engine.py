@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from omegaconf import DictConfig
+
 from elmo.errors import InputError
 from elmo.files import atomic_write, json_text
 from experiments.io.run_directory import RunDirectory, is_in_use
@@ -37,6 +39,7 @@ class Job:
         state: `blocked` if one of these has failed.
         reason: why it failed.
         run: its record, of a job that has finished.
+        config: as it was composed, once it has been checked.
     """
 
     record: JobRecord
@@ -46,6 +49,7 @@ class Job:
     state: State = "waiting"
     reason: str | None = None
     run: RunRecord | None = None
+    config: DictConfig | None = None
 
     def read(self) -> None:
         """Take the state from the directory."""

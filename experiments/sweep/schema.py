@@ -23,6 +23,7 @@ class SweepConfig(Section):
     pretraining: dict[str, Any] = field(default_factory=dict)
     grid: Any = None
     data_files: str | None = None
+    reuse: list[str] = field(default_factory=list)
     launcher: dict[str, Any] = MISSING
     name: str | None = None
     dry_run: bool = False

@@ -261,3 +261,39 @@ def test_two_sweeps_do_not_write_into_one_directory(home: Path, capsys: pytest.C
         capsys.readouterr().err
         == "runs/heads: a running process is writing there; wait for it or give another name\n"
     )
+
+
+def test_jobs_that_are_runs_of_another_sweep_are_taken_and_not_run_again(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, again = home / "runs" / "heads", home / "runs" / "again"
+    known = [
+        "sweep=heads",
+        "name=again",
+        "pretraining.bilm=runs/heads/pretraining/bilm",
+        "reuse=[runs/heads]",
+    ]
+    assert sweep(*known, "dry_run=true") == 0
+    assert not again.exists()
+    # Another place of stored vectors makes no other run; another seed does.
+    assert sweep(*known, "seed=2,3", "cache_dir=other_cache") == 0
+    assert (
+        "2 jobs are runs of other sweeps, such as runs/heads/system=word,seed=2\n" in capsys.readouterr().out
+    )
+    for system in ("word", "elmo"):
+        own, run = again / f"system={system},seed=2", before / f"system={system},seed=2"
+        assert (own / "metrics.json").samefile(run / "metrics.json")
+        assert (own / "model" / "config.json").samefile(run / "model" / "config.json")
+        assert (again / f"system={system},seed=3" / "metrics.json").is_file()
+        assert not (before / f"system={system},seed=3").exists()
+    assert [row["state"] for row in rows(again)] == ["finished"] * 4
+
+
+def test_a_run_of_other_files_or_none_is_not_taken(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = (home / "test.csv").read_text().splitlines()
+    (home / "test.csv").write_text("\n".join([first[0], *reversed(first[1:])]) + "\n")
+    known = ["sweep=heads", "name=again", "pretraining.bilm=runs/heads/pretraining/bilm", "seed=2"]
+    assert sweep(*known, "reuse=[runs/heads]") == 0
+    assert "are runs of other sweeps" not in capsys.readouterr().out
+    assert sweep(*known, "name=more", "reuse=[runs/nothing]") == 2
+    assert "runs/nothing: no sweep or study" in capsys.readouterr().err
