@@ -10,34 +10,16 @@ from typing import Any
 
 import pytest
 import torch
+from supervised_data import BILM, CACHED, SupervisedData, train
 
 from elmo.errors import InputError
 from elmo.io.model_directory import read_model
 from elmo.registry import REGISTRY
 from tasks.question_answering.model import QuestionAnsweringTraining, find_answers
-from tasks.question_answering.predictor import QuestionPredictor
 from tasks.question_answering.reports import score_table
-from tasks.question_answering.task import QuestionAnsweringTask
 from tasks.sources.shared.split import SPLITS
-from tasks.task import Setup
-
-REGISTRY.discover("elmo", "tasks")
 
 WORD = {"type": "word", "size": 16, "min_count": 1, "lowercased": False}
-BILM = {
-    "type": "char_cnn_lstm",
-    "character_embedding_size": 4,
-    "filters": [[1, 4], [2, 4]],
-    "num_highways": 1,
-    "activation": "relu",
-    "cell_size": 8,
-    "projection_size": 4,
-    "num_layers": 2,
-    "cell_clip": 3.0,
-    "projection_clip": 3.0,
-    "skip_connected": True,
-    "dropout": 0.1,
-}
 HEAD = {
     "type": "span",
     "cell": "lstm",
@@ -46,7 +28,6 @@ HEAD = {
     "alignment_size": 8,
     "dropout": 0.0,
 }
-FINE_TUNING = {"trainable": False, "learning_rate_factor": 0.1, "layer_factor": 1.0, "unfreeze_every": None}
 TASK: dict[str, Any] = {
     "window_words": 30,
     "window_stride": 20,
@@ -78,63 +59,23 @@ def articles(*, with_unanswerable: bool) -> list[dict[str, Any]]:
     return found
 
 
-class Data:
+class Data(SupervisedData[QuestionAnsweringTraining]):
     """Official files of the three splits, all alike, and what is made of them."""
 
     def __init__(self, path: Path, content: list[dict[str, Any]]) -> None:
-        self.path = path
         files = {split: str(path / f"{split}.json") for split in SPLITS}
         for file in files.values():
             Path(file).write_text(json.dumps({"version": "2.0", "data": content}))
-        self.node = {"type": "squad", "name": "no/matter", "revision": None, "dev_every": 2, "language": "en"}
-        self.node |= files
-
-    def setup(self, *, cached: bool = False, **changes: Any) -> Setup:
-        nodes = {
-            "task": {"type": "question_answering", **TASK, **changes.pop("task", {})},
-            "data": self.node,
-            "tokenizer": {"type": "words", "split_contractions": True},
-            "encoder": changes.pop("encoder", WORD),
-            "mix": {"type": "scalar", "dropout": 0.0, "l2": 0.001},
-            "head": changes.pop("head", HEAD),
-        }
-        options: dict[str, Any] = {
-            "vocabulary": {},
-            "batch_size": 8,
-            "seed": 1,
-            "device": torch.device("cpu"),
-            "cache_path": self.path / "cache",
-            "report": lambda tokens, sentences, share: None,
-            "fine_tuning": FINE_TUNING,
-            "features": {"cached": cached, "max_gigabytes": 1.0, "dtype": "float32"},
-        }
-        return Setup(nodes=nodes, **{**options, **changes})
-
-    def start(self, **changes: Any) -> QuestionAnsweringTraining:
-        torch.manual_seed(1)
-        setup = self.setup(**changes)
-        task: QuestionAnsweringTask = REGISTRY.build("task", setup.nodes["task"])
-        task.check(setup)
-        return task.start(setup)
-
-
-def train(training: QuestionAnsweringTraining, num_epochs: int) -> QuestionAnsweringTraining:
-    optimizer = torch.optim.Adam([p for p in training.model.parameters() if p.requires_grad], lr=0.01)
-    batches = training.batches()
-    training.model.train()
-    while batches.epoch < num_epochs:
-        optimizer.zero_grad()
-        training.loss(next(batches)).backward()
-        optimizer.step()
-    return training
-
-
-def load_predictor(directory: Path, data: Data) -> tuple[QuestionAnsweringTask, Setup, QuestionPredictor]:
-    """The task, the setup and the predictor that the commands make of a model directory."""
-    saved = read_model(directory)
-    setup = replace(data.setup(), nodes={**saved.config, "data": data.node}, fine_tuning={}, features={})
-    task = REGISTRY.build("task", saved.config["task"])
-    return task, setup, task.predictor(saved, setup, name=str(directory))
+        node = {"type": "squad", "name": "no/matter", "revision": None, "dev_every": 2, "language": "en"}
+        task = {"type": "question_answering", **TASK}
+        super().__init__(
+            path,
+            {**node, **files},
+            task=task,
+            head=HEAD,
+            tokenizer={"type": "words", "split_contractions": True},
+            encoder=WORD,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +85,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture(scope="module")
 def trained(data: Data) -> QuestionAnsweringTraining:
-    return train(data.start(), 20)
+    return train(data.start(), num_epochs=20, learning_rate=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +99,7 @@ def model_path(trained: QuestionAnsweringTraining, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="module")
 def unanswerable(tmp_path_factory: pytest.TempPathFactory) -> QuestionAnsweringTraining:
     data = Data(tmp_path_factory.mktemp("unanswerable"), articles(with_unanswerable=True))
-    return train(data.start(), 40)
+    return train(data.start(), num_epochs=40, learning_rate=0.01)
 
 
 def test_a_metric_of_a_kind_of_questions_that_dev_lacks_is_refused_before_the_first_step(data: Data) -> None:
@@ -225,7 +166,8 @@ def test_reports_have_the_official_format_and_the_places_of_the_best(
 def test_a_saved_model_answers_as_it_did(
     data: Data, trained: QuestionAnsweringTraining, model_path: Path
 ) -> None:
-    task, setup, predictor = load_predictor(model_path, data)
+    task, _, setup = data.load(model_path)
+    predictor = data.load_predictor(model_path)
     examples = trained.examples["test"]
     options = {"batch_size": 8, "decoding": task.decoding}
     assert find_answers(predictor.model, examples, **options) == find_answers(
@@ -236,7 +178,7 @@ def test_a_saved_model_answers_as_it_did(
 
 
 def test_a_predictor_answers_records_with_places_in_the_raw_text(data: Data, model_path: Path) -> None:
-    _, _, predictor = load_predictor(model_path, data)
+    predictor = data.load_predictor(model_path)
     records = [
         {"id": 7, "context": "Ben lives in Oslo, and  Eve\nin Rome.", "question": "Where does Eve live?"},
         {"context": "Anna lives in New York, and Ben in Oslo.", "question": "Where does Anna live?"},
@@ -266,7 +208,7 @@ def test_a_predictor_answers_records_with_places_in_the_raw_text(data: Data, mod
 def test_a_record_that_lacks_a_text_is_told(
     data: Data, model_path: Path, record: dict[str, Any], message: str
 ) -> None:
-    _, _, predictor = load_predictor(model_path, data)
+    predictor = data.load_predictor(model_path)
     with pytest.raises(InputError, match=message):
         predictor.read(record)
 
@@ -284,7 +226,7 @@ def test_the_threshold_of_no_answer_comes_from_dev_and_stays_with_the_model(
     assert concluded["test/never_f1"] == pytest.approx(100 / 3)
     unanswerable.reports.save_model(tmp_path / "model")
     data = Data(tmp_path, articles(with_unanswerable=True))
-    _, _, predictor = load_predictor(tmp_path / "model", data)
+    predictor = data.load_predictor(tmp_path / "model")
     assert float(predictor.model.no_answer_threshold) == threshold
     context = "Anna lives in New York, and Ben in Oslo."
     records = [{"context": context, "question": f"Where does {who} live?"} for who in ("Ben", "Carl")]
@@ -337,7 +279,7 @@ def test_passages_longer_than_a_window_are_read_whole(tmp_path: Path) -> None:
         passage["context"] = padding + passage["context"]
         for asked in passage["qas"]:
             asked["answers"][0]["answer_start"] += len(padding)
-    training = train(Data(tmp_path, content).start(), 15)
+    training = train(Data(tmp_path, content).start(), num_epochs=15, learning_rate=0.01)
     assert training.reports.facts()["dev windows of long passages"] > 0
     assert training.evaluate()["dev/f1"] > 95
 
@@ -345,7 +287,9 @@ def test_passages_longer_than_a_window_are_read_whole(tmp_path: Path) -> None:
 def test_stored_vectors_change_nothing(tmp_path: Path) -> None:
     data = Data(tmp_path, articles(with_unanswerable=False))
     encoder = {"type": "concat", "parts": {"word": WORD, "elmo": BILM}}
-    live, stored = (data.start(encoder=encoder, cached=cached) for cached in (False, True))
+    live, stored = (
+        data.start(encoder=encoder, features={**CACHED, "cached": cached}) for cached in (False, True)
+    )
     assert set(stored.examples["train"].stores) == {"elmo"}
     batches = live.batches(), stored.batches()
     for _ in range(3):

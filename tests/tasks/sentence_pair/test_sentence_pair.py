@@ -12,37 +12,15 @@ from typing import Any
 
 import pytest
 import torch
+from supervised_data import BOTH, SupervisedData, train
 
 from elmo.errors import InputError
-from elmo.io.model_directory import read_model
-from elmo.registry import REGISTRY
 from tasks.sentence_pair.model import SentencePairTraining, outputs_of
-from tasks.sentence_pair.predictor import PairPredictor
 from tasks.sentence_pair.reports import score_table
-from tasks.sentence_pair.task import SentencePairTask
 from tasks.sources.shared.split import SPLITS
-from tasks.task import Setup
-
-REGISTRY.discover("elmo", "tasks")
 
 Row = tuple[str, str, str, float]  # first, second, label, score
 
-WORD = {"type": "word", "size": 8, "min_count": 1, "lowercased": False}
-BILM = {
-    "type": "char_cnn_lstm",
-    "character_embedding_size": 4,
-    "filters": [[1, 4], [2, 4]],
-    "num_highways": 1,
-    "activation": "relu",
-    "cell_size": 8,
-    "projection_size": 4,
-    "num_layers": 2,
-    "cell_clip": 3.0,
-    "projection_clip": 3.0,
-    "skip_connected": True,
-    "dropout": 0.1,
-}
-BOTH = {"type": "concat", "parts": {"words": WORD, "elmo": BILM}}
 SIAMESE = {"type": "siamese", "hidden_size": None, "pooling": ["mean"], "linear_size": 8, "dropout": 0.0}
 TASK: dict[str, Any] = {"max_words": 12, "injection": "input", "word_dropout": 0.0, "dropout": 0.0}
 
@@ -65,73 +43,18 @@ def make_rows(number: int, seed: int) -> list[Row]:
     return rows
 
 
-class Data:
+class Data(SupervisedData[SentencePairTraining]):
     """Csv files of the three splits, and what is made of them."""
 
     def __init__(self, path: Path, splits: Sequence[Sequence[Row]] | None = None, **options: Any) -> None:
-        self.path = path
         rows = splits or [make_rows(48, 1), make_rows(12, 2), make_rows(16, 3)]
         files = {split: str(path / f"{split}.csv") for split in SPLITS}
         for file, split in zip(files.values(), rows, strict=True):
             with open(file, "w", encoding="utf-8", newline="") as stream:
                 csv.writer(stream).writerows([("a", "b", "label", "score"), *split])
         columns = {"first_column": "a", "second_column": "b"}
-        self.node = {"type": "pair_files", **columns, **files, **options}
-
-    def setup(self, **changes: Any) -> Setup:
-        nodes = {
-            "task": {"type": "sentence_pair", **TASK, **changes.pop("task", {})},
-            "data": self.node,
-            "tokenizer": {"type": "whitespace"},
-            "encoder": changes.pop("encoder", WORD),
-            "mix": {"type": "scalar", "dropout": 0.0, "l2": 0.001, "standardized": True},
-            "head": changes.pop("head", SIAMESE),
-        }
-        options: dict[str, Any] = {
-            "vocabulary": {},
-            "batch_size": 8,
-            "seed": 1,
-            "device": torch.device("cpu"),
-            "cache_path": self.path / "cache",
-            "report": lambda tokens, sentences, share: None,
-            "fine_tuning": {
-                "trainable": False,
-                "learning_rate_factor": 0.1,
-                "layer_factor": 0.5,
-                "unfreeze_every": None,
-            },
-            "features": {"cached": False, "max_gigabytes": 1.0, "dtype": "float32"},
-        }
-        return Setup(nodes=nodes, **{**options, **changes})
-
-    def start(self, **changes: Any) -> SentencePairTraining:
-        torch.manual_seed(1)
-        setup = self.setup(**changes)
-        task: SentencePairTask = REGISTRY.build("task", setup.nodes["task"])
-        task.check(setup)
-        return task.start(setup)
-
-
-def train(training: SentencePairTraining, num_steps: int) -> SentencePairTraining:
-    optimizer = torch.optim.Adam([p for p in training.model.parameters() if p.requires_grad], lr=0.02)
-    batches = training.batches()
-    training.model.train()
-    for _ in range(num_steps):
-        optimizer.zero_grad()
-        training.loss(next(batches)).backward()
-        optimizer.step()
-    return training
-
-
-def load(directory: Path, data: Data) -> tuple[SentencePairTask, Any, Setup]:
-    saved = read_model(directory)
-    setup = replace(data.setup(), nodes={**saved.config, "data": data.node}, fine_tuning={}, features={})
-    return REGISTRY.build("task", saved.config["task"]), saved, setup
-
-
-def load_predictor(directory: Path, data: Data) -> PairPredictor:
-    task, saved, setup = load(directory, data)
-    return task.predictor(saved, setup, name=str(directory))
+        task = {"type": "sentence_pair", **TASK}
+        super().__init__(path, {"type": "pair_files", **columns, **files, **options}, task=task, head=SIAMESE)
 
 
 @pytest.fixture(scope="module")
@@ -146,14 +69,14 @@ def scored_data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture(scope="module")
 def trained(data: Data) -> SentencePairTraining:
-    training = train(data.start(), 150)
+    training = train(data.start(), 150, learning_rate=0.02)
     training.reports.save_model(data.path / "model")
     return training
 
 
 @pytest.fixture(scope="module")
 def scored(scored_data: Data) -> SentencePairTraining:
-    training = train(scored_data.start(), 200)
+    training = train(scored_data.start(), 200, learning_rate=0.02)
     training.reports.save_model(scored_data.path / "model")
     return training
 
@@ -194,7 +117,7 @@ def test_esim_learns_its_pairs_with_vectors_of_a_bilm_at_both_places(tmp_path: P
     stored = {"cached": True, "max_gigabytes": 1.0, "dtype": "float32"}
     data = Data(tmp_path, [make_rows(16, 1)] * 3)
     training = data.start(encoder=BOTH, head=esim, task={"injection": "both"}, features=stored)
-    assert train(training, 50).evaluate()["dev/accuracy"] == 100.0
+    assert train(training, 50, learning_rate=0.02).evaluate()["dev/accuracy"] == 100.0
     assert {"mix/elmo/input/gamma", "mix/elmo/output/gamma"} <= training.reports.conclude().keys()
 
 
@@ -258,13 +181,13 @@ def test_a_saved_model_of_pairs_has_the_scores_and_answers_of_the_trained_one(
 ) -> None:
     training: SentencePairTraining = request.getfixturevalue(name)
     data: Data = request.getfixturevalue("data" if name == "trained" else "scored_data")
-    task, saved, setup = load(data.path / "model", data)
+    task, saved, setup = data.load(data.path / "model")
     figures = training.reports.conclude()
     of_test = {key: value for key, value in figures.items() if key.startswith("test/")}
     found = task.evaluate(saved, setup, with_baselines=True, name="model")
     assert found == pytest.approx(of_test, abs=1e-5)
 
-    predictor = load_predictor(data.path / "model", data)
+    predictor = data.load_predictor(data.path / "model")
     inputs = [predictor.read({"id": i, "a": row[0], "b": row[1]}) for i, row in enumerate(make_rows(16, 3))]
     said = predictor.predict(inputs)
     outputs_NK = outputs_of(training.model, training.examples["test"], batch_size=4)
@@ -281,7 +204,7 @@ def test_a_saved_model_of_pairs_has_the_scores_and_answers_of_the_trained_one(
 def test_a_record_has_the_columns_of_training_or_first_and_second(
     trained: SentencePairTraining, data: Data
 ) -> None:
-    predictor = load_predictor(data.path / "model", data)
+    predictor = data.load_predictor(data.path / "model")
     by_column = predictor.read({"a": "the sun", "b": "rain", "id": 7})
     assert by_column == (7, "the sun", "rain")
     assert predictor.read({"first": "the sun", "second": "rain"})[1:] == by_column[1:]
@@ -298,7 +221,7 @@ def test_a_record_has_the_columns_of_training_or_first_and_second(
 def test_a_label_of_dev_or_test_alone_is_told_and_counted_as_wrong(tmp_path: Path) -> None:
     odd: Row = ("sun", "sun", "unheard", 5.0)
     data = Data(tmp_path, [make_rows(16, 1), make_rows(12, 2), [*make_rows(12, 3), odd, odd, odd, odd]])
-    training = train(data.start(), 60)
+    training = train(data.start(), 60, learning_rate=0.02)
     facts = training.reports.facts()
     assert facts["test labels without a training pair"] == "'unheard' (4 pairs), counted as wrong"
     assert "dev labels without a training pair" not in facts
@@ -350,7 +273,7 @@ def test_what_cannot_be_learned_is_refused(
 def test_a_model_of_labels_is_not_scored_on_scores(
     trained: SentencePairTraining, data: Data, scored_data: Data
 ) -> None:
-    task, saved, setup = load(data.path / "model", data)
+    task, saved, setup = data.load(data.path / "model")
     setup = replace(setup, nodes={**setup.nodes, "data": scored_data.node})
     with pytest.raises(InputError, match=r"data\.target: score, but the model of model predicts the other"):
         task.evaluate(saved, setup, with_baselines=False, name="model")

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from supervised_data import BILM, CACHED, WORD, SupervisedData, train
 
 from elmo.errors import InputError
-from elmo.io.model_directory import read_model
 from elmo.registry import REGISTRY
 from tasks.sources.shared.split import SPLITS
 from tasks.sources.tagged.source import TaggedSentence
@@ -23,34 +23,12 @@ from tasks.tagging.examples import TagExamples
 from tasks.tagging.figures import score_table
 from tasks.tagging.labels import LabelSet
 from tasks.tagging.model import TaggingTraining, predict_tags
-from tasks.tagging.predictor import TagPredictor
 from tasks.tagging.reports import Results, write_reports
-from tasks.tagging.task import TaggingTask
-from tasks.task import Setup
-
-REGISTRY.discover("elmo", "tasks")
 
 Rows = list[tuple[str, str]]  # of a sentence: its words, and their tags
 
-WORD = {"type": "word", "size": 8, "min_count": 1, "lowercased": False}
-BILM = {
-    "type": "char_cnn_lstm",
-    "character_embedding_size": 4,
-    "filters": [[1, 4], [2, 4]],
-    "num_highways": 1,
-    "activation": "relu",
-    "cell_size": 8,
-    "projection_size": 4,
-    "num_layers": 2,
-    "cell_clip": 3.0,
-    "projection_clip": 3.0,
-    "skip_connected": True,
-    "dropout": 0.1,
-}
 LINEAR = {"type": "linear", "hidden_size": None, "dropout": 0.0, "crf": False}
 BILSTM_CRF = {"type": "bilstm_crf", "hidden_size": 8, "num_layers": 1, "dropout": 0.0}
-MIX = {"type": "scalar", "dropout": 0.0, "l2": 0.001, "standardized": True}
-FINE_TUNING = {"trainable": False, "learning_rate_factor": 0.1, "layer_factor": 0.5, "unfreeze_every": None}
 TASK: dict[str, Any] = {
     "scheme": "bioul",
     "window_words": 50,
@@ -85,68 +63,16 @@ def written(rows: Rows) -> str:
     )
 
 
-class Data:
+class Data(SupervisedData[TaggingTraining]):
     """CoNLL files of the three splits, and what is made of them."""
 
     def __init__(self, path: Path, splits: Sequence[Rows] | None = None, **options: Any) -> None:
-        self.path = path
         files = {split: str(path / f"{split}.conll") for split in SPLITS}
         rows = splits or [made_up(60, 1), made_up(12, 2), made_up(15, 3)]
         for file, split in zip(files.values(), rows, strict=True):
             Path(file).write_text(written(split), encoding="utf-8")
-        self.node = {"type": "tagged_files", **files, **options}
-
-    def setup(self, **changes: Any) -> Setup:
-        nodes = {
-            "task": {"type": "tagging", **TASK, **changes.pop("task", {})},
-            "data": self.node,
-            "tokenizer": {"type": "whitespace"},
-            "encoder": changes.pop("encoder", WORD),
-            "mix": MIX,
-            "head": changes.pop("head", BILSTM_CRF),
-        }
-        options: dict[str, Any] = {
-            "vocabulary": {},
-            "batch_size": 8,
-            "seed": 1,
-            "device": torch.device("cpu"),
-            "cache_path": self.path / "cache",
-            "report": lambda tokens, sentences, share: None,
-            "fine_tuning": FINE_TUNING,
-            "features": {"cached": False, "max_gigabytes": 1.0, "dtype": "float32"},
-        }
-        return Setup(nodes=nodes, **{**options, **changes})
-
-    def start(self, **changes: Any) -> TaggingTraining:
-        torch.manual_seed(1)
-        setup = self.setup(**changes)
-        task: TaggingTask = REGISTRY.build("task", setup.nodes["task"])
-        task.check(setup)
-        return task.start(setup)
-
-
-def train(training: TaggingTraining, num_steps: int) -> TaggingTraining:
-    parameters = [p for p in training.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=0.03)
-    batches = training.batches()
-    training.model.train()
-    for _ in range(num_steps):
-        optimizer.zero_grad()
-        training.loss(next(batches)).backward()
-        optimizer.step()
-    return training
-
-
-def load(directory: Path, data: Data) -> tuple[TaggingTask, Any, Setup]:
-    """The task, the saved model and the setup that `evaluate` and `predict` make of a model directory."""
-    saved = read_model(directory)
-    setup = replace(data.setup(), nodes={**saved.config, "data": data.node}, fine_tuning={}, features={})
-    return REGISTRY.build("task", saved.config["task"]), saved, setup
-
-
-def load_predictor(directory: Path, data: Data) -> TagPredictor:
-    task, saved, setup = load(directory, data)
-    return task.predictor(saved, setup, name=str(directory))
+        task = {"type": "tagging", **TASK}
+        super().__init__(path, {"type": "tagged_files", **files, **options}, task=task, head=BILSTM_CRF)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +82,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture(scope="module")
 def trained(data: Data) -> TaggingTraining:
-    return train(data.start(), 80)
+    return train(data.start(), 80, learning_rate=0.03)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +137,7 @@ def test_it_learns_spans_that_depend_on_their_neighbours(trained: TaggingTrainin
 @pytest.mark.parametrize("scheme", ["bio", "bioul"])
 @pytest.mark.parametrize("head", [LINEAR, {**LINEAR, "crf": True}, {**BILSTM_CRF, "crf": False}], ids=str)
 def test_whatever_the_head_is_predicted_tags_are_in_order(data: Data, head: Any, scheme: str) -> None:
-    training = train(data.start(head=head, task={"scheme": scheme}), 4)
+    training = train(data.start(head=head, task={"scheme": scheme}), 4, learning_rate=0.03)
     training.model.linear.weight.data *= 30  # sure of itself, and wrong
     for tags in predict_tags(training.model, training.examples["test"], training.labels, batch_size=4):
         assert all(
@@ -224,7 +150,7 @@ def test_whatever_the_head_is_predicted_tags_are_in_order(data: Data, head: Any,
 def test_it_learns_tags_that_are_no_spans_linearly(tmp_path: Path) -> None:
     rows = [("the dog barks", "DT NN VBZ"), ("a cat sleeps", "DT NN VBZ")]
     data = Data(tmp_path, [rows * 8, rows, [*rows, ("a crow sleeps", "DT NN VBZ")]], scheme="none")
-    training = train(data.start(head=LINEAR), 40)
+    training = train(data.start(head=LINEAR), 40, learning_rate=0.03)
     assert training.evaluate() == {"dev/accuracy": 100.0}
     figures = training.reports.conclude()
     assert figures["test/accuracy"] >= 100 * 8 / 9
@@ -242,7 +168,7 @@ def test_it_learns_tags_that_are_no_spans_linearly(tmp_path: Path) -> None:
 def test_a_tag_that_is_only_in_dev_or_test_is_told_and_counts_as_an_error(tmp_path: Path) -> None:
     rows = [("in Rome", "O B-LOC"), ("Anna", "B-PER")]
     data = Data(tmp_path, [rows * 4, [*rows, ("so", "B-NEW")], [("in IBM", "O B-ORG")]])
-    training = train(data.start(), 20)
+    training = train(data.start(), 20, learning_rate=0.03)
     facts = training.reports.facts()
     assert facts["dev tags not in training"] == "NEW (1); each counts as an error"
     assert facts["test tags not in training"] == "ORG (1); each counts as an error"
@@ -263,7 +189,7 @@ def test_repaired_tags_are_a_fact(tmp_path: Path) -> None:
 def test_a_sentence_of_ten_thousand_words_is_read_in_pieces_and_keeps_every_tag(tmp_path: Path) -> None:
     long = [(" ".join(["in Rome and so"] * 2500), " ".join(["O B-LOC I-LOC I-LOC"] * 2500))]
     data = Data(tmp_path, [[*made_up(7, 1), *long], made_up(2, 2), long])
-    training = train(data.start(task={"window_words": 102}), 3)
+    training = train(data.start(task={"window_words": 102}), 3, learning_rate=0.03)
     test, labels = training.examples["test"], training.labels
     assert (max(test.lengths()), len(test)) == (102, 99)
     assert training.reports.facts()["test sentences read in pieces"] == 1
@@ -305,7 +231,7 @@ def test_the_loss_is_the_mean_over_words_of_what_each_sentence_costs(trained: Ta
 def test_a_saved_model_has_the_scores_and_tags_of_the_trained_one(
     trained: TaggingTraining, saved_path: Path, data: Data
 ) -> None:
-    task, saved, setup = load(saved_path, data)
+    task, saved, setup = data.load(saved_path)
     figures = {name: v for name, v in trained.reports.conclude().items() if name.startswith("test/")}
     assert task.evaluate(saved, setup, with_baselines=True, name="model") == pytest.approx(figures)
     alone = task.evaluate(saved, setup, with_baselines=False, name="model")
@@ -314,7 +240,7 @@ def test_a_saved_model_has_the_scores_and_tags_of_the_trained_one(
 
 
 def test_text_is_tagged_with_offsets_and_given_words_as_they_are(saved_path: Path, data: Data) -> None:
-    predictor = load_predictor(saved_path, data)
+    predictor = data.load_predictor(saved_path)
     text = "the day  in Rose Rose Smith"
     records = [
         {"id": 7, "text": text},
@@ -344,7 +270,7 @@ def test_text_is_tagged_with_offsets_and_given_words_as_they_are(saved_path: Pat
 
 
 def test_each_sentence_of_a_text_is_tagged_by_itself(saved_path: Path, data: Data) -> None:
-    predictor = load_predictor(saved_path, data)
+    predictor = data.load_predictor(saved_path)
     given = predictor.read({"text": "The day in Rome . Anna Smith in Rose ."})
     assert [len(sentence) for sentence in given.sentences] == [5, 5]
     (said,) = predictor.predict([given])
@@ -363,7 +289,7 @@ def test_each_sentence_of_a_text_is_tagged_by_itself(saved_path: Path, data: Dat
 )
 def test_a_record_without_words_is_refused(record: Any, fault: str, saved_path: Path, data: Data) -> None:
     with pytest.raises(InputError, match=f"^{fault}"):
-        load_predictor(saved_path, data).read(record)
+        data.load_predictor(saved_path).read(record)
 
 
 def test_reports_are_columns_for_the_conll_script_and_lines_of_json(
@@ -425,7 +351,7 @@ def test_stored_vectors_of_a_bilm_give_the_same_scores_at_every_place_of_injecti
 
 def test_a_cut_training_split_reads_the_vectors_of_the_whole(tmp_path: Path) -> None:
     data = Data(tmp_path, fraction=0.5)
-    training = data.start(encoder=BILM, features={"cached": True, "max_gigabytes": 1.0, "dtype": "float32"})
+    training = data.start(encoder=BILM, features=CACHED)
     assert len(training.examples["train"].tagged) == 30
     assert training.reports.facts()["train fraction"] == 50.0
     assert training.examples["train"].inputs([0, 5]).windows.features["elmo"].shape[1] == 2
@@ -455,13 +381,13 @@ def start_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_predicat
 def test_roles_of_two_predicates_in_a_sentence_are_learned_by_the_indicator_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_it = train(start_roles(tmp_path, monkeypatch, has_predicates=True), 60)
+    with_it = train(start_roles(tmp_path, monkeypatch, has_predicates=True), 60, learning_rate=0.03)
     assert with_it.evaluate()["dev/f1"] == 100.0
     with_it.reports.save_model(tmp_path / "model")
-    without = train(start_roles(tmp_path, monkeypatch, has_predicates=False), 60)
+    without = train(start_roles(tmp_path, monkeypatch, has_predicates=False), 60, learning_rate=0.03)
     assert without.evaluate()["dev/f1"] < 70.0
 
-    predictor = load_predictor(tmp_path / "model", Data(tmp_path))
+    predictor = Data(tmp_path).load_predictor(tmp_path / "model")
     words = ["a", "saw", "b", "ran"]
     said = predictor.predict([predictor.read({"words": words, "predicate": place}) for place in (1, 3)])
     assert [one["tags"] for one in said] == [["B-A0", "B-V", "O", "O"], ["O", "O", "B-A0", "B-V"]]
@@ -469,13 +395,13 @@ def test_roles_of_two_predicates_in_a_sentence_are_learned_by_the_indicator_alon
         with pytest.raises(InputError, match=r"^predicate: .* expected the position of a word, from 0 to 3"):
             predictor.read(record)
     monkeypatch.undo()
-    task, saved, setup = load(tmp_path / "model", Data(tmp_path))
+    task, saved, setup = Data(tmp_path).load(tmp_path / "model")
     with pytest.raises(InputError, match="its tags are not about predicates"):
         task.evaluate(saved, setup, with_baselines=False, name="model")
 
 
 def test_data_of_another_kind_is_refused(saved_path: Path, data: Data, tmp_path: Path) -> None:
-    task, saved, setup = load(saved_path, data)
+    task, saved, setup = data.load(saved_path)
     other = {**data.node, "scheme": "none"}
     with pytest.raises(InputError, match=r"data\.scheme: none, whose tags are no spans; .* are spans"):
         task.evaluate(

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from supervised_data import BILM, FINE_TUNING, MIX, WORD, SupervisedData, train
 
 from elmo.errors import InputError
 from elmo.inference.embedder import ElmoEmbedder
@@ -25,40 +26,14 @@ from experiments import train as train_command
 from experiments.config.command import run_command
 from tasks.sources.shared.split import SPLITS
 from tasks.supervised.representation import WindowBatch
-from tasks.task import Setup
 from tasks.text_classification.model import TextClassificationTraining, logits_of, logits_of_windows
-from tasks.text_classification.predictor import TextPredictor
 from tasks.text_classification.reports import score_table
 from tasks.text_classification.task import TextClassificationTask
 from tasks.text_classification.windows import TextReader, split_windows
 
-REGISTRY.discover("elmo", "tasks")
-
 Row = tuple[str, str]  # text, label; several labels with commas between them
 
-WORD = {"type": "word", "size": 8, "min_count": 1, "lowercased": False}
-BILM = {
-    "type": "char_cnn_lstm",
-    "character_embedding_size": 4,
-    "filters": [[1, 4], [2, 4]],
-    "num_highways": 1,
-    "activation": "relu",
-    "cell_size": 8,
-    "projection_size": 4,
-    "num_layers": 2,
-    "cell_clip": 3.0,
-    "projection_clip": 3.0,
-    "skip_connected": True,
-    "dropout": 0.1,
-}
 POOLED = {"type": "pooled", "pooling": ["mean"], "hidden_size": None}
-MIX = {"type": "scalar", "dropout": 0.0, "l2": 0.001, "standardized": True}
-FINE_TUNING = {
-    "trainable": False,
-    "learning_rate_factor": 0.1,
-    "layer_factor": 0.5,
-    "unfreeze_every": None,
-}
 TASK: dict[str, Any] = {
     "window_words": 5,
     "max_words": None,
@@ -82,73 +57,24 @@ def make_rows(number: int, seed: int) -> list[Row]:
     return rows
 
 
-class Data:
+class Data(SupervisedData[TextClassificationTraining]):
     """Csv files of the three splits, and what is made of them."""
 
     def __init__(self, path: Path, splits: Sequence[Sequence[Row]] | None = None, **options: Any) -> None:
-        self.path = path
         rows = splits or [make_rows(40, 1), make_rows(10, 2), make_rows(12, 3)]
         files = {split: str(path / f"{split}.csv") for split in SPLITS}
         for file, split in zip(files.values(), rows, strict=True):
             with open(file, "w", encoding="utf-8", newline="") as stream:
                 csv.writer(stream).writerows([("text", "label"), *split])
-        self.node = {"type": "labelled_files", "prose": False, **files, **options}
-
-    def setup(self, **changes: Any) -> Setup:
-        nodes = {
-            "task": {"type": "text_classification", **TASK, **changes.pop("task", {})},
-            "data": self.node,
-            "tokenizer": {"type": "whitespace"},
-            "encoder": changes.pop("encoder", WORD),
-            "mix": MIX,
-            "head": changes.pop("head", POOLED),
-        }
-        options: dict[str, Any] = {
-            "vocabulary": {},
-            "batch_size": 8,
-            "seed": 1,
-            "device": torch.device("cpu"),
-            "cache_path": self.path / "cache",
-            "report": lambda tokens, sentences, share: None,
-            "fine_tuning": FINE_TUNING,
-            "features": {"cached": False, "max_gigabytes": 1.0, "dtype": "float32"},
-        }
-        return Setup(nodes=nodes, **{**options, **changes})
-
-    def start(self, **changes: Any) -> TextClassificationTraining:
-        torch.manual_seed(1)
-        setup = self.setup(**changes)
-        task: TextClassificationTask = REGISTRY.build("task", setup.nodes["task"])
-        task.check(setup)
-        return task.start(setup)
-
-
-def train(training: TextClassificationTraining, num_steps: int) -> TextClassificationTraining:
-    optimizer = torch.optim.Adam([p for p in training.model.parameters() if p.requires_grad], lr=0.05)
-    batches = training.batches()
-    training.model.train()
-    for _ in range(num_steps):
-        optimizer.zero_grad()
-        training.loss(next(batches)).backward()
-        optimizer.step()
-    return training
-
-
-def load(directory: Path, data: Data) -> tuple[TextClassificationTask, Any, Setup]:
-    """The task, the saved model and the setup that `evaluate` and `predict` make of a model directory."""
-    saved = read_model(directory)
-    setup = replace(data.setup(), nodes={**saved.config, "data": data.node}, fine_tuning={}, features={})
-    return REGISTRY.build("task", saved.config["task"]), saved, setup
+        task = {"type": "text_classification", **TASK}
+        super().__init__(
+            path, {"type": "labelled_files", "prose": False, **files, **options}, task=task, head=POOLED
+        )
 
 
 def of_test(figures: dict[str, float]) -> dict[str, float]:
     """Those of the test split, which are all that scoring a finished run gives."""
     return {name: value for name, value in figures.items() if name.startswith("test/")}
-
-
-def load_predictor(directory: Path, data: Data) -> TextPredictor:
-    task, saved, setup = load(directory, data)
-    return task.predictor(saved, setup, name=str(directory))
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +84,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture(scope="module")
 def trained(data: Data) -> TextClassificationTraining:
-    return train(data.start(), 150)
+    return train(data.start(), 150, learning_rate=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +150,7 @@ def test_prose_is_split_into_sentences() -> None:
 
 
 def test_a_text_of_a_megabyte_is_read_whole(saved_path: Path, data: Data) -> None:
-    predictor = load_predictor(saved_path, data)
+    predictor = data.load_predictor(saved_path)
     given = predictor.read({"text": "the day of sun " * 70_000})
     assert len(flat(list(predictor.reader.windows(given.text)))) == 280_000
     (said,) = predictor.predict([given])
@@ -252,12 +178,12 @@ def test_it_learns_a_separable_set_to_the_last_text(trained: TextClassificationT
 def test_it_learns_texts_with_several_labels_and_none(tmp_path: Path) -> None:
     rows = [("x sun", "sun"), ("rain y", "rain"), ("sun x rain", "sun,rain"), ("x y", "")]
     data = Data(tmp_path, [rows * 4, rows, rows], multi_label=True, label_separator=",", empty_texts="skip")
-    training = train(data.start(), 150)
+    training = train(data.start(), 150, learning_rate=0.05)
     scores = training.evaluate()
     assert scores["dev/accuracy"] == scores["dev/micro_f1"] == scores["dev/macro_f1"] == 100.0
     assert training.reports.conclude()["test/naive_bayes_accuracy"] > 50
     training.reports.save_model(tmp_path / "model")
-    predictor = load_predictor(tmp_path / "model", data)
+    predictor = data.load_predictor(tmp_path / "model")
     inputs = [predictor.read({"text": text}) for text, _ in rows]
     assert [said["labels"] for said in predictor.predict(inputs)] == [["sun"], ["rain"], ["rain", "sun"], []]
     assert [max(words, key=lambda pair: pair[1])[0] for words in predictor.explain(inputs)[:2]] == [
@@ -314,13 +240,13 @@ def test_the_loss_is_weighted_and_smoothed_as_the_task_says(tmp_path: Path) -> N
 def test_a_saved_model_has_the_scores_and_answers_of_the_trained_one(
     trained: TextClassificationTraining, saved_path: Path, data: Data
 ) -> None:
-    task, saved, setup = load(saved_path, data)
+    task, saved, setup = data.load(saved_path)
     figures = of_test(trained.reports.conclude())
     assert task.evaluate(saved, setup, with_baselines=True, name="model") == pytest.approx(figures, abs=1e-6)
     alone = task.evaluate(saved, setup, with_baselines=False, name="model")
     assert alone.keys() == {name for name in figures if "majority" not in name and "bayes" not in name}
 
-    predictor = load_predictor(saved_path, data)
+    predictor = data.load_predictor(saved_path)
     rows = make_rows(12, 3)
     inputs = [predictor.read({"id": index, "text": text}) for index, (text, _) in enumerate(rows)]
     logits_NV = logits_of(trained.model, trained.examples["test"], batch_size=4)
@@ -343,7 +269,7 @@ def test_a_model_directory_that_lacks_a_list_of_words_is_told(saved_path: Path, 
 def test_a_predictor_answers_an_empty_text_and_refuses_a_record_without_one(
     saved_path: Path, data: Data
 ) -> None:
-    predictor = load_predictor(saved_path, data)
+    predictor = data.load_predictor(saved_path)
     (said,) = predictor.predict([predictor.read({"text": ""})])
     assert said["label"] in ("bad", "good")
     assert "id" not in said
@@ -354,7 +280,7 @@ def test_a_predictor_answers_an_empty_text_and_refuses_a_record_without_one(
 
 def test_saliencies_are_what_the_words_add_to_the_predicted_label(saved_path: Path, data: Data) -> None:
     # One window and a mean: the logit is linear in the vectors, and saliencies add up to it but for the bias.
-    predictor = load_predictor(saved_path, data)
+    predictor = data.load_predictor(saved_path)
     given = predictor.read({"text": "the day sun"})
     (words,) = predictor.explain([given])
     assert [word for word, _ in words] == ["the", "day", "sun"]
@@ -376,7 +302,7 @@ def test_saliencies_go_through_a_recurrent_head_on_every_device(
     data = Data(tmp_path)
     training = data.start(head=node)
     training.reports.save_model(tmp_path / "model")
-    task, saved, setup = load(tmp_path / "model", data)
+    task, saved, setup = data.load(tmp_path / "model")
     explained = []
     for name in ("cpu", device):
         predictor = task.predictor(saved, replace(setup, device=torch.device(name)), name="model")
@@ -443,7 +369,7 @@ def test_a_head_learns_from_a_bilm_whose_vectors_hardly_differ(tmp_path: Path) -
         nodes = {**setup.nodes, "mix": {**MIX, "standardized": standardized}}
         torch.manual_seed(1)
         training = TextClassificationTask(**TASK).start(replace(setup, nodes=nodes))
-        found[standardized] = train(training, 100).evaluate()["dev/accuracy"]
+        found[standardized] = train(training, 100, learning_rate=0.05).evaluate()["dev/accuracy"]
     assert found[True] >= 90
     assert found[False] < 80
 
@@ -467,9 +393,11 @@ def test_a_standardised_model_has_the_same_answers_trained_saved_stored_and_runn
     options = {"max_gigabytes": 1.0, "dtype": "float32"}
     logits = []
     for cached in (True, False):
-        training = train(data.start(encoder=BILM, features={"cached": cached, **options}), 20)
+        training = train(
+            data.start(encoder=BILM, features={"cached": cached, **options}), 20, learning_rate=0.05
+        )
         training.reports.save_model(tmp_path / f"model{cached}")
-        predictor = load_predictor(tmp_path / f"model{cached}", data)
+        predictor = data.load_predictor(tmp_path / f"model{cached}")
         test = training.examples["test"]
         logits += [logits_of(model, test, batch_size=4) for model in (training.model, predictor.model)]
         (mix,) = predictor.model.representation.mixes_of("elmo")
@@ -537,10 +465,12 @@ def test_the_bilm_within_a_task_s_model_embeds_and_starts_another(tmp_path: Path
 
 def test_a_fine_tuned_model_is_saved_whole(tmp_path: Path) -> None:
     data = Data(tmp_path)
-    training = train(data.start(encoder=BILM, fine_tuning={**FINE_TUNING, "trainable": True}), 3)
+    training = train(
+        data.start(encoder=BILM, fine_tuning={**FINE_TUNING, "trainable": True}), 3, learning_rate=0.05
+    )
     figures = of_test(training.reports.conclude())
     training.reports.save_model(tmp_path / "model")
-    task, saved, setup = load(tmp_path / "model", data)
+    task, saved, setup = data.load(tmp_path / "model")
     found = task.evaluate(saved, setup, with_baselines=True, name="model")
     assert found == pytest.approx(figures, rel=1e-4, abs=1e-5)
 
