@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from elmo.errors import InputError, faults_of
-from elmo.io.meta_device import meta_device
-from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
+from elmo.errors import InputError
+from elmo.io.model_directory import SavedModel
 from elmo.registry import REGISTRY
-from elmo.values import Dropout, Size, read_record
+from elmo.values import Dropout, Size
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.span_head import SpanHead
 from tasks.question_answering.baselines import score_baselines
@@ -23,7 +22,13 @@ from tasks.question_answering.scores import SCORES, score_names
 from tasks.question_answering.word_matches import NUM_FEATURES
 from tasks.sources.questions.source import QuestionSource
 from tasks.sources.shared.split import SPLITS, Split
-from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
+from tasks.supervised.encoder_parts import (
+    EncoderParts,
+    SavedParts,
+    check_components,
+    make_cache,
+    restore_model,
+)
 from tasks.supervised.representation import Representation, Window
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
@@ -146,17 +151,18 @@ class QuestionAnsweringTask:
         """The predictor of the model in the directory `name`.
 
         Raises:
-            InputError: the model is of another task, or its weights and config disagree.
+            InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
-        if config["task"]["type"] != "question_answering":
-            raise InputError(f"{name}: a model of task {config['task']['type']}, expected question_answering")
-        with faults_of(name), meta_device():
-            model = self.build_model(config, EncoderParts.restore(saved).parts)
-        load_weights(model, saved.weights, name=name)
+        model = restore_model(
+            saved,
+            _SavedConfig,
+            lambda parts: self.build_model(config, parts),
+            device=setup.device,
+            name=name,
+        )
         return QuestionPredictor(
-            model=model.to(setup.device).eval(),
+            model=model,
             reader=self.make_reader(config, language=config["language"]),
             decoding=self.decoding,
         )

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from elmo.errors import InputError, faults_of
-from elmo.io.meta_device import meta_device
-from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
+from elmo.errors import InputError
+from elmo.io.model_directory import CONFIG_FILE, SavedModel
 from elmo.registry import REGISTRY
 from elmo.values import Dropout, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
@@ -25,7 +24,13 @@ from tasks.sources.labelled.source import count_labels
 from tasks.sources.pairs.pair_table import PairTable
 from tasks.sources.pairs.source import PairSource, Target
 from tasks.sources.shared.split import SPLITS, Split
-from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
+from tasks.supervised.encoder_parts import (
+    EncoderParts,
+    SavedParts,
+    check_components,
+    make_cache,
+    restore_model,
+)
 from tasks.supervised.representation import Representation
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
@@ -153,21 +158,24 @@ class SentencePairTask:
         """The predictor of the model in the directory `name`.
 
         Raises:
-            InputError: the model is of another task, or its weights and config disagree.
+            InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
-        if config["task"]["type"] != "sentence_pair":
-            raise InputError(f"{name}: a model of task {config['task']['type']}, expected sentence_pair")
-        target = saved_target(config["target"], name=f"{name}: {CONFIG_FILE}: target")
-        with faults_of(name), meta_device():
-            parts = EncoderParts.restore(saved).parts
-            model = self.build_model(config, parts, num_outputs=target.num_outputs)
-        load_weights(model, saved.weights, name=name)
+
+        def target() -> PairTarget:
+            return saved_target(config["target"], name=f"{name}: {CONFIG_FILE}: target")
+
+        model = restore_model(
+            saved,
+            _SavedConfig,
+            lambda parts: self.build_model(config, parts, num_outputs=target().num_outputs),
+            device=setup.device,
+            name=name,
+        )
         return PairPredictor(
-            model=model.to(setup.device).eval(),
+            model=model,
             reader=self.make_reader(config),
-            target=target,
+            target=target(),
             table=read_record(PairTable, config.get("table", {}), name=f"{name}: {CONFIG_FILE}: table"),
         )
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
-from elmo.errors import InputError
-from elmo.io.model_directory import BILM, ENCODER, SavedModel
+from elmo.errors import InputError, faults_of
+from elmo.io.meta_device import meta_device
+from elmo.io.model_directory import BILM, CONFIG_FILE, ENCODER, SavedModel, load_weights
 from elmo.registry import REGISTRY, ComponentNode
+from elmo.values import read_record
 from tasks.encoders.elmo import ElmoEncoder
 from tasks.encoders.parts import (
     build_parts,
@@ -28,6 +31,7 @@ from tasks.supervised.representation import Window
 from tasks.task import Setup
 
 PREFIX = "representation.parts."  # precedes a part's name in the parameter names of a task's model
+ModelT = TypeVar("ModelT", bound=nn.Module)
 FROZEN = {"trainable": False, "learning_rate_factor": 1.0, "layer_factor": 1.0, "unfreeze_every": None}
 
 
@@ -132,6 +136,31 @@ class EncoderParts:
         stores = {name: cache.store(self.parts[name], every) for name in contextual}
         found = {name: store for name, store in stores.items() if store is not None}
         return {name: store.of(texts, every) for name, store in found.items()} if whole else found
+
+
+def restore_model(
+    saved: SavedModel,
+    schema: type[SavedParts],
+    build: Callable[[Mapping[str, TokenEncoder]], ModelT],
+    *,
+    device: torch.device,
+    name: str,
+) -> ModelT:
+    """A trained model with its weights, in evaluation mode.
+
+    Args:
+        saved: the content of the model directory `name`.
+        schema: what its config has to have.
+        build: makes the model from the parts of its encoder, on the meta device.
+
+    Raises:
+        InputError: its config lacks something, or its weights and config disagree.
+    """
+    read_record(schema, saved.config, name=f"{name}: {CONFIG_FILE}", is_open=True)
+    with faults_of(name), meta_device():
+        model = build(EncoderParts.restore(saved).parts)
+    load_weights(model, saved.weights, name=name)
+    return model.to(device).eval()
 
 
 def check_components(setup: Setup) -> dict[str, TokenEncoder]:

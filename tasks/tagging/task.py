@@ -7,16 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from elmo.errors import InputError, faults_of
-from elmo.io.meta_device import meta_device
-from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
+from elmo.errors import InputError
+from elmo.io.model_directory import SavedModel
 from elmo.registry import REGISTRY
-from elmo.values import Dropout, Length, Size, read_record
+from elmo.values import Dropout, Length, Size
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.tags.tag_head import TagHead
 from tasks.sources.shared.split import SPLITS, Split
 from tasks.sources.tagged.source import TaggedSource
-from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
+from tasks.supervised.encoder_parts import (
+    EncoderParts,
+    SavedParts,
+    check_components,
+    make_cache,
+    restore_model,
+)
 from tasks.supervised.representation import Representation, Window
 from tasks.supervised.standardization import standardize
 from tasks.tagging.baselines import baseline_figures
@@ -158,23 +163,21 @@ class TaggingTask:
         """The predictor of the model in the directory `name`.
 
         Raises:
-            InputError: the model is of another task, or its weights and config disagree.
+            InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
-        if config["task"]["type"] != "tagging":
-            raise InputError(f"{name}: a model of task {config['task']['type']}, expected tagging")
-        labels = LabelSet(**config["labels"])
-        sentences = config["sentences"]
-        with faults_of(name), meta_device():
-            parts = EncoderParts.restore(saved).parts
-            model = self.build_model(config, parts, labels=labels, has_predicates=sentences["has_predicates"])
-        load_weights(model, saved.weights, name=name)
+
+        def build(parts: Mapping[str, TokenEncoder]) -> Tagger:
+            has_predicates = config["sentences"]["has_predicates"]
+            labels = LabelSet(**config["labels"])
+            return self.build_model(config, parts, labels=labels, has_predicates=has_predicates)
+
+        model = restore_model(saved, _SavedConfig, build, device=setup.device, name=name)
         return TagPredictor(
-            model=model.to(setup.device).eval(),
-            labels=labels,
+            model=model,
+            labels=LabelSet(**config["labels"]),
             tokenizer=REGISTRY.build("tokenizer", config["tokenizer"]),
-            language=sentences["language"],
+            language=config["sentences"]["language"],
             window_words=self.window_words,
             batch_size=setup.batch_size,
         )

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from elmo.errors import InputError, faults_of
-from elmo.io.meta_device import meta_device
-from elmo.io.model_directory import CONFIG_FILE, SavedModel, load_weights
+from elmo.errors import InputError
+from elmo.io.model_directory import SavedModel
 from elmo.registry import REGISTRY
 from elmo.values import Count, Dropout, Length, Range, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
@@ -20,7 +19,13 @@ from tasks.heads.text_head import TextHead
 from tasks.sources.labelled.source import LabelledSource
 from tasks.sources.labelled.text_table import TextTable
 from tasks.sources.shared.split import SPLITS, Split
-from tasks.supervised.encoder_parts import EncoderParts, SavedParts, check_components, make_cache
+from tasks.supervised.encoder_parts import (
+    EncoderParts,
+    SavedParts,
+    check_components,
+    make_cache,
+    restore_model,
+)
 from tasks.supervised.representation import Representation, Window
 from tasks.supervised.standardization import standardize
 from tasks.task import Setup
@@ -174,20 +179,18 @@ class TextClassificationTask:
         """The predictor of the model in the directory `name`.
 
         Raises:
-            InputError: the model is of another task, or its weights and config disagree.
+            InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
-        if config["task"]["type"] != "text_classification":
-            raise InputError(
-                f"{name}: a model of task {config['task']['type']}, expected text_classification"
-            )
-        with faults_of(name), meta_device():
-            parts = EncoderParts.restore(saved).parts
-            model = self.build_model(config, parts, num_labels=len(config["labels"]))
-        load_weights(model, saved.weights, name=name)
+        model = restore_model(
+            saved,
+            _SavedConfig,
+            lambda parts: self.build_model(config, parts, num_labels=len(config["labels"])),
+            device=setup.device,
+            name=name,
+        )
         return TextPredictor(
-            model=model.to(setup.device).eval(),
+            model=model,
             reader=self.make_reader(config, **config["texts"]),
             labels=config["labels"],
             decision=Decision(config["multi_label"], self.threshold),

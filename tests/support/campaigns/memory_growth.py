@@ -1,6 +1,6 @@
 """Measures whether a command's memory grows with its input: the peak at a tenth of it and at the whole.
 
-    python tests/support/memory_growth.py DIRECTORY [CASE=NUMBER ...]
+    PYTHONPATH=.:tests/support python -m campaigns.memory_growth DIRECTORY [CASE=NUMBER ...]
 
 DIRECTORY keeps two small models, the inputs and the outputs. A case's number is that of its lines, or of its
 megabytes; by default all cases run with those of `CASES`.
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CASES = {
     "predict_lines": 100_000,
     "predict_text": 5,
