@@ -77,11 +77,12 @@ def log_partition(scores_BTV: Tensor, mask_BT: Tensor, transitions: Transitions)
     """(B,) the logarithm of the sum over all sequences of labels, by the forward algorithm.
 
     Args:
-        scores_BTV: the words' scores for each label, in float64 where the device has it.
+        scores_BTV: the words' scores for each label, in float64 where the device has it, as every CPU.
         mask_BT: bool, true for words, which come before the padding; every sentence has at least one.
         transitions: their scores, -inf if forbidden.
     """
-    if scores_BTV.dtype == torch.float64 and float(_spread(scores_BTV, transitions)) < _WIDEST:
+    # An accelerator would have to wait for the spread to be read.
+    if scores_BTV.device.type == "cpu" and float(_spread(scores_BTV, transitions)) < _WIDEST:
         return _LogPartition.apply(scores_BTV, mask_BT, *transitions)  # type: ignore[no-any-return]
     return _log_partition_of_any_scores(scores_BTV, mask_BT, transitions)
 

@@ -161,3 +161,13 @@ def test_a_sentence_of_ten_thousand_words_does_not_overflow() -> None:
     assert scores_1TV.grad is not None
     assert scores_1TV.grad.isfinite().all()
     assert viterbi(scores_1TV.detach(), everywhere_1T, crf.transitions()).shape == (1, num_words)
+
+
+def test_a_step_reads_nothing_back_from_a_device() -> None:
+    crf, scores_BTV, mask_BT = crf_and_scores(of_bio())
+    crf = crf.to("meta")  # refuses to tell any value
+    scores_BTV = scores_BTV.to("meta").requires_grad_()
+    labels_BT = torch.zeros(B, T, dtype=torch.long, device="meta")
+    crf.log_likelihood(scores_BTV, labels_BT, mask_BT.to("meta")).sum().backward()
+    assert scores_BTV.grad is not None
+    assert crf.best_paths(scores_BTV.detach(), mask_BT.to("meta")).shape == (B, T)
