@@ -29,10 +29,11 @@ _LONGEST_NAME = 120  # letters; a file system allows 255 bytes
 
 
 class Setting(NamedTuple):
-    """A value of an axis, and the overrides that it stands for."""
+    """A value of an axis, and the overrides that it stands for; `is_named`: the value is their name."""
 
     value: Any
     overrides: list[str]
+    is_named: bool = False
 
 
 Axes = dict[str, list[Setting]]
@@ -81,8 +82,8 @@ def read_plan(
     Args:
         base, grid, pretraining: of the file; {} if there is none.
         data_files: see `Plan`; None: none.
-        given: overrides of `experiments.train`; one of an axis replaces its values, a swept one adds an axis,
-            and any other is of all jobs.
+        given: overrides of `experiments.train`; one of an axis chooses among its named values or replaces
+            all, a swept one adds an axis, and any other is of all jobs.
 
     Raises:
         InputError: a line for each part that is none of a sweep.
@@ -92,6 +93,10 @@ def read_plan(
     for text in given:
         key, values = key_of(text), swept_texts(text)
         is_axis = any(key in axes for axes in grids)
+        chosen = _chosen(grids, key, [str(read_value(value)) for value in values])
+        if chosen is not None:
+            grids = chosen
+            continue
         if not is_axis and len(values) == 1:
             plain.append(text)
             continue
@@ -154,6 +159,26 @@ def _axes(grid: Mapping[str, Any], where: str) -> Axes:
     return axes
 
 
+def _chosen(grids: Sequence[Axes], key: str, names: Sequence[str]) -> list[Axes] | None:
+    """The grids with the named values of an axis only, without those that have none; None: no such names.
+
+    Raises:
+        InputError: some of the names are known, others not.
+    """
+    named = {setting.value for axes in grids for setting in axes.get(key, []) if setting.is_named}
+    if named.isdisjoint(names):
+        return None
+    unknown = [name for name in names if name not in named]
+    if unknown:
+        raise InputError(f"{key}: {unknown[0]}: not among the sweep's ({', '.join(sorted(named))})")
+    found = []
+    for axes in grids:
+        kept = [setting for setting in axes.get(key, []) if setting.value in names]
+        if kept or key not in axes:
+            found.append({**axes, key: kept} if kept else axes)
+    return found
+
+
 def _settings(key: str, values: Any, where: str) -> list[Setting]:
     """The settings of an axis: of a list, of Hydra's syntax as a string, or of names with overrides."""
     if isinstance(values, Mapping):
@@ -163,7 +188,7 @@ def _settings(key: str, values: Any, where: str) -> list[Setting]:
                 f"{where}.{loose[0]}: expected a mapping of overrides, got {shown(values[loose[0]])}; a key"
                 f" of a section is written with a dot: {key}.{loose[0]}: [...]"
             )
-        return [Setting(str(name), override_texts(value)) for name, value in values.items()]
+        return [Setting(str(name), override_texts(value), True) for name, value in values.items()]
     if isinstance(values, (list, tuple)):
         return [_setting(key, value_text(value)) for value in values]
     text = values if isinstance(values, str) else value_text(values)

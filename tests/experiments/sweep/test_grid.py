@@ -67,6 +67,18 @@ def test_a_command_line_gives_values_to_an_axis_adds_one_or_is_for_all_jobs() ->
     assert jobs({"seed": [1]}, "task=y", base={"task": "x"})[0].overrides == ["task=y", "seed=1"]
 
 
+def test_a_command_line_chooses_among_named_values() -> None:
+    tasks = {name: {"data": name} for name in ("sick", "trec", "ewt")}
+    grids = [{"task": tasks, "seed": [1]}, {"task": {"squad": {"data": "squad"}}, "seed": [1, 2]}]
+    found = jobs([*grids, {"head": ["cnn"]}], "task=sick,squad")
+    assert names(found) == ["task=sick,seed=1", "task=squad,seed=1", "task=squad,seed=2", "head=cnn"]
+    assert found[0].overrides == ["data=sick", "seed=1"]
+    # A value that is no name replaces the axis, as it does where nothing is named.
+    assert jobs(grids[:1], "task=sentiment")[0].overrides == ["task=sentiment", "seed=1"]
+    with pytest.raises(InputError, match=r"^task: sst: not among the sweep's \(ewt, sick, squad, trec\)$"):
+        jobs(grids, "task=sick,sst")
+
+
 def test_a_single_job_has_a_directory_below_the_sweeps() -> None:
     assert names(jobs({}, "seed=1")) == ["job"]
 
