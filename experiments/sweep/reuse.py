@@ -47,8 +47,8 @@ def take_equal_runs(jobs: Iterable[Job], sweeps: Sequence[str]) -> Iterator[Take
         for run in _finished_runs(Path(path))
     }
     for job in jobs:
-        if job.state != "waiting" or job.config is None:
-            continue
+        if job.config is None or job.path.exists():
+            continue  # it has begun
         config = plain_config(check_config(job.config))
         files = digest_inputs(config, cache_path=Path(config["cache_dir"]))
         run = runs.get(_identity(config, files))
