@@ -95,11 +95,11 @@ def _sweep(config: SweepConfig, given: Arguments, run: Run) -> int:
         _print_plan(path, jobs)
         return 0
     with hold_directory(path, told=str(path), key="name"):
-        record = SweepRecord(path.name, "sweep", records, config.question, plain_config(config))
-        write_sweep(path, record)
         taken = list(take_equal_runs(jobs, config.reuse)) if config.reuse else []
         if taken:
             print(notice(taken))
+        known = [*records, *_other_jobs(path, records)]
+        write_sweep(path, SweepRecord(path.name, "sweep", known, config.question, plain_config(config)))
         return _run(
             path, jobs, launcher, run, options=given.options_for_one_job(), progress=config.progress.value
         )
@@ -165,6 +165,14 @@ def _refuse_other_jobs(path: Path, records: Sequence[JobRecord]) -> None:
     if others:
         more = f", {len(others) - 1} more as well" if len(others) > 1 else ""
         raise InputError(f"{others[0]}{more}; give name=... for a new sweep, or remove the directories")
+
+
+def _other_jobs(path: Path, records: Sequence[JobRecord]) -> list[JobRecord]:
+    """The jobs that an earlier command has run in the sweep's directory, and this one does not name."""
+    if not (path / RECORD_FILE).is_file():
+        return []
+    names = {record.name for record in records}
+    return [job for job in read_sweep(path).jobs if job.name not in names and (path / job.name).is_dir()]
 
 
 def _print_begin(path: Path, jobs: Sequence[Job]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +32,8 @@ class Taken(NamedTuple):
 def take_equal_runs(jobs: Iterable[Job], sweeps: Sequence[str]) -> Iterator[Taken]:
     """Give each job that has not begun the finished run of the same config and files, if there is one.
 
-    Configs are the same if all values are equal that decide a figure, the seed among them. A run is taken as
-    a directory of hard links, or a copy where the file system has no links; its own directory stays as it is.
+    Configs are the same if all values are equal that decide a figure by more than rounding, the seed among
+    them. The run is copied, its weights as hard links where the file system has them.
 
     Args:
         jobs: checked, so that they have their configs.
@@ -53,7 +54,7 @@ def take_equal_runs(jobs: Iterable[Job], sweeps: Sequence[str]) -> Iterator[Take
         files = digest_inputs(config, cache_path=Path(config["cache_dir"]))
         run = runs.get(_identity(config, files))
         if run is not None:
-            _link(run.path, job.path)
+            _copy(run.path, job.path)
             job.read()
             yield Taken(job, run)
 
@@ -94,15 +95,17 @@ def _commit(run: RunRecord) -> Any:
     return (run.starts[-1].get("git") or {}).get("commit")
 
 
-def _link(path: Path, place: Path) -> None:
-    """Make `place` a directory of links to the files of `path`, whole or not at all."""
+def _copy(path: Path, place: Path) -> None:
+    """Make `place` a copy of the run `path`, whole or not at all, that shares its weights' bytes."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(place) as aside:
-        shutil.copytree(path, aside, copy_function=_link_or_copy, dirs_exist_ok=True)
+        shutil.copytree(path, aside, symlinks=True, copy_function=_link_or_copy, dirs_exist_ok=True)
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    # Weights are only ever replaced; a run that goes on writes into others, such as its log and its lock.
+    if source.endswith(".safetensors"):
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)

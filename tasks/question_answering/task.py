@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, Literal
 
 from elmo.errors import InputError
-from elmo.io.model_directory import SavedModel
+from elmo.io.model_directory import CONFIG_FILE, SavedModel
 from elmo.registry import REGISTRY
-from elmo.values import Dropout, Size
+from elmo.values import Dropout, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.span_head import SpanHead
 from tasks.question_answering.baselines import score_baselines
@@ -154,15 +154,10 @@ class QuestionAnsweringTask:
             InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-        model = restore_model(
-            saved,
-            _SavedConfig,
-            lambda parts: self.build_model(config, parts),
-            device=setup.device,
-            name=name,
-        )
+        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
+        build = partial(self.build_model, config)
         return QuestionPredictor(
-            model=model,
+            model=restore_model(saved, build, device=setup.device, name=name),
             reader=self.make_reader(config, language=config["language"]),
             decoding=self.decoding,
         )

@@ -161,21 +161,13 @@ class SentencePairTask:
             InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-
-        def target() -> PairTarget:
-            return saved_target(config["target"], name=f"{name}: {CONFIG_FILE}: target")
-
-        model = restore_model(
-            saved,
-            _SavedConfig,
-            lambda parts: self.build_model(config, parts, num_outputs=target().num_outputs),
-            device=setup.device,
-            name=name,
-        )
+        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
+        target = saved_target(config["target"], name=f"{name}: {CONFIG_FILE}: target")
+        build = partial(self.build_model, config, num_outputs=target.num_outputs)
         return PairPredictor(
-            model=model,
+            model=restore_model(saved, build, device=setup.device, name=name),
             reader=self.make_reader(config),
-            target=target(),
+            target=target,
             table=read_record(PairTable, config.get("table", {}), name=f"{name}: {CONFIG_FILE}: table"),
         )
 

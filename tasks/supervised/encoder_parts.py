@@ -11,9 +11,8 @@ from torch import nn
 
 from elmo.errors import InputError, faults_of
 from elmo.io.meta_device import meta_device
-from elmo.io.model_directory import BILM, CONFIG_FILE, ENCODER, SavedModel, load_weights
+from elmo.io.model_directory import BILM, ENCODER, SavedModel, load_weights
 from elmo.registry import REGISTRY, ComponentNode
-from elmo.values import read_record
 from tasks.encoders.elmo import ElmoEncoder
 from tasks.encoders.parts import (
     build_parts,
@@ -140,23 +139,17 @@ class EncoderParts:
 
 def restore_model(
     saved: SavedModel,
-    schema: type[SavedParts],
     build: Callable[[Mapping[str, TokenEncoder]], ModelT],
     *,
     device: torch.device,
     name: str,
 ) -> ModelT:
-    """A trained model with its weights, in evaluation mode.
+    """A trained model with its weights, in evaluation mode; InputError: they and its config disagree.
 
     Args:
-        saved: the content of the model directory `name`.
-        schema: what its config has to have.
+        saved: the content of the model directory `name`, whose config has `SavedParts`.
         build: makes the model from the parts of its encoder, on the meta device.
-
-    Raises:
-        InputError: its config lacks something, or its weights and config disagree.
     """
-    read_record(schema, saved.config, name=f"{name}: {CONFIG_FILE}", is_open=True)
     with faults_of(name), meta_device():
         model = build(EncoderParts.restore(saved).parts)
     load_weights(model, saved.weights, name=name)

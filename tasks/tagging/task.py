@@ -8,9 +8,9 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from elmo.errors import InputError
-from elmo.io.model_directory import SavedModel
+from elmo.io.model_directory import CONFIG_FILE, SavedModel
 from elmo.registry import REGISTRY
-from elmo.values import Dropout, Length, Size
+from elmo.values import Dropout, Length, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
 from tasks.heads.tags.tag_head import TagHead
 from tasks.sources.shared.split import SPLITS, Split
@@ -166,18 +166,14 @@ class TaggingTask:
             InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-
-        def build(parts: Mapping[str, TokenEncoder]) -> Tagger:
-            has_predicates = config["sentences"]["has_predicates"]
-            labels = LabelSet(**config["labels"])
-            return self.build_model(config, parts, labels=labels, has_predicates=has_predicates)
-
-        model = restore_model(saved, _SavedConfig, build, device=setup.device, name=name)
+        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
+        labels, sentences = LabelSet(**config["labels"]), config["sentences"]
+        build = partial(self.build_model, config, labels=labels, has_predicates=sentences["has_predicates"])
         return TagPredictor(
-            model=model,
-            labels=LabelSet(**config["labels"]),
+            model=restore_model(saved, build, device=setup.device, name=name),
+            labels=labels,
             tokenizer=REGISTRY.build("tokenizer", config["tokenizer"]),
-            language=config["sentences"]["language"],
+            language=sentences["language"],
             window_words=self.window_words,
             batch_size=setup.batch_size,
         )

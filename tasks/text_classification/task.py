@@ -11,7 +11,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from elmo.errors import InputError
-from elmo.io.model_directory import SavedModel
+from elmo.io.model_directory import CONFIG_FILE, SavedModel
 from elmo.registry import REGISTRY
 from elmo.values import Count, Dropout, Length, Range, Size, read_record
 from tasks.encoders.token_encoder import TokenEncoder
@@ -182,15 +182,10 @@ class TextClassificationTask:
             InputError: its config lacks something, or its weights and config disagree.
         """
         config = saved.config
-        model = restore_model(
-            saved,
-            _SavedConfig,
-            lambda parts: self.build_model(config, parts, num_labels=len(config["labels"])),
-            device=setup.device,
-            name=name,
-        )
+        read_record(_SavedConfig, config, name=f"{name}: {CONFIG_FILE}", is_open=True)
+        build = partial(self.build_model, config, num_labels=len(config["labels"]))
         return TextPredictor(
-            model=model,
+            model=restore_model(saved, build, device=setup.device, name=name),
             reader=self.make_reader(config, **config["texts"]),
             labels=config["labels"],
             decision=Decision(config["multi_label"], self.threshold),

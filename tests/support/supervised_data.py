@@ -36,6 +36,8 @@ CACHED = {"cached": True, "max_gigabytes": 1.0, "dtype": "float32"}
 
 TrainingT = TypeVar("TrainingT", bound=Any)
 
+REGISTRY.discover("elmo", "tasks")  # for tests that build a component before any data
+
 
 class SupervisedData(Generic[TrainingT]):
     """What is made of a data section; a task's tests derive from it and write its files.
@@ -56,7 +58,6 @@ class SupervisedData(Generic[TrainingT]):
             changes: `encoder` and `head` in the place of those of `nodes`, `task` of some of its values, and
                 options of `Setup`.
         """
-        REGISTRY.discover("elmo", "tasks")
         nodes = {
             "encoder": WORD,
             "tokenizer": {"type": "whitespace"},

@@ -282,11 +282,26 @@ def test_jobs_that_are_runs_of_another_sweep_are_taken_and_not_run_again(
     )
     for system in ("word", "elmo"):
         own, run = again / f"system={system},seed=2", before / f"system={system},seed=2"
-        assert (own / "metrics.json").samefile(run / "metrics.json")
-        assert (own / "model" / "config.json").samefile(run / "model" / "config.json")
+        assert (own / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
+        assert (own / "model" / "model.safetensors").samefile(run / "model" / "model.safetensors")
         assert (again / f"system={system},seed=3" / "metrics.json").is_file()
         assert not (before / f"system={system},seed=3").exists()
     assert [row["state"] for row in rows(again)] == ["finished"] * 4
+    # One that goes on writes into no file of the other.
+    taken = "runs/again/system=word,seed=2"
+    events = (before / "system=word,seed=2" / "metrics.jsonl").read_bytes()
+    assert train.run_job([f"resume='{taken}'", "trainer.max_steps=4"]) == 0
+    assert (before / "system=word,seed=2" / "metrics.jsonl").read_bytes() == events
+    assert len((home / taken / "metrics.jsonl").read_bytes()) > len(events)
+
+
+def test_a_command_for_a_part_of_the_jobs_keeps_the_others_in_the_record(home: Path) -> None:
+    path = home / "runs" / "heads"
+    before = read_sweep(path).jobs
+    shutil.rmtree(path / "system=elmo,seed=2")  # it is not wanted any more
+    assert sweep("sweep=heads", "system=word") == 0
+    left = [job for job in before if job.name != "system=elmo,seed=2"]
+    assert sorted(job.name for job in read_sweep(path).jobs) == sorted(job.name for job in left)
 
 
 def test_a_run_of_other_files_or_none_is_not_taken(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
