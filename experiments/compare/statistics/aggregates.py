@@ -41,7 +41,8 @@ def interquartile_mean(
 ) -> Aggregate:
     """The mean of the middle half of all runs' scores, from all data sets together.
 
-    Of n scores, the lowest and the highest n // 4 are left out, as scipy's `trim_mean` does.
+    Of n scores, the lowest and the highest n // 4 are left out, as scipy's `trim_mean` does. A data set with
+    more runs weighs more.
 
     Args:
         scores: the table of a method: for each data set its runs' scores.
