@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from elmo.errors import InputError
 from elmo.registry import REGISTRY
 from elmo.values import Depth, Dropout, Size
 from tasks.heads.attention import variational_dropout
@@ -28,14 +29,19 @@ class PointerReader(SpanHead):
 
     Args:
         input_size: P.
-        injected_size: size of the vectors that are concatenated to the first recurrent layer's output, or 0.
+        injected_size: size of the vectors that are concatenated to the first recurrent layer's output, as the
+            second reads it, or 0.
         cell: of the recurrent layers.
         hidden_size: of a recurrent layer in one direction.
         num_layers: number of recurrent layers for passage and question; the outputs of all are concatenated.
+            At least 2 for injected vectors.
         alignment_size: size of the projection in which the words of passage and question are compared.
         dropout: before each recurrent layer and the pointers, with one mask for all words of a text, during
             training.
         variational: the same dropout also on the recurrent connections, as Gal and Ghahramani (2016) have it.
+
+    Raises:
+        InputError: no recurrent layer would read the injected vectors.
     """
 
     def __init__(
@@ -51,6 +57,11 @@ class PointerReader(SpanHead):
         variational: bool = False,
     ) -> None:
         super().__init__()
+        if injected_size and num_layers == 1:
+            raise InputError(
+                "head.num_layers: 1, but injected vectors are read by the second recurrent layer; give 2 or"
+                " more, or use task.injection=input"
+            )
 
         def reader(size: int) -> nn.ModuleList:
             above = 2 * hidden_size  # the output of a layer, which is the input of the one above
@@ -65,7 +76,7 @@ class PointerReader(SpanHead):
                 for size in sizes
             )
 
-        read_size = num_layers * 2 * hidden_size + injected_size
+        read_size = num_layers * 2 * hidden_size
         self.alignment = nn.Linear(input_size, alignment_size)
         self.passage_reader = reader(2 * input_size)
         self.question_reader = reader(input_size)
@@ -104,14 +115,18 @@ class PointerReader(SpanHead):
         return masked_softmax(similarity_BTQ, question.mask[:, None]) @ question.vectors
 
     def _read(self, reader: nn.ModuleList, words: Words) -> Tensor:
-        """(B, T, R): the concatenated outputs of all layers, with the injected vectors after the first."""
+        """(B, T, R): the concatenated outputs of all layers; the second also reads the injected vectors.
+
+        The pointers do not read them: with several times the size and the number of the LSTM's values, they
+        would decide all dot products of an untrained head.
+        """
         outputs: list[Tensor] = []
         vectors = words.vectors
         for layer in reader:
-            vectors = layer(variational_dropout(vectors, self.dropout, self.training), words.mask)
-            if not outputs and words.injected is not None:
+            outputs.append(layer(variational_dropout(vectors, self.dropout, self.training), words.mask))
+            vectors = outputs[-1]
+            if len(outputs) == 1 and words.injected is not None:
                 vectors = torch.cat([vectors, words.injected], dim=2)
-            outputs.append(vectors)
         return variational_dropout(torch.cat(outputs, dim=2), self.dropout, self.training)
 
 

@@ -161,6 +161,19 @@ def test_dropout_is_for_training_only(name: str) -> None:
 
 
 @both_heads
+@pytest.mark.parametrize("injected_size", [0, 512])
+def test_an_untrained_head_prefers_no_word(name: str, injected_size: int) -> None:
+    """Nor does it with injected vectors that are larger and more than those of its recurrent layers."""
+    sizes = {"hidden_size": 96, **({"alignment_size": 64} if name == "span" else {})}
+    head = build(name, injected_size, **sizes).eval()
+    with torch.no_grad():
+        passage = words([40] * 8, injected_size=injected_size)
+        scores = head(passage, words([8] * 8, injected_size=injected_size, seed=1))
+    for pointer in (scores.start, scores.end):
+        assert (-torch.log_softmax(pointer, 1)).mean() < math.log(40) + 0.5
+
+
+@both_heads
 def test_a_head_is_built_without_memory_as_its_yaml_says(name: str) -> None:
     node = yaml.safe_load((CONF_PATH / f"{name}.yaml").read_text(encoding="utf-8"))
     assert node["type"] == name
@@ -177,6 +190,7 @@ def test_a_head_is_built_without_memory_as_its_yaml_says(name: str) -> None:
     [
         ("span", "hidden_size", 0, "head.hidden_size: expected at least 1, got 0"),
         ("span", "num_layers", 0, "head.num_layers: expected at least 1 and at most 100, got 0"),
+        ("span", "num_layers", 1, "head.num_layers: 1, but injected vectors are read by the second"),
         ("span", "alignment_size", -1, "head.alignment_size: expected at least 1, got -1"),
         ("span", "dropout", 1.0, "head.dropout: expected at least 0 and less than 1, got 1.0"),
         ("span", "cell", "rnn", "head.cell: unknown choice 'rnn'; one of: gru, lstm"),
