@@ -99,7 +99,14 @@ def _copy(path: Path, place: Path) -> None:
     """Make `place` a copy of the run `path`, whole or not at all, that shares its weights' bytes."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(place) as aside:
-        shutil.copytree(path, aside, symlinks=True, copy_function=_link_or_copy, dirs_exist_ok=True)
+        shutil.copytree(
+            path,
+            aside,
+            symlinks=True,  # such as checkpoints/last
+            ignore=shutil.ignore_patterns("wandb"),  # its id is the other run's
+            copy_function=_link_or_copy,
+            dirs_exist_ok=True,
+        )
 
 
 def _link_or_copy(source: str, target: str) -> None:

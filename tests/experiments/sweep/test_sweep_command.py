@@ -275,6 +275,8 @@ def test_jobs_that_are_runs_of_another_sweep_are_taken_and_not_run_again(
     ]
     assert sweep(*known, "dry_run=true") == 0
     assert not again.exists()
+    for system in ("word", "elmo"):
+        (before / f"system={system},seed=2" / "wandb").mkdir(exist_ok=True)
     # Another place of stored vectors makes no other run; another seed does.
     assert sweep(*known, "seed=2,3", "cache_dir=other_cache") == 0
     assert (
@@ -284,6 +286,7 @@ def test_jobs_that_are_runs_of_another_sweep_are_taken_and_not_run_again(
         own, run = again / f"system={system},seed=2", before / f"system={system},seed=2"
         assert (own / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
         assert (own / "model" / "model.safetensors").samefile(run / "model" / "model.safetensors")
+        assert not (own / "wandb").exists()  # the id by which W&B knows the other
         assert (again / f"system={system},seed=3" / "metrics.json").is_file()
         assert not (before / f"system={system},seed=3").exists()
     assert [row["state"] for row in rows(again)] == ["finished"] * 4
